@@ -1,0 +1,33 @@
+package topology
+
+import "maps"
+
+// baseSettings are the sysctls of a node. They fix what would otherwise differ
+// from one machine to the next and shape TCP; the node's own come on top.
+func baseSettings(n *Node, ipv6 bool) map[string]string {
+	s := map[string]string{"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+	if ipv6 {
+		s = map[string]string{}
+		if n.Kind != KindBridge {
+			s["net.ipv6.conf.all.accept_ra"] = "0"
+			s["net.ipv6.conf.default.accept_ra"] = "0"
+		}
+	}
+	if n.Kind != KindBridge {
+		// Every kernel has reno; what else there is, and whether an
+		// unprivileged user may choose it, differs.
+		s["net.ipv4.tcp_congestion_control"] = "reno"
+		// A source port that comes round within TIME_WAIT is told from an old
+		// one by its timestamp (RFC 6191).
+		s["net.ipv4.tcp_timestamps"] = "1"
+		s["net.ipv4.ip_local_port_range"] = "1024 65535"
+	}
+	if n.Kind == KindRouter {
+		s["net.ipv4.ip_forward"] = "1"
+		if ipv6 {
+			s["net.ipv6.conf.all.forwarding"] = "1"
+		}
+	}
+	maps.Copy(s, n.Sysctls)
+	return s
+}
