@@ -393,3 +393,46 @@ func (s *Spec) usesIPv6() bool {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+// quietFor is how long no packet may move for a lab to count as quiet: longer
+// than any answer takes between namespaces of one machine.
+const quietFor = 30 * time.Millisecond
+
+// AwaitQuiet waits until no interface of the lab sends or receives anything, so
+// that what is counted on both sides of a hop can be compared.
+func (l *Lab) AwaitQuiet(ctx context.Context) error {
+	tick := time.NewTicker(quietFor)
+	defer tick.Stop()
+	for last := uint64(0); ; {
+		moved, err := l.packetsMoved()
+		if err != nil {
+			return err
+		}
+		if moved == last {
+			return nil
+		}
+		last = moved
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the lab to be quiet: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (l *Lab) packetsMoved() (sum uint64, err error) {
+	for _, h := range l.hosts {
+		if err := h.Run(func() error {
+			links, err := h.nl.LinkList()
+			for _, link := range links {
+				if s := link.Attrs().Statistics; s != nil {
+					sum += s.RxPackets + s.TxPackets
+				}
+			}
+			return err
+		}); err != nil {
+			return 0, fmt.Errorf("node %s: read interface counters: %w", h.name, err)
+		}
+	}
+	return sum, nil
+}

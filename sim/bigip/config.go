@@ -1,0 +1,162 @@
+package bigip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config describes one virtual server and all that is behind it.
+type Config struct {
+	VirtualServer VirtualServer
+	Pool          []Member
+	SNAT          netip.Addr // source address of every serverside connection
+	Serverside    TCPProfile
+	Format        TrailerFormat
+}
+
+// VirtualServer is what the client connects to.
+type VirtualServer struct {
+	Name        string // full path, as in the Ethernet trailer
+	Destination netip.AddrPort
+}
+
+// Member is one server of the pool.
+type Member struct {
+	Name    string // the node's name in the lab
+	Address netip.AddrPort
+}
+
+// TrailerFormat is the format of the Ethernet trailer in the f5's capture.
+type TrailerFormat string
+
+// The formats. The zero value means DPT.
+const (
+	DPT    TrailerFormat = "dpt"    // TMOS 14 and later
+	Legacy TrailerFormat = "legacy" // TMOS 9.4 to 13
+)
+
+// Backoff says how the wait for a SYN's answer grows.
+type Backoff string
+
+// The ways. The zero value means constant.
+const (
+	Constant Backoff = "constant" // as in the incident, and BIG-IP by bug ID467274
+	Doubling Backoff = "doubling" // as BIG-IP does by default
+)
+
+// TCPProfile is a TCP profile's serverside connection set-up. The zero value of a
+// field means the value of [Incident].
+type TCPProfile struct {
+	SYNMaxRetrans *int          // syn-max-retrans: SYNs after the first
+	SYNRTOBase    time.Duration // syn-rto-base: wait for the first SYN's answer
+	SYNBackoff    Backoff
+}
+
+func retrans(n int) *int { return &n }
+
+// The schedules of a SYN that nobody answers.
+var (
+	// Incident: SYNs at 0, 1, 2 and 3 s, reset at 4 s, as in the captures of
+	// the incident.
+	Incident = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: time.Second, SYNBackoff: Constant}
+	// Shipped: SYNs at 0, 3, 9 and 21 s, reset at 45 s: BIG-IP's documented
+	// defaults (K10372; syn-rto-base 3000 ms).
+	Shipped = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: 3 * time.Second, SYNBackoff: Doubling}
+	// Fast: SYNs at 0, 100, 200 and 300 ms, reset at 400 ms, for tests.
+	Fast = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: 100 * time.Millisecond, SYNBackoff: Constant}
+)
+
+// WithDefaults returns p with its zero fields filled in from [Incident].
+func (p TCPProfile) WithDefaults() TCPProfile {
+	if p.SYNMaxRetrans == nil {
+		p.SYNMaxRetrans = Incident.SYNMaxRetrans
+	}
+	if p.SYNRTOBase == 0 {
+		p.SYNRTOBase = Incident.SYNRTOBase
+	}
+	if p.SYNBackoff == "" {
+		p.SYNBackoff = Incident.SYNBackoff
+	}
+	return p
+}
+
+// Tries returns how many SYNs a member that never answers is sent.
+func (p TCPProfile) Tries() int { return *p.WithDefaults().SYNMaxRetrans + 1 }
+
+// Wait returns how long the SYN of a try (0 is the first) waits for an answer.
+func (p TCPProfile) Wait(try int) time.Duration {
+	p = p.WithDefaults()
+	if p.SYNBackoff == Doubling {
+		return p.SYNRTOBase << try
+	}
+	return p.SYNRTOBase
+}
+
+// GiveUpAfter returns the time from the first SYN to the reset.
+func (p TCPProfile) GiveUpAfter() (d time.Duration) {
+	for try := range p.Tries() {
+		d += p.Wait(try)
+	}
+	return d
+}
+
+// Bounds of a profile's values: BIG-IP's for the retries, and what keeps a run
+// finite for the waits.
+const (
+	maxSYNRetrans = 12
+	minSYNRTOBase = 10 * time.Millisecond
+	maxGiveUp     = 5 * time.Minute
+)
+
+// Validate reports what in c cannot be.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("f5: "+format, args...)) }
+	p := c.Serverside.WithDefaults()
+	if n := *p.SYNMaxRetrans; n < 0 || n > maxSYNRetrans {
+		bad("syn-max-retrans %d: must be 0 to %d", n, maxSYNRetrans)
+	} else if d := p.GiveUpAfter(); d > maxGiveUp || d <= 0 {
+		bad("syn-rto-base %v with %d retransmissions gives up after %v: must be within %v", p.SYNRTOBase, n, d, maxGiveUp)
+	}
+	if p.SYNRTOBase < minSYNRTOBase {
+		bad("syn-rto-base %v: must be at least %v", p.SYNRTOBase, minSYNRTOBase)
+	}
+	if p.SYNBackoff != Constant && p.SYNBackoff != Doubling {
+		bad("syn-backoff %q: must be constant or doubling", p.SYNBackoff)
+	}
+	if c.Format != "" && c.Format != DPT && c.Format != Legacy {
+		bad("ethernet trailer %q: must be dpt or legacy", c.Format)
+	}
+	if len(c.Pool) == 0 {
+		bad("the pool has no member")
+	}
+	if !c.VirtualServer.Destination.IsValid() || !c.SNAT.IsValid() {
+		bad("virtual server and SNAT need an address")
+	}
+	return errors.Join(errs...)
+}
+
+// Source ports, client's and SNAT's alike, are taken from a range that comes
+// round within 100,000 requests, as in the incident.
+const (
+	FirstPort = 1024
+	Ports     = 64000
+)
+
+// snatPortShift turns the incident's client port 54373 into its SNAT port 43166.
+const snatPortShift = 43166 - 54373
+
+// SNATPort returns the serverside source port for a client port: always the same
+// one, never equal, so that a request's serverside flow can be known before the
+// run (source-port change).
+func SNATPort(clientPort uint16) uint16 {
+	p := (int(clientPort) - FirstPort + snatPortShift) % Ports
+	return uint16(FirstPort + (p+Ports)%Ports)
+}
+
+// MemberFor returns the index of the member that a request goes to. Round-robin
+// goes by the request's ordinal, not by arrival, so that it is the same at any
+// concurrency.
+func (c *Config) MemberFor(ordinal, attempt int) int { return (ordinal + attempt) % len(c.Pool) }

@@ -1,0 +1,209 @@
+package bigip
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/internal/nft"
+	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
+)
+
+// A BIG-IP's SYN schedule cannot be had from the kernel, whose first
+// retransmission comes after one second whatever is set. So each try is a socket
+// of its own, from the same port and with the same initial sequence number
+// (TCP_REPAIR): on the wire that is one SYN and its retransmissions.
+
+// From include/uapi/linux/tcp.h.
+const (
+	repairQueueSend = 2 // TCP_SEND_QUEUE
+	repairOn        = 1
+	repairOff       = 0
+)
+
+// mark is carried by the kernel's own retransmissions of a SYN that waits longer
+// than the kernel would; [muffleRetransmissions] swallows them.
+const mark = 0x77
+
+// markAfter is when a SYN that is still unanswered gets its mark: after the
+// original has left for certain, long before the kernel repeats it.
+const (
+	markAfter       = 200 * time.Millisecond
+	kernelRetransit = 1 * time.Second // TCP_TIMEOUT_INIT
+)
+
+// muffleRetransmissions makes the host drop the SYNs that the kernel repeats by
+// itself, before any capture sees them.
+func muffleRetransmissions(host *topology.Host) error {
+	c, err := nft.Open(host)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.DropMarkedSYNs("syn-schedule", mark)
+}
+
+// dial opens the serverside half to the member whose turn it is.
+func (c *conn) dial(ordinal, attempt int) {
+	p := c.proxy
+	turn := ordinal
+	if ordinal < 0 {
+		turn = p.roundRobin
+		p.roundRobin++
+	}
+	d := Dial{
+		Ordinal: ordinal, Attempt: attempt,
+		SNAT:   netip.AddrPortFrom(p.config.SNAT, SNATPort(c.clientAddr.Port())),
+		Member: p.config.Pool[p.config.MemberFor(turn, attempt)].Address,
+	}
+	c.state = connecting
+	c.flow = &Flow{Dial: d, Client: c.clientAddr, Opened: time.Now()}
+	p.flows = append(p.flows, c.flow)
+	if p.hooks.Dialing != nil {
+		p.hooks.Dialing(d)
+	}
+	p.table.connect(c.flow)
+	c.sendSYN()
+}
+
+// maxPortTries bounds the search for a source port when the one that belongs to
+// the client's is taken; only somebody else's clients ever bring that about.
+const maxPortTries = 64
+
+// sendSYN makes the next try.
+func (c *conn) sendSYN() {
+	p := c.proxy
+	f := c.flow
+	for range maxPortTries {
+		err := c.connect()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EADDRINUSE) || f.Tries > 0 {
+			c.dialFailed(err)
+			return
+		}
+		p.dialed(c)
+		f.SNAT = netip.AddrPortFrom(f.SNAT.Addr(), SNATPort(f.SNAT.Port()))
+		if p.hooks.Dialing != nil {
+			p.hooks.Dialing(f.Dial)
+		}
+		p.table.connect(f)
+	}
+	if c.server.fd < 0 {
+		c.dialFailed(unix.EADDRNOTAVAIL)
+		return
+	}
+	wait := p.config.Serverside.Wait(f.Tries)
+	f.Tries++
+	deadline := time.Now().Add(wait)
+	if wait < kernelRetransit-markAfter {
+		p.loop.Arm(&c.timer, deadline, c.unanswered)
+		return
+	}
+	p.loop.Arm(&c.timer, time.Now().Add(markAfter), func() {
+		_ = unix.SetsockoptInt(c.server.fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
+		p.loop.Arm(&c.timer, deadline, c.unanswered)
+	})
+}
+
+// connect makes a socket and has the kernel send the SYN. Between namespaces of
+// one machine the handshake is mostly over when it returns.
+func (c *conn) connect() error {
+	fd, err := eventloop.TCP(c.flow.SNAT)
+	if err != nil {
+		return err
+	}
+	if c.isn != 0 {
+		err = setISN(fd, c.isn)
+	}
+	if err == nil {
+		err = unix.Connect(fd, eventloop.Sockaddr(c.flow.Member))
+	}
+	if errors.Is(err, unix.EINPROGRESS) {
+		err = nil
+	}
+	if err == nil {
+		c.server.fd = fd
+		err = c.proxy.loop.Add(fd, &c.server, eventloop.Readable|eventloop.Writable|eventloop.PeerShut)
+	}
+	if err != nil {
+		c.server.fd = -1
+		unix.Close(fd)
+	}
+	return err
+}
+
+// unanswered closes the try — in SYN-SENT that sends nothing — and makes the
+// next one, or gives up.
+func (c *conn) unanswered() {
+	isn, err := initialSequence(c.server.fd)
+	c.proxy.loop.Forget(c.server.fd)
+	unix.Close(c.server.fd)
+	c.server.reset()
+	switch {
+	case err != nil:
+		c.dialFailed(err)
+	case c.flow.Tries >= c.proxy.config.Serverside.Tries():
+		c.dialFailed(unix.ETIMEDOUT)
+	default:
+		c.isn = isn
+		c.sendSYN()
+	}
+}
+
+// initialSequence reads the sequence number of the SYN a socket has sent.
+func initialSequence(fd int) (uint32, error) {
+	if err := errors.Join(
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOn),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, repairQueueSend),
+	); err != nil {
+		return 0, err
+	}
+	next, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ)
+	return uint32(next) - 1, err // the SYN takes one number
+}
+
+// setISN makes a socket's SYN carry that sequence number.
+func setISN(fd int, isn uint32) error {
+	return errors.Join(
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOn),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, repairQueueSend),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ, int(int32(isn))),
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOff),
+	)
+}
+
+// connected is told that the member has answered, one way or the other.
+func (c *conn) connected(events uint32) {
+	if events&(eventloop.Failed|eventloop.HungUp) != 0 {
+		err := eventloop.Error(c.server.fd)
+		if err == nil {
+			err = unix.ECONNREFUSED
+		}
+		c.dialFailed(err)
+		return
+	}
+	if events&eventloop.Writable == 0 {
+		return
+	}
+	c.proxy.loop.Disarm(&c.timer)
+	c.flow.Connected = time.Now()
+	c.proxy.dialed(c)
+	c.state = relaying
+	c.relay()
+}
+
+// dialFailed resets the client: a full proxy has accepted it long ago.
+func (c *conn) dialFailed(err error) {
+	c.proxy.dialed(c)
+	c.resetClient(causeOf(err), true)
+}
+
+func (p *Proxy) dialed(c *conn) {
+	if p.hooks.Dialed != nil {
+		p.hooks.Dialed(c.flow.Dial)
+	}
+}

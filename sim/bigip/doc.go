@@ -1,0 +1,19 @@
+// Package bigip is the lab's full proxy: it behaves on the wire like the BIG-IP
+// of the incident.
+//
+//	client ── SYN ──▶ VIP          two TCP connections, two stacks:
+//	       ◀ SYN-ACK ─             the clientside half is accepted and its
+//	       ── POST ──▶             request acknowledged before the serverside
+//	       ◀─── ACK ──             half is so much as tried
+//	                 SNAT ── SYN ──▶ member
+//	                      ── SYN ──▶   (syn-max-retrans more, syn-rto-base apart)
+//	       ◀── RST ───             and what fails there is reset here:
+//	                               "TCP retransmit timeout", peer flag set
+//
+// Both halves are kernel sockets, served by one event loop on a thread of the
+// f5's namespace. Because the virtual server has an HTTP profile, the serverside
+// connection is opened only after the request's header is complete (K8082).
+//
+// Words and defaults are BIG-IP's: virtual server, pool, member, SNAT,
+// syn-max-retrans, syn-rto-base, RST cause.
+package bigip

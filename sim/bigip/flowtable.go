@@ -1,0 +1,207 @@
+package bigip
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer/f5trailer"
+)
+
+// side is one half of the proxy.
+type side uint8
+
+const (
+	clientside side = iota
+	serverside
+)
+
+// VLAN ids of the two sides, as a BIG-IP numbers untagged VLANs internally.
+const (
+	ClientsideVLAN = 4094
+	ServersideVLAN = 4093
+)
+
+// FlowTable knows, for every frame the f5's capture sees, what TMM knew when the
+// frame passed. The capture lags behind the proxy, and addresses and ports come
+// round again, so the table is kept by time: the proxy posts what it does as
+// events, each before the system call that makes it visible, and the table
+// applies them as the frames' own time passes.
+type FlowTable struct {
+	config Config
+
+	mu     sync.Mutex
+	posted []event // by the proxy, in order of time
+
+	// The rest belongs to the capture's thread.
+	pending []event
+	halves  map[tuple]*flowHalf
+	leaving []departure // closed flows, in order of time
+	freeIDs [tmms][]uint64
+	nextID  [tmms]uint64
+	trailer f5trailer.Trailer
+}
+
+// tuple names a flow: the address that is not the BIG-IP's, and the one that is.
+type tuple struct{ remote, local netip.AddrPort }
+
+// flowHalf is one entry: TMM calls it a flow.
+type flowHalf struct {
+	id       uint64
+	tmm      uint8
+	vlan     uint16
+	ends     tuple
+	peer     *flowHalf
+	carrying bool // bytes have passed
+	reset    *f5trailer.RSTCause
+}
+
+type eventKind uint8
+
+const (
+	flowConnect eventKind = iota // the serverside half is opened
+	flowReset                    // a half is about to be reset
+	flowClosed                   // both halves are about to be closed
+)
+
+type event struct {
+	kind           eventKind
+	at             int64 // ns since the epoch
+	client, server tuple
+	cause          Cause
+	side           side
+	peer           bool
+}
+
+type departure struct {
+	at   int64
+	half *flowHalf
+}
+
+// linger is how long a closed flow's last packets may still pass.
+const linger = int64(2 * time.Second)
+
+// tmms is the number of TMM instances; a flow and its peer are on the same one.
+const tmms = 2
+
+// Flow ids look like pointers: an upper half for each TMM, multiples of 0x100.
+const flowIDStep = 0x100
+
+func newFlowTable(c Config) *FlowTable {
+	return &FlowTable{config: c, halves: map[tuple]*flowHalf{},
+		nextID: [tmms]uint64{0x2b8adf76b500, 0x5600df76b500}}
+}
+
+// post is called by the proxy. It returns the event's time.
+func (t *FlowTable) post(e event) time.Time {
+	now := time.Now()
+	e.at = now.UnixNano()
+	t.mu.Lock()
+	t.posted = append(t.posted, e)
+	t.mu.Unlock()
+	return now
+}
+
+func (t *FlowTable) clientTuple(client netip.AddrPort) tuple {
+	return tuple{remote: client, local: t.config.VirtualServer.Destination}
+}
+
+func (t *FlowTable) serverTuple(f *Flow) tuple {
+	if f == nil {
+		return tuple{}
+	}
+	return tuple{remote: f.Member, local: f.SNAT}
+}
+
+func (t *FlowTable) connect(f *Flow) {
+	t.post(event{kind: flowConnect, client: t.clientTuple(f.Client), server: t.serverTuple(f)})
+}
+
+func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, peer bool) {
+	t.post(event{kind: flowReset, client: t.clientTuple(client), server: t.serverTuple(f), cause: cause, side: s, peer: peer})
+}
+
+func (t *FlowTable) closed(client netip.AddrPort, f *Flow) time.Time {
+	return t.post(event{kind: flowClosed, client: t.clientTuple(client), server: t.serverTuple(f)})
+}
+
+// advance applies everything the proxy did up to a frame's time.
+func (t *FlowTable) advance(to int64) {
+	if n := len(t.pending); n == 0 || t.pending[n-1].at <= to {
+		t.mu.Lock()
+		t.pending = append(t.pending, t.posted...)
+		t.posted = t.posted[:0]
+		t.mu.Unlock()
+	}
+	done := 0
+	for done < len(t.pending) && t.pending[done].at <= to {
+		t.apply(&t.pending[done])
+		done++
+	}
+	if done > 0 {
+		t.pending = append(t.pending[:0], t.pending[done:]...)
+	}
+	gone := 0
+	for gone < len(t.leaving) && t.leaving[gone].at <= to {
+		t.remove(t.leaving[gone].half)
+		gone++
+	}
+	if gone > 0 {
+		t.leaving = append(t.leaving[:0], t.leaving[gone:]...)
+	}
+}
+
+func (t *FlowTable) apply(e *event) {
+	client, server := t.halves[e.client], t.halves[e.server]
+	switch e.kind {
+	case flowConnect:
+		if client == nil { // its SYN was not captured
+			client = t.open(e.client, ClientsideVLAN)
+		}
+		server = t.open(e.server, ServersideVLAN)
+		client.peer, server.peer = server, client
+	case flowReset:
+		half := client
+		if e.side == serverside {
+			half = server
+		}
+		if half != nil {
+			cause := e.cause.record(e.peer)
+			half.reset = &cause
+		}
+	case flowClosed:
+		for _, h := range []*flowHalf{client, server} {
+			if h != nil {
+				t.leaving = append(t.leaving, departure{e.at + linger, h})
+			}
+		}
+	}
+}
+
+// open enters a new flow, in place of an old one of the same addresses.
+func (t *FlowTable) open(ends tuple, vlan uint16) *flowHalf {
+	if old := t.halves[ends]; old != nil {
+		t.remove(old)
+	}
+	h := &flowHalf{tmm: uint8(ends.remote.Port() % tmms), vlan: vlan, ends: ends}
+	if vlan == ServersideVLAN { // a SNAT port is chosen so that both halves meet on one TMM
+		h.tmm = uint8(ends.local.Port() % tmms)
+	}
+	if free := t.freeIDs[h.tmm]; len(free) > 0 {
+		// The last one freed is used again at once, as on the box.
+		h.id, t.freeIDs[h.tmm] = free[len(free)-1], free[:len(free)-1]
+	} else {
+		t.nextID[h.tmm] += flowIDStep
+		h.id = t.nextID[h.tmm]
+	}
+	t.halves[ends] = h
+	return h
+}
+
+func (t *FlowTable) remove(h *flowHalf) {
+	if t.halves[h.ends] != h {
+		return // replaced before, and freed then
+	}
+	delete(t.halves, h.ends)
+	t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
+}

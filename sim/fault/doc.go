@@ -1,0 +1,14 @@
+// Package fault breaks a lab on purpose, and keeps the ledger of every packet it
+// broke.
+//
+// A [Fault] is data: where, what it matches, what it does, how often. Whether a
+// connection is hit is no dice roll in the kernel but a function of the seed, the
+// fault's name, the request's ordinal and its attempt ([Fate]); so the plan is
+// known before the run, whatever the concurrency. The proxy tells the fault which
+// tuple carries which request just before it connects; if that request is to be
+// hit, the tuple is put into a set of nftables, and from there on the kernel
+// drops, counts and logs by itself.
+//
+// The ledger knows nothing of the plan: it is what NFLOG reported, packet by
+// packet. That the two agree is checked afterwards, not assumed.
+package fault

@@ -1,0 +1,120 @@
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/hopblame/hopblame/topology"
+)
+
+// Match is the class of packets a fault acts on.
+type Match string
+
+// Do is what a fault does to them.
+type Do string
+
+// Per is what a fault's probability counts.
+type Per string
+
+// Direction of the packets a fault acts on.
+type Direction string
+
+// The words of a fault.
+const (
+	SYN Match = "syn"
+
+	Drop Do = "drop"
+
+	// PerConnection: a seeded function of fault, ordinal and attempt decides;
+	// every retry of a hit connection is hit.
+	PerConnection Per = "connection"
+	// PerTuple: a seeded hash of the 4-tuple decides, for programs that are not
+	// ours; fate repeats with the tuple.
+	PerTuple Per = "tuple"
+	// PerPacket: of every block of packets a seeded choice is hit; which
+	// connections those belong to cannot be known before.
+	PerPacket Per = "packet"
+
+	ToServer Direction = "to-server"
+)
+
+// Fault is one deliberate defect.
+type Fault struct {
+	Name        string    `yaml:"name"`
+	At          string    `yaml:"at"` // a node or a link: "firewall", "link:f5-firewall", "server2"
+	Direction   Direction `yaml:"direction"`
+	Match       Match     `yaml:"match"`
+	Do          Do        `yaml:"do"`
+	Per         Per       `yaml:"per"`
+	Probability float64   `yaml:"probability"` // 0 to 1; both ends are exact
+}
+
+// Validate reports what in f cannot be, given the lab it is for.
+func (f *Fault) Validate(spec *topology.Spec) error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("fault %s: "+format, append([]any{f.Name}, args...)...))
+	}
+	if f.Name == "" || strings.ContainsFunc(f.Name, notWord) || len(f.Name) > 64 {
+		bad("a name has 1 to 64 letters, digits and hyphens")
+	}
+	oneOf(bad, "direction", f.Direction, ToServer)
+	oneOf(bad, "match", f.Match, SYN)
+	oneOf(bad, "do", f.Do, Drop)
+	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
+	if !(f.Probability >= 0 && f.Probability <= 1) { // NaN too
+		bad("probability %v: must be 0 to 1", f.Probability)
+	} else if f.Per == PerPacket {
+		if _, _, ok := f.share(); !ok {
+			bad("probability %v per packet: must be a multiple of 0.000001", f.Probability)
+		}
+	}
+	if places := Places(spec); !slices.Contains(places, f.At) {
+		bad("at %q: there is no such place; there are %s", f.At, strings.Join(places, ", "))
+	}
+	return errors.Join(errs...)
+}
+
+func oneOf[T ~string](bad func(string, ...any), key string, got T, allowed ...T) {
+	if slices.Contains(allowed, got) {
+		return
+	}
+	var words []string
+	for _, a := range allowed {
+		words = append(words, string(a))
+	}
+	bad("%s %q: must be %s", key, got, strings.Join(words, " or "))
+}
+
+func notWord(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
+}
+
+// Places returns where a fault can be in a lab: every link, and every node that
+// forwards or that packets end at. A node whose packets this lab does not pass
+// through the kernel's own hooks is not one (the f5 ends both its connections).
+func Places(spec *topology.Spec) []string {
+	places := spec.LinkNames()
+	for _, n := range spec.Nodes {
+		if n.Kind == topology.KindRouter || strings.HasPrefix(n.Name, "server") {
+			places = append(places, n.Name)
+		}
+	}
+	return places
+}
+
+// IsLink says whether the fault is on a wire rather than in a node.
+func (f *Fault) IsLink() bool { return strings.HasPrefix(f.At, "link:") }
+
+// share expresses the probability as a number out of a block of packets.
+func (f *Fault) share() (hits, block uint32, ok bool) {
+	for block = 10; block <= 1_000_000; block *= 10 {
+		if n := f.Probability * float64(block); math.Abs(n-math.Round(n)) < 1e-9*float64(block) {
+			return uint32(math.Round(n)), block, true
+		}
+	}
+	return 0, 0, false
+}

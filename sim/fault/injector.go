@@ -1,0 +1,139 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/hopblame/hopblame/internal/nft"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// Injector is a fault at work in a lab.
+type Injector struct {
+	fault  Fault
+	seed   uint64
+	conn   *nft.Conn
+	drop   *nft.Drop
+	ledger *ledger
+
+	mu  sync.Mutex
+	err error // the first arming that failed
+}
+
+// Report is what an injector did.
+type Report struct {
+	Fault   Fault
+	Entries []Entry
+	Counter uint64 // packets the kernel says it dropped
+}
+
+// Inject puts a fault to work. group is an NFLOG group of its own.
+func Inject(lab *topology.Lab, f Fault, seed uint64, group uint16) (*Injector, error) {
+	spec := lab.Spec()
+	if err := f.Validate(&spec); err != nil {
+		return nil, err
+	}
+	host, place := lab.Host(f.At), nft.Forward
+	switch n, _ := spec.Node(f.At); {
+	case f.IsLink():
+		host, place = lab.Middle(f.At), nft.Bridge
+		if host == nil {
+			return nil, fmt.Errorf("fault %s: %s has no middle to drop packets in", f.Name, f.At)
+		}
+	case n.Kind != topology.KindRouter:
+		place = nft.Input
+	}
+	i := &Injector{fault: f, seed: seed}
+	rule := i.rule(place, usesIPv6(&spec))
+	rule.LogGroup = group
+	var err error
+	if i.conn, err = nft.Open(host); err != nil {
+		return nil, fmt.Errorf("fault %s: %w", f.Name, err)
+	}
+	// The ledger first: no packet may be hit unseen.
+	if i.ledger, err = openLedger(f, host, group); err != nil {
+		return nil, errors.Join(err, i.conn.Close())
+	}
+	if i.drop, err = i.conn.AddDrop(rule); err != nil {
+		return nil, errors.Join(err, i.Close())
+	}
+	return i, nil
+}
+
+// rule translates the fault. 0 and 1 are exact: no hash and no counter decides.
+func (i *Injector) rule(place nft.Place, ipv6 bool) nft.DropSpec {
+	f := i.fault
+	r := nft.DropSpec{Name: f.Name, Place: place, IPv6: ipv6, LogBytes: logBytes, Pick: nft.PickArmed}
+	switch {
+	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
+	case f.Probability == 1:
+		r.Pick = nft.PickAll
+	case f.Per == PerTuple:
+		r.Pick, r.Modulus, r.Threshold, r.Seed = nft.PickHash, tupleModulus, f.threshold(), f.hashSeed(i.seed)
+	case f.Per == PerPacket:
+		hits, block, _ := f.share()
+		r.Pick, r.Modulus, r.Numbers = nft.PickNth, block, f.numbers(i.seed, hits, block)
+	}
+	return r
+}
+
+func usesIPv6(spec *topology.Spec) bool {
+	for _, n := range spec.Nodes {
+		for _, i := range n.Interfaces {
+			for _, a := range i.Addresses {
+				return a.Addr().Is6()
+			}
+		}
+	}
+	return false
+}
+
+// Fault returns the fault at work.
+func (i *Injector) Fault() Fault { return i.fault }
+
+// Arm prepares the fate of one connection; only a fault per connection needs it.
+// It must be called before the connection's first packet.
+func (i *Injector) Arm(ordinal, attempt int, source, destination netip.AddrPort) {
+	if i.hits(ordinal, attempt) {
+		i.note(i.drop.Arm(source, destination))
+	}
+}
+
+// Disarm ends what Arm began.
+func (i *Injector) Disarm(ordinal, attempt int, source, destination netip.AddrPort) {
+	if i.hits(ordinal, attempt) {
+		i.note(i.drop.Disarm(source, destination))
+	}
+}
+
+func (i *Injector) hits(ordinal, attempt int) bool {
+	return i.fault.Per == PerConnection && ordinal >= 0 && i.fault.Fate(i.seed, ordinal, attempt)
+}
+
+func (i *Injector) note(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.err == nil {
+		i.err = err
+	}
+}
+
+// Report reads the kernel's counter and waits for the ledger to be complete.
+// Call it when the lab is quiet. An error means that the ledger is not to be
+// trusted; the report holds what there is.
+func (i *Injector) Report(ctx context.Context) (Report, error) {
+	counter, err := i.drop.Count()
+	if err != nil {
+		return Report{Fault: i.fault}, err
+	}
+	entries, err := i.ledger.settle(ctx, counter)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return Report{Fault: i.fault, Entries: entries, Counter: counter}, errors.Join(err, i.err)
+}
+
+// Close frees the injector; the fault itself ends with the lab.
+func (i *Injector) Close() error { return errors.Join(i.ledger.close(), i.conn.Close()) }
