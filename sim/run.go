@@ -120,8 +120,7 @@ func (c *Config) proxy() bigip.Config {
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	return client.Batch{Server: a.VIP, Local: a.Client, FirstPort: bigip.FirstPort, Ports: bigip.Ports,
-		Requests: c.Requests, Concurrency: c.Concurrency}
+	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency}
 }
 
 // crosses says whether the way from the f5 to a pool member leads over a place.
@@ -140,7 +139,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	proxy, batch := c.proxy(), c.batch()
+	proxy := c.proxy()
 	predictable = true
 	for i := range c.Faults {
 		f := &c.Faults[i]
@@ -154,7 +153,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 		}
 		for o := range c.Requests {
 			m := proxy.MemberFor(o, 0)
-			if reached[m] && c.fate(f, o, batch.Port(o), proxy.Pool[m]) {
+			if reached[m] && c.fate(f, o, client.Port(o), proxy.Pool[m]) {
 				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})
 			}
 		}
@@ -234,7 +233,9 @@ type run struct {
 // play is the run from the first actor to the last packet.
 func (r *run) play(ctx context.Context, start time.Time) error {
 	c := &r.facts.Config
-	if err := r.startActors(ctx); err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := r.startActors(ctx, cancel); err != nil {
 		return err
 	}
 	before, err := r.serverSegments()
@@ -249,6 +250,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 		c.report(Progress{Phase: "traffic", Done: done, Total: c.Requests, Failed: failed})
 	}
 	if r.facts.Requests, err = client.Run(ctx, r.lab.Host(topology.Client), batch); err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause // a full disk, say, rather than "cancelled"
+		}
 		return err
 	}
 	r.facts.Timing.Traffic = time.Since(begin)
@@ -271,7 +275,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	return err
 }
 
-func (r *run) startActors(ctx context.Context) (err error) {
+// startActors starts everything but the client; failed is told when a capture breaks
+// off.
+func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	c := &r.facts.Config
 	proxy := c.proxy()
 	spec := r.lab.Spec()
@@ -301,7 +307,7 @@ func (r *run) startActors(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r.session, err = capture.Start(r.points(), c.Create)
+	r.session, err = capture.Start(r.points(), c.Create, failed)
 	return err
 }
 

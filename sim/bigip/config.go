@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/hopblame/hopblame/sim/ports"
 )
 
 // Config describes one virtual server and all that is behind it.
@@ -49,9 +51,9 @@ const (
 // TCPProfile is a TCP profile's serverside connection set-up. The zero value of a
 // field means the value of [Incident].
 type TCPProfile struct {
-	SYNMaxRetrans *int          // syn-max-retrans: SYNs after the first
-	SYNRTOBase    time.Duration // syn-rto-base: wait for the first SYN's answer
-	SYNBackoff    Backoff
+	SYNMaxRetrans *int          `yaml:"syn-max-retrans"` // SYNs after the first
+	SYNRTOBase    time.Duration `yaml:"syn-rto-base"`    // wait for the first SYN's answer
+	SYNBackoff    Backoff       `yaml:"syn-backoff"`
 }
 
 func retrans(n int) *int { return &n }
@@ -138,22 +140,12 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Source ports, client's and SNAT's alike, are taken from a range that comes
-// round within 100,000 requests, as in the incident.
-const (
-	FirstPort = 1024
-	Ports     = 64000
-)
-
-// snatPortShift turns the incident's client port 54373 into its SNAT port 43166.
-const snatPortShift = 43166 - 54373
-
 // SNATPort returns the serverside source port for a client port: always the same
-// one, never equal, so that a request's serverside flow can be known before the
-// run (source-port change).
+// one, as a rule another, so that a request's serverside flow can be known before
+// the run (source-port change). The incident's 54373 becomes its 43166.
 func SNATPort(clientPort uint16) uint16 {
-	p := (int(clientPort) - FirstPort + snatPortShift) % Ports
-	return uint16(FirstPort + (p+Ports)%Ports)
+	shift := ports.Count + ports.Index(43166) - ports.Index(54373)
+	return ports.At(ports.Index(clientPort) + shift)
 }
 
 // MemberFor returns the index of the member that a request goes to. Round-robin

@@ -55,6 +55,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		ends = tuple{remote: seg.src, local: seg.dst}
 	}
 	var h *flowHalf
+	var tmm uint8
 	clientSYN := s == clientside && !f.Outgoing && seg.flags&(flagSYN|flagACK) == flagSYN
 	switch {
 	case isTCP && clientSYN:
@@ -64,10 +65,13 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		if t.halves[ends] == nil || t.halves[ends].carrying {
 			t.open(ends, vlan)
 		}
+		tmm = t.halves[ends].tmm
 	case isTCP:
-		h = t.halves[ends]
+		if h = t.halves[ends]; h != nil {
+			tmm = h.tmm
+		}
 	}
-	t.fill(h, f, seg)
+	t.fill(h, tmm, f, seg)
 	out, err := t.trailer.AppendTo(dst)
 	if err != nil {
 		return dst // the lab's names are short and fixed: they fit
@@ -76,7 +80,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 }
 
 // fill describes the flow as it is at the frame's time.
-func (t *FlowTable) fill(h *flowHalf, f capture.Frame, seg segment) {
+func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
 	*tr = f5trailer.Trailer{HasLow: true, HasMedium: true, HasHigh: true}
 	port := physicalPorts[:3]
@@ -89,10 +93,10 @@ func (t *FlowTable) fill(h *flowHalf, f capture.Frame, seg segment) {
 	}
 	tr.Low.Ingress = !f.Outgoing
 	tr.Low.PhysicalPort = port
+	tr.Low.TMM = tmm
 	if h == nil {
 		return
 	}
-	tr.Low.TMM = h.tmm
 	tr.Low.VirtualServer = t.config.VirtualServer.Name
 	m := &tr.Medium
 	m.FlowID, m.FlowType = h.id, flowTypeNormal

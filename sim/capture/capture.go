@@ -113,8 +113,10 @@ type tapState struct {
 }
 
 // Start opens a tap on every interface and begins to write. create makes a
-// point's file. Frames sent after Start has returned are captured.
-func Start(points []Point, create func(*Point) (io.WriteCloser, error)) (s *Session, err error) {
+// point's file. Frames sent after Start has returned are captured. failed is
+// called, once at most and from the session's goroutine, when writing fails half
+// way; Stop returns the same error.
+func Start(points []Point, create func(*Point) (io.WriteCloser, error), failed func(error)) (s *Session, err error) {
 	s = &Session{stop: make(chan struct{}), ended: make(chan error, 1), start: time.Now()}
 	defer func() {
 		if err != nil {
@@ -128,7 +130,13 @@ func Start(points []Point, create func(*Point) (io.WriteCloser, error)) (s *Sess
 			return nil, fmt.Errorf("capture at %s: %w", p.Name(), err)
 		}
 	}
-	go func() { s.ended <- s.run() }()
+	go func() {
+		err := s.run()
+		if err != nil {
+			failed(err)
+		}
+		s.ended <- err
+	}()
 	return s, nil
 }
 

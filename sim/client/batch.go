@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/sim/ports"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -15,8 +16,6 @@ import (
 type Batch struct {
 	Server      netip.AddrPort
 	Local       netip.Addr
-	FirstPort   int // source ports are FirstPort … FirstPort+Ports-1, by ordinal
-	Ports       int
 	Target      string // request target; "" means /batch
 	Requests    int
 	Concurrency int           // requests in flight
@@ -66,7 +65,7 @@ func (b *Batch) Validate() error {
 }
 
 // Port returns the source port of a request.
-func (b *Batch) Port(ordinal int) uint16 { return uint16(b.FirstPort + ordinal%b.Ports) }
+func Port(ordinal int) uint16 { return ports.At(ordinal) }
 
 // Run sends the batch from a host and returns a record for every request, by
 // ordinal. A cancelled context ends it early with the context's error.
@@ -133,7 +132,7 @@ func (s *sender) startMore() {
 // request — a failing one holds its for seconds — waits for that to end.
 func (s *sender) pick() (int, bool) {
 	for i, o := range s.waiting {
-		if !s.port[s.Port(o)] {
+		if !s.port[Port(o)] {
 			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
 			return o, true
 		}
@@ -141,7 +140,7 @@ func (s *sender) pick() (int, bool) {
 	for s.next < s.Requests {
 		o := s.next
 		s.next++
-		if !s.port[s.Port(o)] {
+		if !s.port[Port(o)] {
 			return o, true
 		}
 		s.waiting = append(s.waiting, o)

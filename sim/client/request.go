@@ -34,7 +34,7 @@ func (s *sender) begin(ordinal int) {
 		r, s.free = s.free[n-1], s.free[:n-1]
 	}
 	rec := &s.records[ordinal]
-	rec.Ordinal, rec.Local, rec.Start = ordinal, netip.AddrPortFrom(s.Local, s.Port(ordinal)), time.Now()
+	rec.Ordinal, rec.Local, rec.Start = ordinal, netip.AddrPortFrom(s.Local, Port(ordinal)), time.Now()
 	r.record, r.fd, r.connected, r.status, r.in = rec, -1, false, 0, r.in[:0]
 	r.message = s.compose(r.message[:0], ordinal)
 	r.out = r.message

@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/hopblame/hopblame/analyzer/report"
+	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/topology"
+	"github.com/spf13/cobra"
+)
+
+func newRun() *cobra.Command {
+	var o scenarios.Options
+	var seed uint64
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "run SCENARIO|FILE.yaml",
+		Short: "Play a scenario, analyze its captures, score the verdicts",
+		Example: `  hopblame run firewall-drops-syn
+  hopblame run firewall-drops-syn --requests 100000 --seed 7 --out demo
+  hopblame run my-own.yaml --json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: scenarioNames,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := scenarios.Find(args[0])
+			if err != nil {
+				return err
+			}
+			if c.Flags().Changed("seed") {
+				o.Seed = &seed
+			}
+			for flag, n := range map[string]int{"requests": o.Requests, "concurrency": o.Concurrency} {
+				if c.Flags().Changed(flag) && n < 1 {
+					return usage(fmt.Errorf("--%s %d: must be at least 1", flag, n))
+				}
+			}
+			if err := s.With(o).Validate(); err != nil {
+				return usage(err)
+			}
+			// All that can be said before is said before: from here on the
+			// work is done by a second process.
+			if err := topology.Sandbox(); err != nil {
+				return err
+			}
+			return play(c, s, o, asJSON)
+		},
+	}
+	f := c.Flags()
+	f.IntVar(&o.Requests, "requests", 0, "requests to send (default: as the scenario says)")
+	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as the scenario says)")
+	f.Uint64Var(&seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
+	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, result (default: keep nothing)")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return c
+}
+
+func play(c *cobra.Command, s *scenarios.Scenario, o scenarios.Options, asJSON bool) error {
+	bar := newProgress(c.ErrOrStderr())
+	o.Progress = bar.show
+	result, err := scenarios.Run(c.Context(), s, o)
+	bar.close()
+	if err != nil {
+		return err
+	}
+	out := c.OutOrStdout()
+	if asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", " ")
+		e.SetEscapeHTML(false)
+		err = e.Encode(result)
+	} else {
+		err = writeResult(out, result, o)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("write the result: %w", err)
+	case !result.Valid:
+		return &codeError{exitInvalid, errors.New("the run is INVALID: " + strings.Join(result.InvalidBecause, "; "))}
+	case !result.Score.Passed():
+		return &codeError{code: exitCheck}
+	}
+	return nil
+}
+
+// writeResult tells the story of a run: what failed and who did it, whether the
+// testbed can be believed, how the analyzer did, and what to do next.
+func writeResult(w io.Writer, r *scenarios.Result, o scenarios.Options) error {
+	p := &printer{w: w, color: wantsColor(w)}
+	p.line("%s — %s", p.bold(r.Played.Name), r.Played.Title)
+	p.line("seed %d, %s requests, %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, thousands(r.Requests.Sent), r.Settings.Concurrency,
+		r.Settings.SYNRTOBase, r.Settings.SYNMaxRetrans+1, r.Settings.SYNBackoff, r.Settings.Family)
+	p.line("")
+	if p.err == nil {
+		p.err = report.WriteText(w, r.Report, report.TextOptions{Width: width(w), Color: p.color})
+	}
+	p.line("")
+	writeCheck(p, r)
+	writeScore(p, r)
+	p.line("")
+	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", r.Played.Name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
+	p.line("Time: build %.2f s, traffic %.1f s, analysis %.1f s, teardown %.2f s", r.Timing.Build, r.Timing.Traffic, r.Timing.Analyze, r.Timing.Teardown)
+	p.line("Repeat: %s", repeat)
+	if o.Out != "" {
+		p.line("Files: %s (hopblame analyze %s; wireshark %s)", o.Out, o.Out, filepath.Join(o.Out, "captures", "f5-0.0.pcapng"))
+	}
+	return p.err
+}
+
+// writeCheck shows the testbed's check of itself.
+func writeCheck(p *printer, r *scenarios.Result) {
+	if r.Valid {
+		p.line("%s", p.bold("The testbed's own check: valid"))
+	} else {
+		p.line("%s", p.bold("The testbed's own check: INVALID — nobody should be judged by this run"))
+	}
+	mark := func(ok bool) string {
+		if ok {
+			return "✓"
+		}
+		return "✗"
+	}
+	l := r.Ledger
+	if l.Planned != nil {
+		p.line("  %s plan: %d connections to be hit, %d were", mark(*l.Planned == l.Connections), *l.Planned, l.Connections)
+	}
+	p.line("  %s ledger: %d packets dropped; the kernel counted %d", mark(uint64(l.Packets) == l.Counter), l.Packets, l.Counter)
+	holds := 0
+	for _, b := range r.Balances {
+		if b.In-b.Out == b.Ledger {
+			holds++
+		}
+		if b.Ledger > 0 || b.In-b.Out != b.Ledger {
+			p.line("  %s %s, %s: %s in − %s out = %d", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, thousands(int(b.In)), thousands(int(b.Out)), int64(b.In-b.Out))
+		}
+	}
+	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))
+	packets, dropped := uint64(0), uint64(0)
+	for _, c := range r.Captures {
+		packets, dropped = packets+c.Packets, dropped+c.Dropped
+	}
+	p.line("  %s taps: %s packets captured at %d points, %d lost", mark(dropped == 0), thousands(int(packets)), len(r.Captures), dropped)
+	for _, why := range r.InvalidBecause {
+		p.line("  ✗ %s", why)
+	}
+}
+
+// writeScore shows how the analyzer did.
+func writeScore(p *printer, r *scenarios.Result) {
+	verdict := "passed"
+	if !r.Score.Passed() {
+		verdict = "FAILED"
+	}
+	p.line("%s %s", p.bold("Score: "+verdict+" —"), r.Score.String())
+	for _, e := range r.Score.Errors {
+		got := "no verdict"
+		if e.Got != nil {
+			got = pair(*e.Got)
+		}
+		var want []string
+		for _, w := range e.Want {
+			want = append(want, pair(w))
+		}
+		if len(want) == 0 {
+			want = []string{"no verdict"}
+		}
+		p.line("  ✗ %s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, strings.Join(want, " or "))
+	}
+}
+
+func pair(p scenarios.Pair) string {
+	if p.Hop == "" {
+		return string(p.Cause)
+	}
+	return p.Hop + " " + string(p.Cause)
+}

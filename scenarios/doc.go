@@ -1,0 +1,11 @@
+// Package scenarios names failures. A [Scenario] is one YAML file that reads like
+// a story: what the customer sees, what is broken, what the right answer is and
+// what it teaches.
+//
+//	load ─▶ run (sim) ─▶ truth ─┐
+//	           └─▶ captures ─▶ analyzer ─▶ verdicts ─▶ score
+//
+// It is the only place where truth and verdicts meet: sim reports facts, this
+// package turns them into truth and compares. The analyzer is handed the captures
+// and nothing else.
+package scenarios

@@ -1,0 +1,135 @@
+package scenarios
+
+import (
+	"maps"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim"
+)
+
+// SchemaVersion is the version of the files in a run directory.
+const SchemaVersion = 1
+
+// Result is a run and its score: result.json, and the output of run --json.
+type Result struct {
+	SchemaVersion  int             `json:"schema_version"`
+	Scenario       string          `json:"scenario"`
+	Seed           uint64          `json:"seed"`
+	Valid          bool            `json:"valid"`
+	InvalidBecause []string        `json:"invalid_because"`
+	Requests       RequestCounts   `json:"requests"`
+	Score          Score           `json:"score"`
+	Captures       []CaptureResult `json:"captures"`
+	Ledger         LedgerResult    `json:"ledger"`
+	Balances       []BalanceResult `json:"balances"`
+	Timing         Timing          `json:"timing_s"`
+	Settings       Settings        `json:"settings"`
+
+	// Scenario and verdicts, for who wants to print them.
+	Played *Scenario        `json:"-"`
+	Report *analyzer.Report `json:"-"`
+	Truths []Truth          `json:"-"`
+}
+
+// RequestCounts are the client's own counts.
+type RequestCounts struct {
+	Sent   int `json:"sent"`
+	OK     int `json:"ok"`
+	Failed int `json:"failed"`
+}
+
+// CaptureResult is one capture file.
+type CaptureResult struct {
+	Point   string `json:"point"`
+	File    string `json:"file"`
+	Packets uint64 `json:"packets"`
+	Dropped uint64 `json:"dropped"`
+}
+
+// LedgerResult sums up what the faults did.
+type LedgerResult struct {
+	Packets     int    `json:"packets"`     // in the ledger
+	Counter     uint64 `json:"counter"`     // by the kernel's count
+	Connections int    `json:"connections"` // hit
+	Planned     *int   `json:"planned"`     // to be hit; null where it cannot be known
+}
+
+// BalanceResult is what the captures say went in and came out of a stretch.
+type BalanceResult struct {
+	Where     string `json:"where"`
+	Direction string `json:"direction"`
+	In        uint64 `json:"in"`
+	Out       uint64 `json:"out"`
+	Ledger    uint64 `json:"ledger"`
+}
+
+// Timing is how long the parts took, in seconds.
+type Timing struct {
+	Build    float64 `json:"build"`
+	Traffic  float64 `json:"traffic"`
+	Analyze  float64 `json:"analyze"`
+	Teardown float64 `json:"teardown"`
+}
+
+// Settings are what shaped the run.
+type Settings struct {
+	Family        string                       `json:"family"`
+	Concurrency   int                          `json:"concurrency"`
+	SYNMaxRetrans int                          `json:"syn_max_retrans"`
+	SYNRTOBase    float64                      `json:"syn_rto_base_s"`
+	SYNBackoff    string                       `json:"syn_backoff"`
+	Sysctls       map[string]map[string]string `json:"sysctls"` // by node
+}
+
+// newResult sums up a run; score and verdicts come later.
+func newResult(s *Scenario, facts *sim.Facts, predictable bool, files map[string]string) *Result {
+	profile := facts.Config.Serverside.WithDefaults()
+	r := &Result{SchemaVersion: SchemaVersion, Scenario: s.Name, Seed: facts.Config.Seed, Played: s,
+		InvalidBecause: facts.Check(),
+		Settings: Settings{Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,
+			SYNMaxRetrans: *profile.SYNMaxRetrans, SYNRTOBase: profile.SYNRTOBase.Seconds(), SYNBackoff: string(profile.SYNBackoff),
+			Sysctls: maps.Clone(facts.Settings)},
+		Timing: Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},
+	}
+	if r.Settings.Family == "" {
+		r.Settings.Family = "ipv4"
+	}
+	if r.InvalidBecause == nil {
+		r.InvalidBecause = []string{}
+	}
+	r.Valid = len(r.InvalidBecause) == 0
+	for _, c := range facts.Captures {
+		r.Captures = append(r.Captures, CaptureResult{c.Point.Name(), files[c.Point.Name()], c.Packets, c.Dropped})
+	}
+	for _, b := range facts.Balances {
+		r.Balances = append(r.Balances, BalanceResult(b))
+	}
+	connections := map[[2]int]bool{}
+	for _, h := range facts.Ledger {
+		connections[[2]int{h.Ordinal, h.Attempt}] = true
+	}
+	r.Ledger = LedgerResult{Packets: len(facts.Ledger), Connections: len(connections)}
+	for _, rep := range facts.Reports {
+		r.Ledger.Counter += rep.Counter
+	}
+	if predictable {
+		planned := map[[2]int]bool{}
+		for _, p := range facts.Planned {
+			planned[[2]int{p.Ordinal, p.Attempt}] = true
+		}
+		n := len(planned)
+		r.Ledger.Planned = &n
+	}
+	for _, q := range facts.Requests {
+		r.Requests.Sent++
+		if q.Outcome == "ok" {
+			r.Requests.OK++
+		} else {
+			r.Requests.Failed++
+		}
+	}
+	return r
+}
+
+func seconds(d time.Duration) float64 { return float64(d.Round(time.Millisecond)) / float64(time.Second) }

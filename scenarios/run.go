@@ -1,0 +1,128 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim"
+)
+
+// Options tunes a run. The zero value runs the scenario as written, with a fresh
+// seed, and keeps nothing.
+type Options struct {
+	Requests    int     // 0: as the scenario says
+	Concurrency int     // 0: as the scenario says
+	Seed        *uint64 // nil: a fresh one, reported in the result
+	Out         string  // run directory; "" keeps nothing
+	Progress    func(Progress)
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Phase               string // "build", "traffic", "teardown", "analyze"
+	Done, Total, Failed int    // requests
+	Bytes, TotalBytes   int64  // of captures, while analyzing
+}
+
+// ErrNoSpace says that a disk is too small for a run's captures.
+var ErrNoSpace = errors.New("not enough disk space")
+
+// With returns a copy of s with a run's options applied.
+func (s *Scenario) With(o Options) *Scenario {
+	c := *s
+	if o.Requests != 0 {
+		c.Traffic.Requests = o.Requests
+	}
+	if o.Concurrency != 0 {
+		c.Traffic.Concurrency = o.Concurrency
+	}
+	return &c
+}
+
+// Run plays a scenario, has the captures analyzed, and scores the verdicts
+// against the truth. The result of a run that fails its own checks is not Valid
+// and is scored all the same; nobody should be judged by it.
+//
+// An error means that there is no result: with a run directory given, what was
+// captured by then is there, but no result.json.
+func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
+	s = s.With(o)
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	seed, err := seedOf(o)
+	if err != nil {
+		return nil, err
+	}
+	config := s.Config(seed)
+	dir, err := openRunDir(o.Out, config.Requests)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.close()
+	config.Create = dir.create
+	if o.Progress != nil {
+		config.Progress = func(p sim.Progress) {
+			o.Progress(Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Failed: p.Failed})
+		}
+	}
+	_, predictable, err := config.Plan()
+	if err != nil {
+		return nil, err
+	}
+	facts, err := sim.Run(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	result := newResult(s, facts, predictable, dir.files)
+	if result.Truths, err = truths(facts, s.Expect); err != nil {
+		return nil, err
+	}
+	if err := dir.writeTruth(facts, result.Truths); err != nil {
+		return nil, err
+	}
+	points, err := dir.writePoints(facts)
+	if err != nil {
+		return nil, err
+	}
+	if err := result.analyze(ctx, points, o); err != nil {
+		return nil, err
+	}
+	return result, dir.writeResult(result)
+}
+
+// analyze hands the captures, and only those, to the analyzer.
+func (r *Result) analyze(ctx context.Context, points []analyzer.Point, o Options) error {
+	start := time.Now()
+	var progress func(analyzer.Progress)
+	if o.Progress != nil {
+		progress = func(p analyzer.Progress) {
+			o.Progress(Progress{Phase: "analyze", Bytes: p.Bytes, TotalBytes: p.Size})
+		}
+	}
+	report, err := analyzer.Analyze(ctx, points, analyzer.Options{Progress: progress})
+	if err != nil {
+		return fmt.Errorf("analyze: %w", err)
+	}
+	r.Timing.Analyze = seconds(time.Since(start))
+	r.Report = report
+	r.Score = ScoreVerdicts(r.Truths, report.Verdicts)
+	return nil
+}
+
+func seedOf(o Options) (uint64, error) {
+	if o.Seed != nil {
+		return *o.Seed, nil
+	}
+	// 32 bits: short to type, and exact in every JSON reader.
+	var b [4]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("choose a seed: %w", err)
+	}
+	return uint64(binary.BigEndian.Uint32(b[:])), nil
+}

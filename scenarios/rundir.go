@@ -1,0 +1,201 @@
+package scenarios
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/sim/capture"
+	"golang.org/x/sys/unix"
+)
+
+// runDir is where a run's files go: a directory of the user's, or, with none
+// given, files without a name, which end with the process however it ends.
+type runDir struct {
+	path    string
+	files   map[string]string   // by point, as shown: captures/POINT.pcapng
+	unnamed map[string]*os.File // by point
+}
+
+// Sizes of captures, per request and in all: measured on the standard lab, with
+// some to spare.
+const (
+	bytesPerRequest = 13 << 10
+	bytesToSpare    = 64 << 20
+)
+
+// openRunDir prepares a run directory, which must be empty: the files of two runs
+// must not be taken for one.
+func openRunDir(path string, requests int) (*runDir, error) {
+	d := &runDir{path: path, files: map[string]string{}, unnamed: map[string]*os.File{}}
+	at := path
+	if path == "" {
+		at = os.TempDir()
+	} else {
+		for _, sub := range []string{"captures", "truth"} {
+			if err := os.MkdirAll(filepath.Join(path, sub), 0o755); err != nil {
+				return nil, fmt.Errorf("run directory: %w", err)
+			}
+		}
+		used, err := filepath.Glob(filepath.Join(path, "*"))
+		if err != nil {
+			return nil, fmt.Errorf("run directory: %w", err)
+		}
+		inside, err := filepath.Glob(filepath.Join(path, "captures", "*"))
+		if err != nil {
+			return nil, fmt.Errorf("run directory: %w", err)
+		}
+		if len(used) > 2 || len(inside) > 0 {
+			return nil, fmt.Errorf("run directory %s holds other files already: choose another or empty it (%w)", path, os.ErrExist)
+		}
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(at, &fs); err != nil {
+		return nil, fmt.Errorf("run directory %s: %w", at, err)
+	}
+	need := uint64(requests)*bytesPerRequest + bytesToSpare
+	if free := fs.Bavail * uint64(fs.Bsize); free < need {
+		return nil, fmt.Errorf("%w: the captures of %d requests take about %d MB and %s has %d MB left; give --out on another disk, or fewer --requests",
+			ErrNoSpace, requests, need>>20, at, free>>20)
+	}
+	return d, nil
+}
+
+// create makes a point's capture file.
+func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
+	name := strings.ReplaceAll(p.Name(), "/", "-") + ".pcapng"
+	d.files[p.Name()] = "captures/" + name
+	if d.path != "" {
+		return os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	}
+	f, err := os.CreateTemp("", "hopblame-*.pcapng")
+	if err != nil {
+		return nil, err
+	}
+	d.unnamed[p.Name()] = f
+	return keepOpen{f}, os.Remove(f.Name())
+}
+
+// keepOpen leaves closing to the run directory: a file without a name is gone
+// once it is closed.
+type keepOpen struct{ *os.File }
+
+func (keepOpen) Close() error { return nil }
+
+func (d *runDir) close() {
+	for _, f := range d.unnamed {
+		f.Close()
+	}
+}
+
+// writePoints writes points.json — all that an analyzer is told — and returns
+// the same for the one in this process.
+func (d *runDir) writePoints(facts *sim.Facts) ([]analyzer.Point, error) {
+	var points []analyzer.Point
+	for _, c := range facts.Captures {
+		p := analyzer.Point{Name: c.Point.Name(), Hop: c.Point.Hop, Face: c.Point.Face, Side: string(c.Point.Side),
+			File: d.files[c.Point.Name()]}
+		p.Path = filepath.Join(d.path, filepath.FromSlash(p.File))
+		if f := d.unnamed[p.Name]; f != nil {
+			p.Path = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+		}
+		points = append(points, p)
+	}
+	if d.path == "" {
+		return points, nil
+	}
+	// Beside the captures: a folder that can be handed on as it is.
+	named := make([]analyzer.Point, len(points))
+	copy(named, points)
+	for i := range named {
+		named[i].File = filepath.Base(named[i].File)
+	}
+	return points, d.writeJSON("captures/points.json", analyzer.PointsFile{SchemaVersion: analyzer.SchemaVersion, Points: named})
+}
+
+// writeTruth writes the truth, apart from the captures.
+func (d *runDir) writeTruth(facts *sim.Facts, truths []Truth) error {
+	if d.path == "" {
+		return nil
+	}
+	return errors.Join(
+		writeLines(d, "truth/requests.ndjson", len(truths), func(i int) any { return &truths[i] }),
+		writeLines(d, "truth/flows.ndjson", len(facts.Flows), func(i int) any {
+			f := facts.Flows[i]
+			t := flowTruth{Ordinal: f.Ordinal, Attempt: f.Attempt, Client: f.Client, SNAT: f.SNAT, Member: f.Member,
+				Opened: f.Opened, Closed: f.Closed, Tries: f.Tries, Reset: f.Reset, Peer: f.Peer}
+			if !f.Connected.IsZero() {
+				t.Connected = &f.Connected
+			}
+			return t
+		}),
+		writeLines(d, "truth/ledger.ndjson", len(facts.Ledger), func(i int) any {
+			h := facts.Ledger[i]
+			return ledgerTruth{Time: h.Time, Fault: h.Fault, At: h.At, Source: h.Source, Destination: h.Destination,
+				Seq: h.Seq, IPID: h.IPID, Ordinal: h.Ordinal, Attempt: h.Attempt}
+		}))
+}
+
+func writeLines(d *runDir, name string, n int, line func(i int) any) (err error) {
+	f, err := os.Create(filepath.Join(d.path, filepath.FromSlash(name)))
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	e := json.NewEncoder(w)
+	for i := range n {
+		if err == nil {
+			err = e.Encode(line(i))
+		}
+	}
+	if err = errors.Join(err, w.Flush(), f.Close()); err != nil {
+		return fmt.Errorf("run directory: write %s: %w", name, err)
+	}
+	return nil
+}
+
+// writeResult writes verdicts.json and then, as the last file and all at once,
+// result.json: a directory that has it is whole.
+func (d *runDir) writeResult(r *Result) error {
+	if d.path == "" {
+		return nil
+	}
+	if err := d.writeWhole("verdicts.json", r.Report.WriteJSON); err != nil {
+		return err
+	}
+	return d.writeJSON("result.json", r)
+}
+
+func (d *runDir) writeJSON(name string, v any) error {
+	return d.writeWhole(name, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", " ")
+		e.SetEscapeHTML(false)
+		return e.Encode(v)
+	})
+}
+
+// writeWhole writes a file under another name and moves it into place.
+func (d *runDir) writeWhole(name string, write func(io.Writer) error) error {
+	path := filepath.Join(d.path, filepath.FromSlash(name))
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return fmt.Errorf("run directory: %w", err)
+	}
+	w := bufio.NewWriter(f)
+	err = errors.Join(write(w), w.Flush(), f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("run directory: write %s: %w", name, err), os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hopblame/hopblame/analyzer"
+)
+
+// Score compares verdicts with the truth.
+// Failures = Correct + Acceptable + Wrong + Inconclusive + Missed.
+type Score struct {
+	Failures     int `json:"failures"`
+	Correct      int `json:"correct"`      // the primary's hop and cause
+	Acceptable   int `json:"acceptable"`   // another answer that is listed as right
+	Wrong        int `json:"wrong"`        // anything else that was named
+	Inconclusive int `json:"inconclusive"` // nothing was named, and something should have been
+	Missed       int `json:"missed"`       // a failed request without a verdict
+	FalseAlarms  int `json:"false_alarms"` // a verdict without a failed request
+	// Errors are the verdicts that count against the analyzer, worst first.
+	Errors []ScoreError `json:"errors,omitempty"`
+}
+
+// ScoreError is one verdict that is not right, or one that is not there.
+type ScoreError struct {
+	Kind    string `json:"kind"` // "wrong", "missed", "false-alarm", "inconclusive"
+	ID      string `json:"id"`
+	Request string `json:"request"`
+	Want    []Pair `json:"want"`
+	Got     *Pair  `json:"got"`
+}
+
+// maxScoreErrors bounds the list; the counts are always whole.
+const maxScoreErrors = 20
+
+// Passed says whether the analyzer did all it should.
+func (s *Score) Passed() bool {
+	return s.Wrong+s.Missed+s.FalseAlarms+s.Inconclusive == 0
+}
+
+// String returns the score in one line.
+func (s *Score) String() string {
+	return fmt.Sprintf("%d failures: %d correct, %d acceptable, %d wrong, %d inconclusive, %d missed; %d false alarms",
+		s.Failures, s.Correct, s.Acceptable, s.Wrong, s.Inconclusive, s.Missed, s.FalseAlarms)
+}
+
+// ScoreVerdicts matches each failed request with its verdict and compares.
+func ScoreVerdicts(truths []Truth, verdicts []analyzer.Verdict) Score {
+	var s Score
+	matched := match(truths, verdicts)
+	for i := range truths {
+		t := &truths[i]
+		if !t.Failed() {
+			continue
+		}
+		s.Failures++
+		v, ok := matched.verdict[i]
+		if !ok {
+			s.Missed++
+			s.fault("missed", t, nil)
+			continue
+		}
+		s.judge(t, &verdicts[v])
+	}
+	for i := range verdicts {
+		if !matched.used[i] {
+			s.FalseAlarms++
+			v := &verdicts[i]
+			s.fault("false-alarm", &Truth{ID: v.Request.ID}, v)
+		}
+	}
+	slices.SortStableFunc(s.Errors, func(a, b ScoreError) int { return severity[a.Kind] - severity[b.Kind] })
+	if len(s.Errors) > maxScoreErrors {
+		s.Errors = s.Errors[:maxScoreErrors]
+	}
+	return s
+}
+
+var severity = map[string]int{"wrong": 0, "false-alarm": 1, "missed": 2, "inconclusive": 3}
+
+func (s *Score) judge(t *Truth, v *analyzer.Verdict) {
+	got := Pair{Hop: v.Hop, Cause: v.Cause}
+	switch {
+	case t.Primary != nil && len(t.Accept) > 0 && got == t.Accept[0]:
+		s.Correct++
+	case slices.Contains(t.Accept, got):
+		s.Acceptable++
+	case v.Cause == analyzer.Inconclusive:
+		s.Inconclusive++
+		s.fault("inconclusive", t, v)
+	default:
+		s.Wrong++
+		s.fault("wrong", t, v)
+	}
+}
+
+func (s *Score) fault(kind string, t *Truth, v *analyzer.Verdict) {
+	e := ScoreError{Kind: kind, ID: t.ID, Want: t.Accept}
+	if t.Client.IsValid() {
+		e.Request = t.Client.String()
+	}
+	if v != nil {
+		e.Got = &Pair{Hop: v.Hop, Cause: v.Cause}
+		e.Request = v.Request.Client
+	}
+	s.Errors = append(s.Errors, e)
+}
+
+// matching pairs failed requests with verdicts.
+type matching struct {
+	verdict map[int]int  // by index of the truth
+	used    map[int]bool // by index of the verdict
+}
+
+// match pairs by request id, else by client address and the order among that
+// address's requests.
+func match(truths []Truth, verdicts []analyzer.Verdict) matching {
+	m := matching{verdict: map[int]int{}, used: map[int]bool{}}
+	byID, byClient := map[string]int{}, map[string][]int{}
+	for i := range truths {
+		t := &truths[i]
+		if t.Failed() {
+			byID[t.ID] = i
+			byClient[t.Client.String()] = append(byClient[t.Client.String()], i)
+		}
+	}
+	for v := range verdicts {
+		if i, ok := byID[verdicts[v].Request.ID]; ok && verdicts[v].Request.ID != "" {
+			m.pair(i, v)
+		}
+	}
+	order := func(verdict int) int64 { return verdicts[verdict].Request.Start.UnixNano() }
+	left := map[string][]int{}
+	for v := range verdicts {
+		if r := verdicts[v].Request; !m.used[v] && r.ID == "" {
+			left[r.Client] = append(left[r.Client], v)
+		}
+	}
+	for client, vs := range left {
+		slices.SortFunc(vs, func(a, b int) int { return int(order(a) - order(b)) })
+		ts := byClient[client]
+		slices.SortFunc(ts, func(a, b int) int { return truths[a].Start.Compare(truths[b].Start) })
+		for _, v := range vs {
+			for _, i := range ts {
+				if _, taken := m.verdict[i]; !taken {
+					m.pair(i, v)
+					break
+				}
+			}
+		}
+	}
+	return m
+}
+
+// pair joins the two unless the request already has a verdict: a second one is a
+// false alarm.
+func (m *matching) pair(truth, verdict int) {
+	if _, taken := m.verdict[truth]; !taken {
+		m.verdict[truth] = verdict
+		m.used[verdict] = true
+	}
+}
