@@ -20,6 +20,9 @@ type Options struct {
 	Seed        *uint64 // nil: a fresh one, reported in the result
 	Out         string  // run directory; "" keeps nothing
 	Progress    func(Progress)
+	// Configure has the last word on what is run, such as somebody else's
+	// client; nil changes nothing.
+	Configure func(*sim.Config)
 }
 
 // Progress is how far a run has come.
@@ -60,6 +63,9 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	config := s.Config(seed)
+	if o.Configure != nil {
+		o.Configure(&config)
+	}
 	dir, err := openRunDir(o.Out, config.Requests)
 	if err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -29,6 +28,10 @@ type Config struct {
 	Faults      []fault.Fault
 	Seed        uint64
 
+	// Send sends the batch from the client; nil means our own client. Another
+	// one — curl, say — must put each request's ordinal into X-Request-ID for
+	// faults per connection to find it, and return a record for each.
+	Send func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error)
 	// Create makes the file of a capture point; required.
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
@@ -249,7 +252,11 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	batch.Progress = func(done, failed int) {
 		c.report(Progress{Phase: "traffic", Done: done, Total: c.Requests, Failed: failed})
 	}
-	if r.facts.Requests, err = client.Run(ctx, r.lab.Host(topology.Client), batch); err != nil {
+	send := c.Send
+	if send == nil {
+		send = client.Run
+	}
+	if r.facts.Requests, err = send(ctx, r.lab.Host(topology.Client), batch); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause // a full disk, say, rather than "cancelled"
 		}
@@ -405,13 +412,4 @@ func (r *run) points() []capture.Point {
 		one(topology.Server1, topology.ServerFace, capture.Serverside),
 		one(topology.Server2, topology.ServerFace, capture.Serverside),
 	}
-}
-
-// FaultNames returns the names of the run's faults, sorted.
-func (f *Facts) FaultNames() []string {
-	names := map[string]bool{}
-	for _, x := range f.Config.Faults {
-		names[x.Name] = true
-	}
-	return slices.Sorted(maps.Keys(names))
 }
