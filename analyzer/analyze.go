@@ -1,0 +1,290 @@
+package analyzer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hopblame/hopblame/internal/pcapng"
+)
+
+// maxPoints is more than anyone captures at, and keeps point sets small.
+const maxPoints = 64
+
+// Options tunes an analysis. The zero value is right.
+type Options struct {
+	Workers  int            // files read at a time; 0: one a CPU
+	Progress func(Progress) // called now and then, from any goroutine but never twice at once; nil: not called
+}
+
+// Progress tells how far an analysis has come.
+type Progress struct {
+	Phase       string // "survey" or "collect"
+	Bytes, Size int64  // read in this phase, and to be read; Size is 0 if unknown
+	Packets     uint64 // in this phase
+}
+
+// analysis is the state of one run of Analyze.
+type analysis struct {
+	points   []Point
+	o        Options
+	surveys  []*survey
+	topo     *pathFinder
+	cal      *calibration
+	report   *Report
+	progress sync.Mutex
+}
+
+// Analyze reads the captures of all points, which are in path order with the
+// client end first, and judges every failed request. Errors about the input
+// are of type *[InputError]; a damaged tail is a warning in the report.
+func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
+	if err := checkPoints(points); err != nil {
+		return nil, &InputError{Kind: ErrMalformed, File: "points", What: err.Error()}
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	a := &analysis{points: points, o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	start := slices.IndexFunc(points, func(p Point) bool { return p.Side != Serverside })
+	if start < 0 {
+		start = 0
+	}
+	if err := a.survey(ctx, start); err != nil {
+		return nil, err
+	}
+	a.topo = newPathFinder(a.surveys)
+	a.cal = calibrate(a.surveys, a.topo)
+	requests, err := a.findRequests(ctx, start)
+	if err != nil {
+		return nil, err
+	}
+	a.describePoints()
+	if requests == nil {
+		a.warn("no requests were seen at any point")
+		return a.report, nil
+	}
+	if err := a.judgeAll(ctx, requests); err != nil {
+		return nil, err
+	}
+	return a.report, nil
+}
+
+func (a *analysis) warn(format string, args ...any) {
+	a.report.Warnings = append(a.report.Warnings, fmt.Sprintf(format, args...))
+}
+
+// survey runs the first pass; requests are followed at point start.
+func (a *analysis) survey(ctx context.Context, start int) error {
+	a.surveys = make([]*survey, len(a.points))
+	return a.eachPoint(ctx, "survey", func(i int, read reader) error {
+		s, err := surveyPoint(a.points[i], i, i == start, read)
+		a.surveys[i] = s
+		return err
+	})
+}
+
+func surveyPoint(p Point, i int, follow bool, read reader) (*survey, error) {
+	s := newSurvey(p, i, follow)
+	var pk packet
+	r, err := read(func(link uint16, f pcapng.Packet) { s.take(link, f, &pk) })
+	if err != nil {
+		var cut *pcapng.TruncatedError
+		if !errors.As(err, &cut) {
+			return s, err
+		}
+		s.damage = cut
+	}
+	s.lastFrame = r.Frames()
+	for _, in := range r.Interfaces() {
+		if p.Interface != "" && in.Name != "" && in.Name != p.Interface {
+			continue
+		}
+		s.addrs = append(s.addrs, in.Addresses...)
+		if in.HasStatistics {
+			s.hasISB = true
+			s.stats.Dropped += in.Statistics.Dropped
+			s.stats.Received += in.Statistics.Received
+			if t := in.Statistics.Start; !t.IsZero() && (s.stats.Start.IsZero() || t.Before(s.stats.Start)) {
+				s.stats.Start = t
+			}
+			if t := in.Statistics.End; t.After(s.stats.End) {
+				s.stats.End = t
+			}
+		}
+	}
+	s.end()
+	return s, nil
+}
+
+// findRequests returns the survey of the start point: the first in path order
+// that saw requests.
+func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error) {
+	for i := start; i < len(a.points); i++ {
+		if i != start {
+			if len(a.surveys[i].conns) == 0 {
+				continue
+			}
+			err := a.read(ctx, i, &counter{}, func(_ int, read reader) error {
+				s, err := surveyPoint(a.points[i], i, true, read)
+				a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+		}
+		for _, v := range a.surveys[i].servers {
+			if v.counts.Seen > 0 {
+				return a.surveys[i], nil
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (a *analysis) describePoints() {
+	for i, s := range a.surveys {
+		r := PointReport{Name: s.point.Name, File: s.point.File, Packets: s.packets, Dropped: s.stats.Dropped}
+		if s.packets > 0 || s.hasISB {
+			from, to := s.coverage()
+			r.First, r.Last = stamp(from), stamp(to)
+		}
+		r.Loss[0], r.Loss[1] = a.cal.loss(i)
+		if off := a.cal.offset(0, i); i == 0 || off.bounded() {
+			r.ClockOffset = &[2]int64{off.lo, off.hi}
+		}
+		a.report.Points = append(a.report.Points, r)
+		switch {
+		case s.damage != nil:
+			a.warn("%s: %s; what follows is treated as not covered", s.point.File, s.damage.Error())
+		case s.packets == 0 && s.point.Interface != "":
+			a.warn("%s: no packets of interface %s; point %s proves nothing", s.point.File, s.point.Interface, s.point.Name)
+		case s.packets == 0:
+			a.warn("%s: no packets; point %s proves nothing", s.point.File, s.point.Name)
+		case len(s.conns) == 0:
+			a.warn("%s: none of its %d frames is TCP over IP; point %s proves nothing", s.point.File, s.packets, s.point.Name)
+		}
+		if s.stats.Dropped > 0 {
+			a.warn("%s: its capture dropped %d packets", s.point.File, s.stats.Dropped)
+		}
+	}
+}
+
+// reader streams a point's frames to f, and returns what it read them with.
+type reader func(f func(link uint16, p pcapng.Packet)) (*pcapng.Reader, error)
+
+// counter sums the progress of a phase.
+type counter struct {
+	phase   string
+	size    int64
+	bytes   atomic.Int64
+	packets atomic.Uint64
+}
+
+// eachPoint reads all points' files, the largest first, a few at a time.
+func (a *analysis) eachPoint(ctx context.Context, phase string, f func(i int, read reader) error) error {
+	order := make([]int, len(a.points))
+	sizes := make([]int64, len(a.points))
+	n := &counter{phase: phase}
+	for i := range a.points {
+		order[i] = i
+		if st, err := os.Stat(a.points[i].path()); err == nil {
+			sizes[i] = st.Size()
+			n.size += st.Size()
+		}
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return int(max(-1, min(1, sizes[y]-sizes[x]))) })
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(a.o.Workers, len(order)) {
+		wg.Go(func() {
+			for {
+				k := int(next.Add(1)) - 1
+				if k >= len(order) || ctx.Err() != nil {
+					return
+				}
+				if err := a.read(ctx, order[k], n, f); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// read opens one point's file and hands f a way to stream it.
+func (a *analysis) read(ctx context.Context, i int, n *counter, f func(i int, read reader) error) error {
+	p := &a.points[i]
+	file, err := os.Open(p.path())
+	if err != nil {
+		return &InputError{Kind: ErrIO, File: p.File, What: "cannot be opened for point " + p.Name, Err: plain(err), Fix: "check that it exists and is readable"}
+	}
+	defer file.Close()
+	return f(i, func(each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
+		return a.stream(ctx, p, file, n, each)
+	})
+}
+
+// checkEvery is how many frames pass between looks at the context.
+const checkEvery = 1 << 14
+
+func (a *analysis) stream(ctx context.Context, p *Point, file io.Reader, n *counter, each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
+	r, err := pcapng.NewReader(file)
+	if errors.Is(err, pcapng.ErrFormat) {
+		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: "point " + p.Name, Err: err, Fix: "give a pcap or pcapng file"}
+	}
+	if err != nil {
+		return nil, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read", Err: plain(err)}
+	}
+	var offset int64
+	var frames uint64
+	report := func() {
+		n.bytes.Add(r.Offset() - offset)
+		n.packets.Add(r.Frames() - frames)
+		offset, frames = r.Offset(), r.Frames()
+		if a.o.Progress != nil {
+			a.progress.Lock()
+			a.o.Progress(Progress{Phase: n.phase, Bytes: n.bytes.Load(), Size: n.size, Packets: n.packets.Load()})
+			a.progress.Unlock()
+		}
+	}
+	defer report()
+	interfaces := r.Interfaces()
+	for k := 0; ; k++ {
+		if k%checkEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				return r, err
+			}
+			report()
+		}
+		f, err := r.Next()
+		if err == io.EOF {
+			return r, nil
+		}
+		if err != nil {
+			var cut *pcapng.TruncatedError
+			if errors.As(err, &cut) {
+				return r, cut
+			}
+			return r, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read to its end", Err: plain(err)}
+		}
+		if f.Interface >= len(interfaces) {
+			interfaces = r.Interfaces()
+		}
+		in := &interfaces[f.Interface]
+		if p.Interface != "" && in.Name != "" && in.Name != p.Interface || f.Number == 1 && fileInfo(f.Data) {
+			continue
+		}
+		each(in.LinkType, f)
+	}
+}

@@ -1,0 +1,113 @@
+package analyzer
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+func addrPort(a netip.Addr, p uint16) netip.AddrPort { return netip.AddrPortFrom(a, p) }
+
+// findings tells what failing requests share and good ones do not.
+func (a *analysis) findings(ms []*matter) []Finding {
+	out := []Finding{}
+	out = append(out, a.places()...)
+	out = append(out, a.reused(ms)...)
+	out = append(out, a.slow()...)
+	return out
+}
+
+// places counts verdicts by hop and cause, the most frequent first.
+func (a *analysis) places() []Finding {
+	type place struct {
+		hop   string
+		cause Cause
+	}
+	n := map[place]int{}
+	var order []place
+	for _, v := range a.report.Verdicts {
+		p := place{v.Hop, v.Cause}
+		if n[p]++; n[p] == 1 {
+			order = append(order, p)
+		}
+	}
+	slices.SortStableFunc(order, func(x, y place) int { return n[y] - n[x] })
+	var out []Finding
+	all := len(a.report.Verdicts)
+	for _, p := range order {
+		what := fmt.Sprintf("%d of %d failures: %s, %s", n[p], all, p.hop, p.cause)
+		if p.hop == "" {
+			what = fmt.Sprintf("%d of %d failures: inconclusive", n[p], all)
+		}
+		if n[p] == all && p.hop != "" {
+			what = fmt.Sprintf("all %d failures: %s, %s", all, p.hop, p.cause)
+		}
+		out = append(out, Finding{What: what, Requests: n[p], Evidence: []Evidence{}})
+	}
+	return out
+}
+
+// reused compares how often the serverside 5-tuple of failing and of good
+// connections had been used before: a stateful hop or a server in TIME_WAIT
+// may refuse a reused one, with the same symptom as a loss.
+func (a *analysis) reused(ms []*matter) []Finding {
+	var ages []int64
+	failing := 0
+	var at *survey
+	var example Evidence
+	for _, m := range ms {
+		if !m.proxied || m.view == nil || len(m.view.steps) == 0 || m.view == m.client {
+			continue
+		}
+		s := m.view.steps[0].s
+		for i := range s.odd {
+			o := &s.odd[i]
+			if o.tuple == m.view.tuple && o.isn == m.view.isn {
+				failing++
+				at = s
+				if o.gap >= 0 {
+					if len(ages) == 0 {
+						example = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: o.frame, What: "SYN of a 5-tuple used before"}
+					}
+					ages = append(ages, o.gap)
+				}
+				break
+			}
+		}
+	}
+	if at == nil || len(ages) == 0 {
+		return nil
+	}
+	good, goodReused := 0, 0
+	for e, v := range at.servers {
+		if !a.topo.toProxy(addrPort(at.names.addr(e.addr), e.port)) {
+			good += v.reuse.good
+			goodReused += v.reuse.goodReused
+		}
+	}
+	slices.Sort(ages)
+	median := time.Duration(ages[len(ages)/2]).Round(100 * time.Millisecond)
+	share := 0.0
+	if good > 0 {
+		share = 100 * float64(goodReused) / float64(good)
+	}
+	hint := ""
+	if good > 0 && share < 200*float64(len(ages))/float64(failing) && 2*share > 100*float64(len(ages))/float64(failing) {
+		hint = ": no difference"
+	}
+	return []Finding{{Requests: len(ages), Evidence: []Evidence{example},
+		What: fmt.Sprintf("the serverside 5-tuple had been used before in %d of %d failing sessions (median %v earlier) and in %d of %d good ones (%.1f %%)%s",
+			len(ages), failing, median, goodReused, good, share, hint)}}
+}
+
+// slow counts connections that came about only after SYN retries, where most
+// of them were seen.
+func (a *analysis) slow() []Finding {
+	most := slices.MaxFunc(a.surveys, func(x, y *survey) int { return x.slowSYNs - y.slowSYNs })
+	if most.slowSYNs == 0 {
+		return nil
+	}
+	return []Finding{{Requests: most.slowSYNs, Evidence: []Evidence{most.slowExample},
+		What: fmt.Sprintf("%d connections at %s succeeded only after a retransmitted SYN: slow, not failed", most.slowSYNs, most.point.Name)}}
+}

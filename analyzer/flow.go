@@ -1,0 +1,113 @@
+package analyzer
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// tuple is a connection's addresses, initiator first.
+type tuple struct{ client, server netip.AddrPort }
+
+// endpoint is an interned address and a port.
+type endpoint struct {
+	addr uint32
+	port uint16
+}
+
+// flowKey is the two ends of a flow in canonical order: 12 bytes, since it
+// is looked up once a packet.
+type flowKey struct {
+	a, b   uint32
+	pa, pb uint16
+}
+
+// keyOf returns the key and whether the source is its second end.
+func keyOf(src uint32, sport uint16, dst uint32, dport uint16) (flowKey, bool) {
+	if src < dst || src == dst && sport <= dport {
+		return flowKey{src, dst, sport, dport}, false
+	}
+	return flowKey{dst, src, dport, sport}, true
+}
+
+// interner numbers addresses. The zero value is ready.
+type interner struct {
+	ids   map[netip.Addr]uint32
+	addrs []netip.Addr
+	cache [256]internSlot // by the address's low bits
+}
+
+type internSlot struct {
+	b  [16]byte
+	n  uint8
+	id uint32
+}
+
+func (t *interner) id(b []byte) uint32 {
+	n := len(b)
+	slot := &t.cache[b[n-1]^b[n-2]<<4]
+	if int(slot.n) == n && string(slot.b[:n]) == string(b) {
+		return slot.id
+	}
+	a, _ := netip.AddrFromSlice(b)
+	id := t.idOf(a)
+	slot.n, slot.id = uint8(n), id
+	copy(slot.b[:], b)
+	return id
+}
+
+func (t *interner) idOf(a netip.Addr) uint32 {
+	id, ok := t.ids[a]
+	if !ok {
+		if t.ids == nil {
+			t.ids = map[netip.Addr]uint32{}
+		}
+		id = uint32(len(t.addrs))
+		t.ids[a] = id
+		t.addrs = append(t.addrs, a)
+	}
+	return id
+}
+
+func (t *interner) addr(id uint32) netip.Addr { return t.addrs[id] }
+
+// saw tells whether the address was ever interned.
+func (t *interner) saw(a netip.Addr) bool { _, ok := t.ids[a]; return ok }
+
+// key interns a tuple.
+func (t *interner) key(u tuple) (flowKey, bool) {
+	return keyOf(t.idOf(u.client.Addr()), u.client.Port(), t.idOf(u.server.Addr()), u.server.Port())
+}
+
+// hash is the same for a connection at every point, whatever the program's run.
+func (t tuple) hash(isn uint32) uint64 {
+	h := uint64(14695981039346656037) // FNV-1a, then a finalizer since low bits alone would be weak
+	add := func(b byte) { h = (h ^ uint64(b)) * 1099511628211 }
+	for _, e := range [2]netip.AddrPort{t.client, t.server} {
+		for _, b := range e.Addr().As16() {
+			add(b)
+		}
+		add(byte(e.Port() >> 8))
+		add(byte(e.Port()))
+	}
+	for i := range 4 {
+		add(byte(isn >> (8 * i)))
+	}
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
+
+func sortBy[T any](s []T, by func(*T) int64) {
+	slices.SortStableFunc(s, func(x, y T) int {
+		a, b := by(&x), by(&y)
+		switch {
+		case a < b:
+			return -1
+		case a > b:
+			return 1
+		}
+		return 0
+	})
+}

@@ -1,0 +1,116 @@
+package analyzer
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/hopblame/hopblame/internal/pcapng"
+)
+
+func FuzzDecode(f *testing.F) {
+	s := newStory(f)
+	flow := s.clientFlow(4000)
+	f.Add(uint16(linkEthernet), s.serialize(told{flow: flow, flags: flagACK, payload: post(1)}))
+	s.v6 = true
+	flow = s.clientFlow(4000)
+	f.Add(uint16(linkEthernet), s.serialize(told{flow: flow, flags: flagSYN}))
+	for _, l := range []uint16{linkRaw, linkSLL, linkSLL2, 999} {
+		f.Add(l, []byte("E"))
+	}
+	f.Fuzz(func(t *testing.T, link uint16, frame []byte) {
+		var p packet
+		if !decode(link, frame, &p) {
+			return
+		}
+		if len(p.src) != len(p.dst) || len(p.src) != 4 && len(p.src) != 16 || p.length < 0 || len(p.payload) > len(frame) {
+			t.Fatalf("impossible packet %+v", p)
+		}
+	})
+}
+
+func FuzzPoints(f *testing.F) {
+	f.Add([]byte(`{"schema_version":1,"points":[{"name":"a/b","hop":"a","face":"b","side":"both","file":"x"}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		points, err := parsePoints("points.json", raw)
+		if err == nil && len(points) == 0 {
+			t.Fatal("no points and no error")
+		}
+	})
+}
+
+// FuzzHTTP feeds both directions in pieces: no crash, and counts that add up.
+func FuzzHTTP(f *testing.F) {
+	f.Add([]byte(post(1)), []byte(answer), uint8(7))
+	f.Add([]byte("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"), []byte("HTTP/1.1 200 OK\r\n\r\n"), uint8(1))
+	f.Fuzz(func(t *testing.T, up, down []byte, piece uint8) {
+		n := int(piece)%40 + 1
+		var script []string
+		for len(up) > 0 || len(down) > 0 {
+			if k := min(n, len(up)); k > 0 {
+				script, up = append(script, ">"+string(up[:k])), up[k:]
+			}
+			if k := min(n, len(down)); k > 0 {
+				script, down = append(script, "<"+string(down[:k])), down[k:]
+			}
+		}
+		playScript(append(script, "<F", ">F"))
+	})
+}
+
+// FuzzAnalyze damages a whole capture.
+func FuzzAnalyze(f *testing.F) {
+	s := newStory(f)
+	s.failing(0, 17, 54373, 2, "firewall/feth11", "")
+	s.good(1e8, 18, 54374, 1)
+	points := s.write()
+	whole := make([][]byte, len(points))
+	for i, p := range points {
+		whole[i], _ = os.ReadFile(p.Path)
+	}
+	f.Add(uint8(1), uint32(400), []byte{1, 2, 3})
+	f.Add(uint8(2), uint32(0), []byte("\xd4\xc3\xb2\xa1"))
+	f.Fuzz(func(t *testing.T, which uint8, offset uint32, patch []byte) {
+		dir := t.TempDir()
+		mine := append([]Point(nil), points...)
+		i := int(which) % len(points)
+		raw := bytes.Clone(whole[i])
+		copy(raw[int(offset)%len(raw):], patch)
+		mine[i].Path = filepath.Join(dir, "x")
+		if err := os.WriteFile(mine[i].Path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Analyze(context.Background(), mine, Options{Workers: 1})
+		if err == nil && r == nil {
+			t.Fatal("neither a report nor an error")
+		}
+	})
+}
+
+// TestHealthyPacketsDoNotAllocate measures both passes on a good connection's
+// packets, once its flow is known.
+func TestHealthyPacketsDoNotAllocate(t *testing.T) {
+	s := newStory(t)
+	flow := s.clientFlow(4000)
+	ack := s.serialize(told{flow: flow, toServer: true, flags: flagACK, seq: flow.isn + 1, ack: flow.answer + 1})
+	syn := s.serialize(told{flow: flow, toServer: true, flags: flagSYN, seq: flow.isn})
+	sv := newSurvey(Point{Name: "a"}, 0, true)
+	var p packet
+	n := uint64(1)
+	sv.take(linkEthernet, pcapng.Packet{Number: n, Time: 1e9, Data: syn, WireLength: len(syn)}, &p)
+	step := func() {
+		n = 2
+		sv.take(linkEthernet, pcapng.Packet{Number: n, Time: 1e9 + 1, Data: ack, WireLength: len(ack)}, &p)
+	}
+	if got := testing.AllocsPerRun(1000, step); got != 0 {
+		t.Errorf("survey: %v allocations a packet", got)
+	}
+	c := newCollection(sv, nil, nil)
+	if got := testing.AllocsPerRun(1000, func() {
+		c.take(sv, linkEthernet, pcapng.Packet{Number: 2, Time: 1e9, Data: ack, WireLength: len(ack)}, &p)
+	}); got != 0 {
+		t.Errorf("collect: %v allocations a packet", got)
+	}
+}

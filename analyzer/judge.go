@@ -1,0 +1,288 @@
+package analyzer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// conclusion is what a rule makes of a matter. Without a hop it is
+// inconclusive, and settle says what would help.
+type conclusion struct {
+	cause      Cause
+	hop        string
+	between    []string
+	direction  string
+	confidence float64
+	evidence   []Evidence
+	eliminated []Hypothesis
+	settle     string
+}
+
+// rule recognises one cause. It returns nil when the cause does not apply;
+// the first rule that concludes, even inconclusively, decides.
+type rule struct {
+	cause Cause
+	match func(v *flowView, m *matter) *conclusion
+}
+
+// rules in the order of asking: who answered, then who should have, then what
+// became of an open connection.
+var rules = []rule{
+	portClosed,
+	rejected,
+	synAckDropped,
+	tupleReused,
+	noAnswer,
+	synDropped,
+	appError,
+	appReset,
+	appTruncated,
+	appSilent,
+}
+
+// judgeAll gives each failed request its verdict.
+func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
+	fs := a.failures(start)
+	a.count(start, fs)
+	matters, err := a.pair(ctx, start, fs)
+	if err != nil {
+		return err
+	}
+	for _, m := range matters {
+		a.report.Verdicts = append(a.report.Verdicts, m.judge())
+	}
+	a.report.Findings = a.findings(matters)
+	return nil
+}
+
+// failures are the failed requests of clients, in order of their start; those
+// of the proxy itself, where the start point sees both its sides, are not.
+func (a *analysis) failures(start *survey) []failure {
+	fs := slices.DeleteFunc(slices.Clone(start.log.failures), func(f failure) bool { return !a.ofClient(start, f.tuple) })
+	sortBy(fs, func(f *failure) int64 { return f.start })
+	return fs
+}
+
+func (a *analysis) ofClient(start *survey, t tuple) bool {
+	return start.point.Side == Clientside || start.point.Side == Serverside || a.topo.toProxy(t.server)
+}
+
+func (a *analysis) count(start *survey, fs []failure) {
+	r := &a.report.Requests
+	for e, v := range start.servers {
+		t := tuple{}
+		t.server = addrPort(start.names.addr(e.addr), e.port)
+		if a.ofClient(start, t) {
+			r.Seen += v.counts.Seen
+			r.OK += v.counts.OK
+		}
+	}
+	r.Failed = len(fs)
+	if open := r.Seen - r.OK - r.Failed; open > 0 {
+		a.warn("%d requests had no outcome yet when the capture at %s ended", open, start.point.Name)
+	}
+}
+
+func (m *matter) judge() Verdict {
+	f := m.f
+	v := Verdict{Outcome: f.outcome, RST: m.rst(), Between: []string{}, Evidence: []Evidence{}, Eliminated: []Hypothesis{},
+		Request: RequestRef{Client: f.client.String(), Server: f.tuple.server.String(), Start: stamp(f.start),
+			StartPoint: m.start.point.Name, Method: f.method, Target: f.target, ID: f.id}}
+	c := m.conclude()
+	v.Cause, v.Hop, v.Direction, v.WouldSettle = c.cause, c.hop, c.direction, c.settle
+	v.Confidence = math.Floor(min(c.confidence, almost)*1e4) / 1e4
+	if c.between != nil {
+		v.Between = c.between
+	}
+	v.Evidence = append(append(v.Evidence, c.evidence...), m.outcomeEvidence()...)
+	v.Eliminated = append(v.Eliminated, c.eliminated...)
+	for i := range v.Eliminated {
+		if v.Eliminated[i].Evidence == nil {
+			v.Eliminated[i].Evidence = []Evidence{}
+		}
+	}
+	return v
+}
+
+// conclude finds the flow on which the request failed and asks the rules.
+func (m *matter) conclude() *conclusion {
+	if !m.proxied || !m.client.established() {
+		m.view = m.client
+		return m.ask(m.client)
+	}
+	switch p := m.pairing; {
+	case p.absent:
+		return m.unknown("a capture of the proxy's serverside that covers the request: its trailer names a connection of which no packet was seen")
+	case len(p.views)+len(p.rivals) == 0:
+		return m.unknown("a capture on the proxy with its trailers, or one that shows which serverside connection belongs to the request")
+	case len(p.views) > 0:
+		m.view = p.views[0]
+		c := m.ask(m.view)
+		c.evidence = append(m.pairEvidence(), c.evidence...)
+		return c
+	default:
+		return m.unanimous()
+	}
+}
+
+// unanimous judges a request by the connections that could be its own. They
+// must all have met the same fate; then it does not matter which it was.
+func (m *matter) unanimous() *conclusion {
+	var first conclusion
+	for i, r := range m.pairing.rivals {
+		if r.verdict == nil {
+			r.verdict = m.ask(r.view)
+		}
+		if i == 0 {
+			first = *r.verdict
+			m.view = r.view
+		}
+		if r.verdict.hop != first.hop || r.verdict.cause != first.cause {
+			m.view = nil
+			return m.ambiguous()
+		}
+		first.confidence = min(first.confidence, r.verdict.confidence)
+	}
+	first.evidence = append(m.pairEvidence(), first.evidence...)
+	return &first
+}
+
+// pairEvidence cites what ties the request to its serverside connection.
+func (m *matter) pairEvidence() []Evidence {
+	v := m.view
+	flow := fmt.Sprintf("%s → %s", v.client, v.server)
+	for i := range m.client.steps {
+		for j := range m.client.steps[i].packets {
+			g := &m.client.steps[i].packets[j]
+			if g.note != nil && g.note.hasPeer && g.note.serverside() == v.tuple {
+				return []Evidence{m.client.frame(i, g, "the trailer names the serverside connection "+flow)}
+			}
+		}
+	}
+	if i, g := v.origin(synKind(v)); i >= 0 {
+		return []Evidence{v.frame(i, g[0], "the serverside connection "+flow+", "+m.pairing.how)}
+	}
+	return nil
+}
+
+func (m *matter) ask(v *flowView) *conclusion {
+	if len(v.steps) == 0 {
+		return m.unknown("a capture at any point of " + v.client.String() + " → " + v.server.String())
+	}
+	for _, r := range rules {
+		if c := r.match(v, m); c != nil {
+			if c.cause == "" {
+				c.cause = r.cause
+			}
+			if c.hop == "" {
+				c.cause, c.confidence = Inconclusive, 0
+			}
+			return c
+		}
+	}
+	return m.unknown("no rule of this version explains what the captures show of " + v.client.String() + " → " + v.server.String() + "; look at the frames")
+}
+
+func (m *matter) unknown(settle string) *conclusion {
+	return &conclusion{cause: Inconclusive, settle: settle}
+}
+
+// ambiguous names the candidates that time does not tell apart.
+func (m *matter) ambiguous() *conclusion {
+	c := m.unknown("")
+	for n, r := range m.pairing.rivals {
+		v := r.view
+		if i, g := v.furthest(synKind(v)); i >= 0 && n < 8 {
+			c.evidence = append(c.evidence, v.frame(i, g[0], fmt.Sprintf("candidate: the SYN of %s → %s", v.client, v.server)))
+		}
+	}
+	c.settle = fmt.Sprintf("a capture on the proxy with its trailers: %d unanswered serverside connections fit this request, and they did not fail at the same place", len(m.pairing.rivals))
+	return c
+}
+
+// rst tells who sent the RST that ended the client's connection. The sender
+// says so in a trailer, or it is the hop whose address the RST carries.
+func (m *matter) rst() *RST {
+	i, g := m.client.origin(rstKind(m.client))
+	if i < 0 {
+		return nil
+	}
+	r := &RST{}
+	last := g[len(g)-1]
+	if m.client.atServer(i) {
+		r.By = m.client.hop(i)
+	}
+	for j := range m.client.steps {
+		for _, g := range m.client.steps[j].of(rstKind(m.client)) {
+			if n := g.note; n != nil && n.hasCause && !n.ingress {
+				r.By, r.Cause, r.Peer = m.client.hop(j), n.cause, n.causePeer
+			}
+		}
+	}
+	if last.icmp {
+		r.Cause = fmt.Sprintf("ICMP type %d code %d from %s", last.icmpWhat>>8, last.icmpWhat&255, last.icmpFrom)
+	}
+	return r
+}
+
+// outcomeEvidence cites how the client's connection ended.
+func (m *matter) outcomeEvidence() []Evidence {
+	var out []Evidence
+	v := m.client
+	for i := range v.steps {
+		for _, g := range v.steps[i].of(rstKind(v)) {
+			what := "RST to the client"
+			if n := g.note; n != nil && n.hasCause {
+				if what += ": " + n.cause; n.causePeer {
+					what += " (on the peer flow)"
+				}
+			}
+			out = append(out, v.frame(i, g, what))
+			break
+		}
+	}
+	if len(out) == 0 && m.f.endFrame != 0 {
+		p := m.start.point
+		out = append(out, Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: m.f.endFrame, What: "the request ends: " + string(m.f.outcome)})
+	}
+	return out
+}
+
+// lost concludes that packets of a kind were lost after step p, where seen
+// were the last sightings.
+func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
+	c := &conclusion{direction: ToServer, evidence: v.tries(p, seen, k.name)}
+	q := p + 1
+	if !k.toServer {
+		c.direction, q = ToClient, p-1
+	}
+	c.between = []string{v.point(p)}
+	if q < 0 || q >= len(v.steps) {
+		c.settle = v.beyond(p, k)
+		return c
+	}
+	c.between = append(c.between, v.point(q))
+	absent := v.absence(p, q, seen, k)
+	if absent.doubt != "" {
+		c.settle = absent.settle + ": " + absent.doubt
+		return c
+	}
+	c.evidence = append(c.evidence, absent.evidence)
+	c.hop, c.settle = v.segment(min(p, q), max(p, q))
+	c.confidence = 1 - absent.missed
+	return c
+}
+
+// beyond says what to capture where the path has no further point.
+func (v *flowView) beyond(p int, k kind) string {
+	what, end := v.server.Addr().String(), "server"
+	if !k.toServer {
+		what, end = v.client.Addr().String(), "client"
+	}
+	if v.leavesHop(p) == k.toServer {
+		return fmt.Sprintf("a capture on %s, the %s's end of the connection", what, end)
+	}
+	return fmt.Sprintf("a capture on %s's %s-facing interface, or on %s", v.hop(p), end, what)
+}

@@ -1,0 +1,307 @@
+// Package report shows the result of an analysis to people.
+//
+// The text reads like the answer of the engineer who solved the case by hand:
+// what failed and how often, who sent the RST and why, and for each group of
+// failures one worked example with the frames that prove it and the fate of
+// every rival explanation.
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/hopblame/hopblame/analyzer"
+)
+
+// TextOptions tunes WriteText. The zero value is plain text without wrapping.
+type TextOptions struct {
+	Width   int  // columns to wrap at; 0: never
+	Color   bool // ANSI colours
+	Verbose int  // 1: also one line for each failed request, and the points; 2: with all evidence
+}
+
+// group is all verdicts with the same hop and cause.
+type group struct {
+	hop      string
+	cause    analyzer.Cause
+	verdicts []*analyzer.Verdict
+}
+
+// WriteText writes a report as text.
+func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
+	t := &text{w: bufio.NewWriter(w), o: o}
+	t.summary(r)
+	for _, g := range groups(r) {
+		t.group(&g, len(r.Verdicts))
+	}
+	if len(r.Findings) > 0 {
+		t.head("Findings")
+		for _, f := range r.Findings {
+			t.item("•", f.What+cite(f.Evidence))
+		}
+	}
+	if o.Verbose > 0 {
+		t.points(r)
+		t.all(r)
+	}
+	if len(r.Warnings) > 0 {
+		t.head("Warnings")
+		for _, s := range r.Warnings {
+			t.item("!", s)
+		}
+	}
+	return t.w.Flush()
+}
+
+func groups(r *analyzer.Report) []group {
+	var out []group
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		j := slices.IndexFunc(out, func(g group) bool {
+			// What would settle it depends on the points, so inconclusive ones are
+			// one group only between the same points.
+			return g.hop == v.Hop && g.cause == v.Cause && (v.Hop != "" || slices.Equal(g.verdicts[0].Between, v.Between))
+		})
+		if j < 0 {
+			j = len(out)
+			out = append(out, group{hop: v.Hop, cause: v.Cause})
+		}
+		out[j].verdicts = append(out[j].verdicts, v)
+	}
+	slices.SortStableFunc(out, func(a, b group) int { return len(b.verdicts) - len(a.verdicts) })
+	return out
+}
+
+func (t *text) summary(r *analyzer.Report) {
+	n := r.Requests
+	if n.Failed == 0 {
+		t.line(0, t.paint(green, fmt.Sprintf("None of %s failed.", plural(n.Seen, "request"))))
+		return
+	}
+	outcomes := tally(r, func(v *analyzer.Verdict) string { return string(v.Outcome) })
+	t.line(0, t.paint(bold, fmt.Sprintf("%d of %s failed (%.2g %%)", n.Failed, plural(n.Seen, "request"), 100*float64(n.Failed)/float64(n.Seen)))+
+		": "+strings.Join(outcomes, ", ")+".")
+	for _, s := range tally(r, rstSentence) {
+		t.line(0, s)
+	}
+	messenger := func(v *analyzer.Verdict) bool {
+		return v.RST != nil && v.RST.By != "" && v.Hop != "" && v.Hop != v.RST.By
+	}
+	if i := slices.IndexFunc(r.Verdicts, func(v analyzer.Verdict) bool { return messenger(&v) }); i >= 0 {
+		t.line(0, fmt.Sprintf("Who sends the RST is not who is at fault: %s is the messenger.", r.Verdicts[i].RST.By))
+	}
+}
+
+// rstSentence says who sent the RST; "" without one.
+func rstSentence(v *analyzer.Verdict) string {
+	if v.RST == nil {
+		return ""
+	}
+	s := "reset by an unknown sender"
+	if v.RST.By != "" {
+		s = "reset by " + v.RST.By
+	}
+	if v.RST.Cause != "" {
+		s += ": " + v.RST.Cause
+		if v.RST.Peer {
+			s += ", on the other side of the proxy (peer)"
+		}
+	}
+	return s + "."
+}
+
+// tally counts what f says of each verdict, most frequent first.
+func tally(r *analyzer.Report, f func(*analyzer.Verdict) string) []string {
+	n := map[string]int{}
+	var order []string
+	for i := range r.Verdicts {
+		s := f(&r.Verdicts[i])
+		if s == "" {
+			continue
+		}
+		if n[s]++; n[s] == 1 {
+			order = append(order, s)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b string) int { return n[b] - n[a] })
+	for i, s := range order {
+		order[i] = fmt.Sprintf("%d %s", n[s], s)
+	}
+	return order
+}
+
+func (t *text) group(g *group, all int) {
+	v := g.verdicts[0]
+	share := fmt.Sprintf("%d of %s", len(g.verdicts), plural(all, "failure"))
+	if g.hop == "" {
+		t.head(t.paint(yellow, "inconclusive") + " — " + share)
+	} else {
+		t.head(t.paint(red, g.hop) + " — " + string(g.cause) + " — " + share + confidence(g))
+	}
+	t.line(1, whereabouts(v))
+	if v.WouldSettle != "" {
+		t.line(1, "To settle it: "+v.WouldSettle+".")
+	}
+	t.blank()
+	t.example(v)
+}
+
+func confidence(g *group) string {
+	low, high := 1.0, 0.0
+	for _, v := range g.verdicts {
+		low, high = min(low, v.Confidence), max(high, v.Confidence)
+	}
+	if low == high {
+		return fmt.Sprintf(" — confidence %.4g", low)
+	}
+	return fmt.Sprintf(" — confidence %.4g to %.4g", low, high)
+}
+
+// whereabouts says where the packet in question was last seen.
+func whereabouts(v *analyzer.Verdict) string {
+	packet := map[analyzer.Cause]string{analyzer.SYNAckDropped: "SYN-ACK"}[v.Cause]
+	if packet == "" {
+		packet = "SYN"
+		if v.Direction == analyzer.ToClient {
+			packet = "packet"
+		}
+	}
+	switch {
+	case len(v.Between) == 2 && v.Hop != "":
+		return fmt.Sprintf("The %s was last seen at %s and never at %s.", packet, v.Between[0], v.Between[1])
+	case len(v.Between) == 2:
+		return fmt.Sprintf("The %s was last seen at %s; whether it ever came to %s is not proven.", packet, v.Between[0], v.Between[1])
+	case len(v.Between) == 1 && v.Hop != "":
+		return fmt.Sprintf("Seen at %s.", v.Between[0])
+	case len(v.Between) == 1:
+		return fmt.Sprintf("The %s was last seen at %s.", packet, v.Between[0])
+	}
+	return "The captures do not show on which connection it failed."
+}
+
+// Sentence puts the verdict's explanation in one sentence, in the words of
+// the hypotheses it was chosen from.
+func Sentence(v *analyzer.Verdict) string {
+	a, b, link := v.Hop, "", strings.HasPrefix(v.Hop, "link:") && len(v.Between) == 2
+	if link { // hop names may contain hyphens, so the points tell
+		a, _, _ = strings.Cut(v.Between[0], "/")
+		b, _, _ = strings.Cut(v.Between[1], "/")
+	}
+	switch {
+	case v.Cause == analyzer.SYNDropped && link:
+		return fmt.Sprintf("%s sent the SYN, %s never received it", a, b)
+	case v.Cause == analyzer.SYNDropped:
+		return a + " received the SYN and did not forward it"
+	case v.Cause == analyzer.SYNAckDropped && link:
+		return fmt.Sprintf("%s sent the SYN-ACK, %s never received it", a, b)
+	case v.Cause == analyzer.SYNAckDropped:
+		return a + " received the SYN-ACK and did not forward it"
+	case v.Cause == analyzer.NoAnswer:
+		return a + " received the SYN and did not answer"
+	case v.Cause == analyzer.PortClosed, v.Cause == analyzer.Rejected:
+		return v.Hop + " refused the connection"
+	}
+	return v.Hop + ": " + string(v.Cause)
+}
+
+func (t *text) example(v *analyzer.Verdict) {
+	q := v.Request
+	what := strings.TrimSpace(q.Method + " " + q.Target)
+	if q.ID != "" {
+		what = strings.TrimSpace(what + " (id " + q.ID + ")")
+	}
+	if what != "" {
+		what = ", " + what
+	}
+	t.line(1, t.paint(bold, "Example")+fmt.Sprintf(": %s → %s%s, %s, at %s", q.Client, q.Server, what, v.Outcome, q.Start.Format("15:04:05.000")))
+	t.evidence(2, v.Evidence)
+	if len(v.Eliminated) == 0 {
+		return
+	}
+	t.line(1, t.paint(bold, "Explanations"))
+	for _, h := range v.Eliminated {
+		t.line(2, t.paint(dim, "✗ ")+h.Hypothesis)
+		t.line(4, h.Why+cite(h.Evidence))
+	}
+	if v.Hop != "" {
+		t.line(2, t.paint(green, "✔ ")+Sentence(v))
+	}
+}
+
+func (t *text) evidence(indent int, es []analyzer.Evidence) {
+	width := 0
+	for _, e := range es {
+		width = max(width, len(e.Point))
+	}
+	for _, e := range es {
+		if e.Kind == analyzer.KindFrame {
+			t.line(indent, fmt.Sprintf("%-*s  frame %d: %s", width, e.Point, e.Frame, e.What))
+			continue
+		}
+		t.line(indent, fmt.Sprintf("%-*s  %s in frames %d–%d", width, e.Point, e.What, e.FromFrame, e.ToFrame))
+		t.verbatim(indent, fmt.Sprintf("%-*s  %s", width, "", t.paint(dim, e.Filter))) // to be copied, so not wrapped
+	}
+}
+
+// cite lists the frames of evidence, in brackets.
+func cite(es []analyzer.Evidence) string {
+	var parts []string
+	point := ""
+	for _, e := range es {
+		switch {
+		case e.Kind == analyzer.KindAbsence:
+			parts = append(parts, fmt.Sprintf("none in frames %d–%d of %s", e.FromFrame, e.ToFrame, e.File))
+		case e.Point == point:
+			parts = append(parts, fmt.Sprint(e.Frame))
+		default:
+			parts = append(parts, fmt.Sprintf("frame %d", e.Frame))
+			if point = e.Point; e.File != "" {
+				parts[len(parts)-1] = fmt.Sprintf("%s frame %d", e.File, e.Frame)
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
+
+func (t *text) points(r *analyzer.Report) {
+	t.head("Points")
+	for _, p := range r.Points {
+		clock := "clock unknown"
+		if o := p.ClockOffset; o != nil {
+			clock = fmt.Sprintf("clock %+.3f to %+.3f ms", float64(o[0])/1e6, float64(o[1])/1e6)
+		}
+		t.line(1, fmt.Sprintf("%s: %s, %s to %s, %s, misses %.2g to %.2g %%", p.Name, plural(int(p.Packets), "packet"),
+			p.First.Format("15:04:05.000"), p.Last.Format("15:04:05.000"), clock, 100*p.Loss[0], 100*p.Loss[1]))
+	}
+}
+
+func (t *text) all(r *analyzer.Report) {
+	if len(r.Verdicts) == 0 {
+		return
+	}
+	t.head("Failed requests")
+	for i := range r.Verdicts {
+		v := &r.Verdicts[i]
+		place := v.Hop + " " + string(v.Cause)
+		if v.Hop == "" {
+			place = string(v.Cause) + " " + strings.Join(v.Between, "…")
+		}
+		t.line(1, fmt.Sprintf("%s %s id %s: %s, %s", v.Request.Start.Format("15:04:05.000"), v.Request.Client, v.Request.ID, v.Outcome, place))
+		if t.o.Verbose > 1 {
+			t.evidence(3, v.Evidence)
+		}
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,351 @@
+package analyzer
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/hopblame/hopblame/internal/pcapng"
+)
+
+// survey is what the first pass learns at one point.
+type survey struct {
+	point     Point
+	index     int
+	packets   uint64 // of this point's interface
+	lastFrame uint64
+	undecoded uint64
+	timeIndex
+	stats   pcapng.Statistics
+	hasISB  bool
+	addrs   []netip.Prefix // of the interface, if the file tells
+	damage  *pcapng.TruncatedError
+	names   interner
+	flows   map[flowKey]int32
+	conns   []conn
+	odd     []oddConn
+	resets  []resetNote // RSTs whose trailer tells about the peer flow
+	samples sampler
+	reuse   reuseCount
+	servers map[endpoint]*serverSeen
+	// Connections that succeeded only after a SYN retry.
+	slowSYNs    int
+	slowExample Evidence
+	log         *requestLog // nil: requests are not followed here
+}
+
+// serverSeen is a destination of SYNs.
+type serverSeen struct {
+	endpoint
+	counts RequestCounts
+	reuse  reuseCount
+	vlan   uint16
+	order  int
+}
+
+// conn is one connection of a flow, the latest.
+type conn struct {
+	key            flowKey
+	isn, serverISN uint32
+	flags          connFlags
+	syns, synAcks  uint8
+	exchange       int32 // index, -1 none
+	started        int64 // first SYN, or first packet
+	synAckAt       int64
+	last           int64 // last packet
+	lastSYN        int64
+	gap            int64 // since the tuple's previous use; -1: none seen
+	frame          uint64
+	server         *serverSeen
+}
+
+type connFlags uint16
+
+const (
+	initiatorIsB connFlags = 1 << iota // of the flow key
+	sawSYN
+	knowsISN
+	completed // the handshake, with evidence of its last ACK
+	clientFIN
+	serverFIN
+	wasReset
+	clientFirst // the client said FIN before the server did
+)
+
+// oddConn is a connection that did not live and end in health.
+type oddConn struct {
+	tuple
+	isn           uint32
+	flags         connFlags
+	syns, synAcks uint8
+	started, last int64
+	gap           int64
+	frame         uint64
+}
+
+// resetNote is a RST whose trailer names the flow on the proxy's other side.
+type resetNote struct {
+	tuple // of the connection that was reset
+	time  int64
+	frame uint64
+	note  trailerNote
+}
+
+// reuseCount says how often a connection's tuple had been used before.
+type reuseCount struct {
+	good, goodReused int
+	bad, badReused   int
+}
+
+func newSurvey(p Point, index int, follow bool) *survey {
+	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
+	s.samples.limit = 1<<64 - 1
+	if follow {
+		s.log = &requestLog{}
+	}
+	return s
+}
+
+// take digests one frame of the point.
+func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
+	s.packets++
+	if f.Time == 0 { // a simple packet block has no time: nothing can be said with it
+		s.undecoded++
+		return
+	}
+	s.note(f.Number, f.Time)
+	if !decode(link, f.Data, p) {
+		s.undecoded++
+		return
+	}
+	p.frame, p.time = f.Number, f.Time
+	if p.icmp {
+		return // matched to flows in the second pass
+	}
+	s.digest(p, f.Data, f.WireLength)
+}
+
+// digest updates the flow of a packet. frame is all of it, with what may
+// follow the packet.
+func (s *survey) digest(p *packet, frame []byte, wireLength int) {
+	a, b := s.names.id(p.src), s.names.id(p.dst)
+	key, srcIsB := keyOf(a, p.sport, b, p.dport)
+	i, known := s.flows[key]
+	if !known {
+		i = int32(len(s.conns))
+		s.conns = append(s.conns, conn{key: key, exchange: -1, gap: -1})
+		s.flows[key] = i
+	}
+	c := &s.conns[i]
+	fromClient := srcIsB == (c.flags&initiatorIsB != 0)
+	switch {
+	case p.is(flagSYN, flagACK|flagRST):
+		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {
+			c.syns = inc(c.syns)
+			c.lastSYN = p.time
+			c.flags |= sawSYN
+			break
+		}
+		s.open(c, p, known, srcIsB)
+		c.flags |= sawSYN
+		c.isn, c.syns, c.lastSYN = p.seq, 1, p.time
+		fromClient = true
+	case p.is(flagSYN|flagACK, flagRST):
+		if known && !fromClient && c.flags&knowsISN != 0 && c.isn != p.ack-1 && !c.ended() {
+			return // a late answer to an earlier connection of the tuple
+		}
+		if !known || fromClient || c.isn != p.ack-1 || c.flags&knowsISN == 0 {
+			s.open(c, p, known, !srcIsB)
+			c.isn = p.ack - 1
+			fromClient = false
+		}
+		if c.synAcks == 0 {
+			c.synAckAt, c.serverISN = p.time, p.seq
+		}
+		c.synAcks = inc(c.synAcks)
+	case !known:
+		// The capture began in mid-connection. Whoever sends a request is the
+		// client; without one the lower port is taken for the server's.
+		client := p.sport > p.dport || len(p.payload) > 4 && (&message{request: true}).looksRight(p.payload[:min(len(p.payload), 16)])
+		s.open(c, p, false, srcIsB == client)
+		c.flags &^= knowsISN
+		fromClient = client
+	}
+	s.follow(c, p, frame, wireLength, fromClient)
+}
+
+// open starts a new connection in a flow's place.
+func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
+	gap := int64(-1)
+	if known {
+		s.finish(c, replaced)
+		gap = max(0, p.time-c.last)
+	}
+	server := endpoint{c.key.b, c.key.pb}
+	if initiatorB {
+		server = endpoint{c.key.a, c.key.pa}
+	}
+	seen := s.servers[server]
+	if seen == nil {
+		seen = &serverSeen{endpoint: server, vlan: p.vlan, order: len(s.servers)}
+		s.servers[server] = seen
+	}
+	*c = conn{key: c.key, exchange: -1, gap: gap, started: p.time, last: p.time, frame: p.frame, flags: knowsISN, server: seen}
+	if initiatorB {
+		c.flags |= initiatorIsB
+	}
+	if s.log != nil {
+		c.exchange = s.log.get(&seen.counts)
+	}
+}
+
+// ended tells whether both sides closed the connection, or one reset it.
+func (c *conn) ended() bool {
+	const both = clientFIN | serverFIN
+	return c.flags&both == both || c.flags&wasReset != 0
+}
+
+// follow updates a connection with one of its packets.
+func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromClient bool) {
+	c.last = max(c.last, p.time)
+	if fromClient && c.synAcks > 0 && p.is(flagACK, flagSYN|flagRST) || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
+		c.flags |= completed
+	}
+	if c.exchange >= 0 {
+		s.feed(c, p, fromClient)
+	}
+	if p.flags&flagFIN != 0 {
+		if fromClient {
+			if c.flags |= clientFIN; c.flags&serverFIN == 0 {
+				c.flags |= clientFirst
+			}
+		} else {
+			c.flags |= serverFIN
+		}
+	}
+	if p.flags&flagRST != 0 {
+		c.flags |= wasReset
+		var note trailerNote
+		if decodeTrailer(frame, wireLength, &note) && note.hasPeer && len(s.resets) < maxRemembered {
+			s.resets = append(s.resets, resetNote{s.tuple(c), p.time, p.frame, note})
+		}
+		how := serverReset
+		if fromClient {
+			how = clientReset
+		}
+		s.decide(c, how, p.time, p.frame)
+		return
+	}
+	if p.flags&flagFIN != 0 && c.exchange >= 0 {
+		e := &s.log.exchanges[c.exchange]
+		untilFIN := e.active && e.down.state == untilClose && c.flags&serverFIN != 0
+		if untilFIN || c.ended() {
+			s.decide(c, finished, p.time, p.frame)
+		}
+	}
+}
+
+// feed hands a packet's bytes to the exchange.
+func (s *survey) feed(c *conn, p *packet, fromClient bool) {
+	e := &s.log.exchanges[c.exchange]
+	e.now = p.time
+	from, to := &e.up, &e.down
+	var fromSink, toSink sink = (*upSink)(e), (*downSink)(e)
+	if !fromClient {
+		from, to, fromSink, toSink = to, from, toSink, fromSink
+	}
+	if p.flags&flagSYN != 0 {
+		from.start(p.seq + 1)
+		return
+	}
+	if p.flags&flagRST != 0 {
+		return
+	}
+	from.push(p.seq, p.payload, p.length, fromSink)
+	if p.flags&flagACK != 0 && to.known {
+		ack := p.ack
+		if c.flags&(serverFIN|clientFIN) != 0 {
+			ack-- // may acknowledge a FIN, which is no byte
+		}
+		to.acked(ack, toSink)
+	}
+	if e.failed != OK {
+		s.fail(c, e, p.time, p.frame)
+	}
+}
+
+// tuple tells who talks to whom, initiator first.
+func (s *survey) tuple(c *conn) tuple {
+	k := c.key
+	a := netip.AddrPortFrom(s.names.addr(k.a), k.pa)
+	b := netip.AddrPortFrom(s.names.addr(k.b), k.pb)
+	if c.flags&initiatorIsB != 0 {
+		a, b = b, a
+	}
+	return tuple{a, b}
+}
+
+// finish ends a connection's life: its request is decided, its handshake
+// sampled, and only if something was odd about it is it remembered.
+func (s *survey) finish(c *conn, how closing) {
+	s.decide(c, how, c.last, 0)
+	if c.flags&knowsISN == 0 {
+		return
+	}
+	t := s.tuple(c)
+	s.samples.add(t, c)
+	healthy := c.flags&completed != 0 && c.flags&wasReset == 0
+	if healthy && c.syns > 1 {
+		if s.slowSYNs++; s.slowSYNs == 1 {
+			s.slowExample = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: c.frame, What: "the first SYN of a connection that needed several"}
+		}
+	}
+	c.server.reuse.count(healthy, c.gap >= 0)
+	if !healthy && len(s.odd) < maxRemembered {
+		s.odd = append(s.odd, oddConn{t, c.isn, c.flags, c.syns, c.synAcks, c.started, c.last, c.gap, c.frame})
+	}
+}
+
+// maxRemembered bounds what is kept of odd connections, as in a capture of a
+// SYN flood.
+const maxRemembered = 1 << 20
+
+func (r *reuseCount) count(good, reused bool) {
+	n, k := &r.bad, &r.badReused
+	if good {
+		n, k = &r.good, &r.goodReused
+	}
+	*n++
+	if reused {
+		*k++
+	}
+}
+
+// end closes the books at the end of the file.
+func (s *survey) end() {
+	for i := range s.conns { // not the map, whose order is not repeatable
+		s.finish(&s.conns[i], cutOff)
+	}
+	if s.log != nil {
+		s.log.exchanges, s.log.free = nil, nil
+	}
+	sortBy(s.odd, func(o *oddConn) int64 { return o.started })
+	s.samples.sort()
+}
+
+// coverage is the time in which an absence here means something.
+func (s *survey) coverage() (from, to int64) {
+	from, to = s.first, s.last
+	if s.hasISB && s.damage == nil {
+		if t := s.stats.Start; !t.IsZero() {
+			from = min(from, t.UnixNano())
+		}
+		if t := s.stats.End; !t.IsZero() {
+			to = max(to, t.UnixNano())
+		}
+	}
+	return from, to
+}
+
+func inc(n uint8) uint8 { return n + (1 - n/255) }
+
+func stamp(ns int64) time.Time { return time.Unix(0, ns).UTC() }

@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"fmt"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/topology"
+
+	"time"
+)
+
+func repeatCommand(r *scenarios.Result) string {
+	return fmt.Sprintf("hopblame run %s --seed %d --requests %d", r.Scenario, r.Seed, r.Requests.Sent)
+}
+
+// entries is the catalogue, once for each IP version.
+func entries() (list []TableEntry) {
+	all, err := scenarios.All()
+	if err != nil {
+		panic(err) // at tree construction there is no spec to fail
+	}
+	for _, s := range all {
+		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, SpecTimeout(time.Minute)))
+		}
+	}
+	return list
+}
+
+var _ = DescribeTable("every failure of a scenario is blamed on the right hop, in a valid run",
+	func(ctx SpecContext, name string, family topology.Family) {
+		s := scenario(name)
+		s.Lab.Family = family
+		r, _ := run(ctx, s, scenarios.Options{Requests: 4000})
+
+		Expect(r.InvalidBecause).To(BeEmpty())
+		Expect(r.Valid).To(BeTrue())
+		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
+		Expect(r.Score.Correct).To(Equal(r.Requests.Failed))
+		Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
+		if len(s.Faults) == 0 {
+			Expect(r.Report.Verdicts).To(BeEmpty())
+			return
+		}
+		Expect(r.Requests.Failed).To(BeNumerically(">", 0))
+		var answers []scenarios.Pair
+		for _, e := range s.Expect {
+			answers = append(answers, e.Pair)
+		}
+		for _, v := range r.Report.Verdicts {
+			Expect(answers).To(ContainElement(scenarios.Pair{Hop: v.Hop, Cause: v.Cause}))
+			Expect(v.RST).NotTo(BeNil())
+			Expect(v.RST.By).To(Equal("f5"))
+			Expect(v.RST.Cause).To(Equal("TCP retransmit timeout"))
+			Expect(v.RST.Peer).To(BeTrue())
+			Expect(v.Evidence).NotTo(BeEmpty())
+			Expect(len(v.Eliminated)).To(BeNumerically(">=", 3), "the other hypotheses of the incident")
+		}
+	}, entries())
