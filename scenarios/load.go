@@ -1,18 +1,23 @@
 package scenarios
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"golang.org/x/sys/unix"
 )
 
 //go:embed catalogue/*.yaml
@@ -69,9 +74,14 @@ func All() ([]*Scenario, error) {
 
 // Find returns a scenario of the catalogue by name, or reads a .yaml file.
 func Find(name string) (*Scenario, error) {
-	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+	if isYAML(name) {
 		b, err := os.ReadFile(name)
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, &FileError{File: name, Why: "there is no such file; hopblame list shows the scenarios that need none"}
+		case errors.Is(err, unix.EISDIR):
+			return nil, &FileError{File: name, Why: "is a folder; give a .yaml file"}
+		case err != nil:
 			return nil, fmt.Errorf("scenario: %w", err)
 		}
 		return Load(name, b)
@@ -87,64 +97,136 @@ func Find(name string) (*Scenario, error) {
 		}
 		known = append(known, s.Name)
 	}
+	if i, err := os.Stat(name); err == nil {
+		why := "is not taken for a scenario: its name must end in .yaml"
+		if i.IsDir() {
+			why = "is a folder; give a .yaml file"
+		}
+		return nil, &FileError{File: name, Why: why}
+	}
 	return nil, &UnknownError{Name: name, Known: known}
+}
+
+func isYAML(name string) bool {
+	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
 // Load reads a scenario. It is strict: what the format does not know is an
 // error, with its place and the nearest word. file is for messages only.
 func Load(file string, text []byte) (*Scenario, error) {
+	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
+		return nil, &FileError{file, 1, 1, "is not text; a scenario is a YAML file"}
+	}
 	var s Scenario
-	d := yaml.NewDecoder(strings.NewReader(string(text)), yaml.Strict())
+	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
 	switch err := d.Decode(&s); {
 	case errors.Is(err, io.EOF):
-		return nil, &FileError{File: file, Why: "is empty"}
+		return nil, &FileError{file, 1, 1, "is empty"}
 	case err != nil:
-		return nil, fileError(file, err)
+		return nil, fileError(file, text, err)
 	}
 	if err := d.Decode(&Scenario{}); !errors.Is(err, io.EOF) {
-		return nil, &FileError{File: file, Why: "holds more than one document"}
+		e := &FileError{file, 1, 1, "holds more than one document"}
+		e.Line, e.Column = secondDocument(text)
+		return nil, e
 	}
-	if err := s.Validate(); err != nil {
-		return nil, &FileError{File: file, Why: strings.ReplaceAll(err.Error(), "\n", "; ")}
+	problems := append(fractions(text), s.problems()...)
+	if len(problems) == 0 {
+		return &s, nil
 	}
-	return &s, nil
+	e := &FileError{File: file}
+	e.Line, e.Column = locate(text, problems[0].path)
+	var why []string
+	for _, p := range problems {
+		why = append(why, strings.ReplaceAll(p.Error(), "\n", " "))
+	}
+	e.Why = strings.Join(why, "; ")
+	return nil, e
 }
 
 // fileError turns the decoder's many-line message into one line.
-func fileError(file string, err error) error {
+func fileError(file string, text []byte, err error) error {
 	var at yaml.Error
 	if !errors.As(err, &at) {
-		return &FileError{File: file, Why: strings.ReplaceAll(err.Error(), "\n", " ")}
+		e := &FileError{File: file, Why: strings.ReplaceAll(err.Error(), "\n", " ")}
+		e.Line, e.Column = durationAt(text, err)
+		return e
 	}
-	e := &FileError{File: file, Why: at.GetMessage()}
+	e := &FileError{File: file, Line: 1, Column: 1, Why: at.GetMessage()}
 	t := at.GetToken()
 	if t != nil && t.Position != nil {
 		e.Line, e.Column = t.Position.Line, t.Position.Column
 	}
 	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) && t != nil {
-		e.Why = fmt.Sprintf("unknown key %q%s", t.Value, didYouMean(t.Value, keys(reflect.TypeFor[Scenario]())))
+	var mistyped *yaml.TypeError
+	var large *yaml.OverflowError
+	switch {
+	case t == nil:
+	case errors.As(err, &unknown):
+		e.Why = fmt.Sprintf("unknown key %q%s", t.Value, meant(t.Value))
+	case errors.As(err, &large):
+		e.Why = fmt.Sprintf("%s is too large", large.SrcNum)
+	case errors.As(err, &mistyped):
+		e.Why = fmt.Sprintf("got %q, want %s", t.Value, inWords(mistyped.DstType))
 	}
 	e.Why = strings.ReplaceAll(e.Why, "\n", " ")
 	return e
 }
 
-// keys lists every key of the format.
-func keys(t reflect.Type) (names []string) {
-	switch t.Kind() {
-	case reflect.Slice, reflect.Pointer:
-		return keys(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
-				names = append(names, name)
+// inWords says what a value must be to fit a type.
+func inWords(t reflect.Type) string {
+	switch {
+	case t == reflect.TypeFor[time.Duration]():
+		return "a duration with its unit, such as 100ms or 1s"
+	case t.Kind() == reflect.Int:
+		return "a whole number"
+	case t.Kind() == reflect.Float64:
+		return "a number"
+	}
+	return "a " + t.Kind().String()
+}
+
+// meant says where an unknown key belongs, or which one was meant.
+func meant(key string) string {
+	known := keys(reflect.TypeFor[Scenario](), "")
+	if under := known[key]; len(under) > 0 {
+		return " here; it belongs " + strings.Join(under, ", or ")
+	}
+	return didYouMean(key, slices.Collect(maps.Keys(known)))
+}
+
+// keys lists every key of the format with the places it belongs to.
+func keys(t reflect.Type, under string) map[string][]string {
+	known := map[string][]string{}
+	merge := func(more map[string][]string) {
+		for k, places := range more {
+			for _, p := range places {
+				if !slices.Contains(known[k], p) {
+					known[k] = append(known[k], p)
+				}
 			}
-			names = append(names, keys(f.Type)...)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	switch t.Kind() {
+	case reflect.Slice, reflect.Pointer:
+		return keys(t.Elem(), under)
+	case reflect.Struct:
+		place := "at the top level"
+		if under != "" {
+			place = "under " + under
+		}
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if name == "" { // inlined
+				merge(keys(f.Type, under))
+				continue
+			}
+			merge(map[string][]string{name: {place}})
+			merge(keys(f.Type, name))
+		}
+	}
+	return known
 }
 
 // didYouMean names the nearest known word, if one is near.

@@ -132,4 +132,6 @@ func newResult(s *Scenario, facts *sim.Facts, predictable bool, files map[string
 	return r
 }
 
-func seconds(d time.Duration) float64 { return float64(d.Round(time.Millisecond)) / float64(time.Second) }
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond)) / float64(time.Second)
+}

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -31,42 +33,69 @@ const (
 	bytesToSpare    = 64 << 20
 )
 
+// ErrNotEmpty says that a run directory holds other files already.
+var ErrNotEmpty = errors.New("holds other files already")
+
 // openRunDir prepares a run directory, which must be empty: the files of two runs
-// must not be taken for one.
+// must not be taken for one. A directory that is refused is left as it was.
 func openRunDir(path string, requests int) (*runDir, error) {
 	d := &runDir{path: path, files: map[string]string{}, unnamed: map[string]*os.File{}}
-	at := path
 	if path == "" {
-		at = os.TempDir()
-	} else {
-		for _, sub := range []string{"captures", "truth"} {
-			if err := os.MkdirAll(filepath.Join(path, sub), 0o755); err != nil {
-				return nil, fmt.Errorf("run directory: %w", err)
-			}
-		}
-		used, err := filepath.Glob(filepath.Join(path, "*"))
-		if err != nil {
+		return d, checkSpace(os.TempDir(), requests)
+	}
+	if err := checkEmpty(path); err != nil {
+		return nil, err
+	}
+	parent := path
+	for !exists(parent) && parent != filepath.Dir(parent) {
+		parent = filepath.Dir(parent)
+	}
+	if err := checkSpace(parent, requests); err != nil {
+		return nil, err
+	}
+	for _, sub := range runDirFolders {
+		if err := os.MkdirAll(filepath.Join(path, sub), 0o755); err != nil {
 			return nil, fmt.Errorf("run directory: %w", err)
 		}
-		inside, err := filepath.Glob(filepath.Join(path, "captures", "*"))
-		if err != nil {
-			return nil, fmt.Errorf("run directory: %w", err)
-		}
-		if len(used) > 2 || len(inside) > 0 {
-			return nil, fmt.Errorf("run directory %s holds other files already: choose another or empty it (%w)", path, os.ErrExist)
-		}
-	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(at, &fs); err != nil {
-		return nil, fmt.Errorf("run directory %s: %w", at, err)
-	}
-	need := uint64(requests)*bytesPerRequest + bytesToSpare
-	if free := fs.Bavail * uint64(fs.Bsize); free < need {
-		return nil, fmt.Errorf("%w: the captures of %d requests take about %d MB and %s has %d MB left; give --out on another disk, or fewer --requests",
-			ErrNoSpace, requests, need>>20, at, free>>20)
 	}
 	return d, nil
 }
+
+// runDirFolders are made before the run: what comes first fails first.
+var runDirFolders = []string{"captures", "truth"}
+
+// checkEmpty says whether a run directory is free: not there, or without files.
+func checkEmpty(path string) error {
+	for _, folder := range append([]string{"."}, runDirFolders...) {
+		entries, err := os.ReadDir(filepath.Join(path, folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("run directory: %w", err)
+		}
+		for _, e := range entries {
+			if folder != "." || !e.IsDir() || !slices.Contains(runDirFolders, e.Name()) {
+				return fmt.Errorf("run directory %s %w, %s for one: choose another or empty it",
+					path, ErrNotEmpty, filepath.Join(folder, e.Name()))
+			}
+		}
+	}
+	return nil
+}
+
+// checkSpace sees that the captures will fit.
+func checkSpace(at string, requests int) error {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(at, &disk); err != nil {
+		return fmt.Errorf("run directory %s: %w", at, err)
+	}
+	need := uint64(requests)*bytesPerRequest + bytesToSpare
+	if free := disk.Bavail * uint64(disk.Bsize); free < need {
+		return fmt.Errorf("%w: the captures of %d requests take about %d MB and %s has %d MB left; give --out on another disk, or fewer --requests",
+			ErrNoSpace, requests, need>>20, at, free>>20)
+	}
+	return nil
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
 
 // create makes a point's capture file.
 func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {

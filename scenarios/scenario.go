@@ -92,40 +92,58 @@ func (s *Scenario) Config(seed uint64) sim.Config {
 // Validate reports what in s cannot be run or judged.
 func (s *Scenario) Validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if s.Name == "" || strings.ContainsFunc(s.Name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
-	}) {
-		bad("name %q: must be lower-case letters, digits and hyphens", s.Name)
-	}
-	if s.Lab.Base != "" && s.Lab.Base != "standard" {
-		bad("lab: base %q: there is only standard", s.Lab.Base)
-	}
-	c := s.Config(0)
-	if err := c.Validate(); err != nil {
-		errs = append(errs, err)
-		return errors.Join(errs...)
-	}
-	spec, err := c.Spec()
-	if err != nil {
-		return errors.Join(append(errs, err)...)
-	}
-	for _, e := range s.Expect {
-		for _, p := range append([]Pair{e.Pair}, e.Accept...) {
-			errs = append(errs, p.validate(&spec))
-		}
-	}
-	for i := range s.Faults {
-		for _, p := range truthPairs(&s.Faults[i], &spec) {
-			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p }) {
-				bad("expect: the truth of fault %s is {hop: %s, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)
-			}
-		}
+	for _, p := range s.problems() {
+		errs = append(errs, p.error)
 	}
 	return errors.Join(errs...)
 }
 
-func (p Pair) validate(spec *topology.Spec) error {
+// problems reports what in s cannot be run or judged, and where s says it.
+func (s *Scenario) problems() (found []problem) {
+	bad := func(path, format string, args ...any) {
+		found = append(found, problem{path, fmt.Errorf(format, args...)})
+	}
+	if s.Name == "" || strings.ContainsFunc(s.Name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	}) {
+		bad("$.name", "name %q: must be lower-case letters, digits and hyphens", s.Name)
+	}
+	if s.Lab.Base != "" && s.Lab.Base != "standard" {
+		bad("$.lab.base", "lab: base %q: there is only standard", s.Lab.Base)
+	}
+	c := s.Config(0)
+	spec, err := c.Spec()
+	if err == nil {
+		err = c.Validate()
+	}
+	if err != nil {
+		for _, e := range leaves(err) {
+			found = append(found, problem{s.place(e.Error()), e})
+		}
+		return found
+	}
+	for i, e := range s.Expect {
+		at := fmt.Sprintf("$.expect[%d]", i)
+		found = append(found, e.validate(&spec, at)...)
+		for j, p := range e.Accept {
+			found = append(found, p.validate(&spec, fmt.Sprintf("%s.accept[%d]", at, j))...)
+		}
+	}
+	if len(found) > 0 {
+		return found // a truth that is not listed is then the same problem, or hides it
+	}
+	for i := range s.Faults {
+		for _, p := range truthPairs(&s.Faults[i], &spec) {
+			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p }) {
+				bad("$.expect", "expect: the truth of fault %s is {hop: %q, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)
+			}
+		}
+	}
+	return found
+}
+
+// validate reports what in p, which is at a path, no verdict could ever say.
+func (p Pair) validate(spec *topology.Spec, at string) (found []problem) {
 	if p.Cause == analyzer.Inconclusive && p.Hop == "" {
 		return nil
 	}
@@ -134,10 +152,11 @@ func (p Pair) validate(spec *topology.Spec) error {
 		for c := range analyzer.Causes {
 			known = append(known, string(c))
 		}
-		return fmt.Errorf("expect: cause %q: unknown%s", p.Cause, didYouMean(string(p.Cause), known))
+		found = append(found, problem{at + ".cause", fmt.Errorf("expect: unknown cause %q%s", p.Cause, didYouMean(string(p.Cause), known))})
 	}
-	if _, isNode := spec.Node(p.Hop); !isNode && !strings.HasPrefix(p.Hop, "link:") {
-		return fmt.Errorf("expect: hop %q: must be a node, or link:A-B of two captured nodes", p.Hop)
+	if known := hops(spec); !slices.Contains(known, p.Hop) {
+		found = append(found, problem{at + ".hop", fmt.Errorf("expect: unknown hop %q%s; there are %s",
+			p.Hop, didYouMean(p.Hop, known), strings.Join(known, ", "))})
 	}
-	return nil
+	return found
 }

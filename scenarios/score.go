@@ -129,7 +129,6 @@ func match(truths []Truth, verdicts []analyzer.Verdict) matching {
 			m.pair(i, v)
 		}
 	}
-	order := func(verdict int) int64 { return verdicts[verdict].Request.Start.UnixNano() }
 	left := map[string][]int{}
 	for v := range verdicts {
 		if r := verdicts[v].Request; !m.used[v] && r.ID == "" {
@@ -137,9 +136,10 @@ func match(truths []Truth, verdicts []analyzer.Verdict) matching {
 		}
 	}
 	for client, vs := range left {
-		slices.SortFunc(vs, func(a, b int) int { return int(order(a) - order(b)) })
+		// Stable, for an analyzer that gives no times keeps its own order.
+		slices.SortStableFunc(vs, func(a, b int) int { return verdicts[a].Request.Start.Compare(verdicts[b].Request.Start) })
 		ts := byClient[client]
-		slices.SortFunc(ts, func(a, b int) int { return truths[a].Start.Compare(truths[b].Start) })
+		slices.SortStableFunc(ts, func(a, b int) int { return truths[a].Start.Compare(truths[b].Start) })
 		for _, v := range vs {
 			for _, i := range ts {
 				if _, taken := m.verdict[i]; !taken {

@@ -78,6 +78,19 @@ func project(spec *topology.Spec, member, place string) string {
 	return "link:" + path[near] + "-" + path[far]
 }
 
+// hops lists every hop that a verdict can name: captured nodes and the links
+// between them.
+func hops(spec *topology.Spec) (names []string) {
+	for _, member := range []string{topology.Server1, topology.Server2} {
+		for _, place := range spec.Path(topology.Client, member) {
+			if hop := project(spec, member, place); !slices.Contains(names, hop) {
+				names = append(names, hop)
+			}
+		}
+	}
+	return names
+}
+
 // truthPairs are the answers a fault can have, one a pool member it is on the
 // way to.
 func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
@@ -118,6 +131,9 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		out[h.Ordinal].hit(h, causeOf(faults[h.Fault], &spec))
 	}
 	for _, p := range facts.Planned {
+		if p.Ordinal >= len(out) {
+			continue // somebody else's client has not sent them all
+		}
 		t := &out[p.Ordinal]
 		if t.Failed() && len(t.Faults) > 0 {
 			// A fault that an earlier one kept from acting is as much to

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -64,6 +63,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	strict(root)
 	err := root.ExecuteContext(ctx)
 	code := exitCode(ctx, err)
 	var quiet *codeError
@@ -107,7 +107,7 @@ func exitCode(ctx context.Context, err error) int {
 		return coded.code
 	case errors.As(err, &unsupported):
 		return exitUnsupported
-	case errors.As(err, &file), errors.As(err, &unknown), errors.Is(err, analyzer.ErrMalformed), errors.Is(err, fs.ErrExist):
+	case errors.As(err, &file), errors.As(err, &unknown), errors.Is(err, analyzer.ErrMalformed), errors.Is(err, scenarios.ErrNotEmpty):
 		return exitUsage
 	}
 	return exitInvalid
@@ -139,7 +139,9 @@ No root, no other program, nothing left behind.`,
   hopblame doctor`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noVerb,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; %s --help shows the flags", err, c.CommandPath()))
@@ -149,11 +151,43 @@ No root, no other program, nothing left behind.`,
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.
 `)
+	return root
+}
+
+// noVerb refuses a verb that does not exist: cobra gives what is no command to
+// the root, as an argument.
+func noVerb(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	guess := ""
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		guess = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return fmt.Errorf("no command %q%s; hopblame --help lists them", args[0], guess)
+}
+
+// strict makes wrong arguments a usage error for every command, those that cobra
+// adds included; it would print help and succeed. Call it when the output is set,
+// which cobra's own commands keep.
+func strict(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = func(_ *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return fmt.Errorf("no help on %q", strings.Join(args, " "))
+				}
+				return nil
+			}
+		}
+		for _, sub := range c.Commands() {
+			wrapArgs(sub)
+		}
 		wrapArgs(c)
 	}
 	wrapArgs(root)
-	return root
 }
 
 // wrapArgs makes a wrong number of arguments a usage error with the way out.
@@ -163,10 +197,11 @@ func wrapArgs(c *cobra.Command) {
 		return
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return usage(fmt.Errorf("%w; usage: %s", err, c.UseLine()))
+		err := check(c, args)
+		if err != nil && c.HasParent() {
+			err = fmt.Errorf("%w; usage: %s", err, c.UseLine())
 		}
-		return nil
+		return usage(err)
 	}
 	if c.RunE == nil && c.Run == nil {
 		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }

@@ -136,11 +136,14 @@ func (nowhere) Close() error                { return nil }
 
 // programs lists what is of use and not needed.
 func (d *diagnosis) programs() {
-	for name, use := range map[string]string{"tshark": "reads the captures as Wireshark does", "curl": "can stand in for the client"} {
-		if path, err := exec.LookPath(name); err == nil {
-			d.ok(name, path)
+	for _, p := range []struct{ name, use string }{
+		{"tshark", "reads the captures as Wireshark does"},
+		{"curl", "can stand in for the client"},
+	} {
+		if path, err := exec.LookPath(p.name); err == nil {
+			d.ok(p.name, path)
 		} else {
-			d.line("– %-22s not installed; not needed (%s)", name, use)
+			d.line("– %-22s not installed; not needed (%s)", p.name, p.use)
 		}
 	}
 }

@@ -46,6 +46,9 @@ They depend on seed and scenario alone: not on concurrency, machine or time.`,
 			if !c.Flags().Changed("seed") {
 				return usage(errors.New("plan needs --seed: another seed, other requests"))
 			}
+			if c.Flags().Changed("requests") && o.Requests < 1 {
+				return usage(fmt.Errorf("--requests %d: must be at least 1", o.Requests))
+			}
 			s = s.With(o)
 			if err := s.Validate(); err != nil {
 				return usage(err)
@@ -65,7 +68,7 @@ They depend on seed and scenario alone: not on concurrency, machine or time.`,
 			for _, o := range ordinals(planned) {
 				p.line("%d", o)
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "%d of %s requests will be hit\n", len(ordinals(planned)), thousands(config.Requests))
+			fmt.Fprintf(c.ErrOrStderr(), "%s of %s requests will be hit\n", thousands(len(ordinals(planned))), thousands(config.Requests))
 			return p.err
 		},
 	}

@@ -47,7 +47,7 @@ func newRun() *cobra.Command {
 			if err := topology.Sandbox(); err != nil {
 				return err
 			}
-			return play(c, s, o, asJSON)
+			return play(c, args[0], s, o, asJSON)
 		},
 	}
 	f := c.Flags()
@@ -59,7 +59,7 @@ func newRun() *cobra.Command {
 	return c
 }
 
-func play(c *cobra.Command, s *scenarios.Scenario, o scenarios.Options, asJSON bool) error {
+func play(c *cobra.Command, name string, s *scenarios.Scenario, o scenarios.Options, asJSON bool) error {
 	bar := newProgress(c.ErrOrStderr())
 	o.Progress = bar.show
 	result, err := scenarios.Run(c.Context(), s, o)
@@ -74,7 +74,7 @@ func play(c *cobra.Command, s *scenarios.Scenario, o scenarios.Options, asJSON b
 		e.SetEscapeHTML(false)
 		err = e.Encode(result)
 	} else {
-		err = writeResult(out, result, o)
+		err = writeResult(out, result, name, o.Out)
 	}
 	switch {
 	case err != nil:
@@ -88,8 +88,9 @@ func play(c *cobra.Command, s *scenarios.Scenario, o scenarios.Options, asJSON b
 }
 
 // writeResult tells the story of a run: what failed and who did it, whether the
-// testbed can be believed, how the analyzer did, and what to do next.
-func writeResult(w io.Writer, r *scenarios.Result, o scenarios.Options) error {
+// testbed can be believed, how the analyzer did, and what to do next. name is
+// what the user called the scenario, which may be a file; out the run directory.
+func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	p := &printer{w: w, color: wantsColor(w)}
 	p.line("%s — %s", p.bold(r.Played.Name), r.Played.Title)
 	p.line("seed %d, %s requests, %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, thousands(r.Requests.Sent), r.Settings.Concurrency,
@@ -102,11 +103,11 @@ func writeResult(w io.Writer, r *scenarios.Result, o scenarios.Options) error {
 	writeCheck(p, r)
 	writeScore(p, r)
 	p.line("")
-	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", r.Played.Name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
+	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
 	p.line("Time: build %.2f s, traffic %.1f s, analysis %.1f s, teardown %.2f s", r.Timing.Build, r.Timing.Traffic, r.Timing.Analyze, r.Timing.Teardown)
 	p.line("Repeat: %s", repeat)
-	if o.Out != "" {
-		p.line("Files: %s (hopblame analyze %s; wireshark %s)", o.Out, o.Out, filepath.Join(o.Out, "captures", "f5-0.0.pcapng"))
+	if out != "" {
+		p.line("Files: %s (hopblame analyze %s; wireshark %s)", out, out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
 	}
 	return p.err
 }

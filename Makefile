@@ -1,0 +1,81 @@
+# hopblame — targets; `make help` lists them.
+GO      ?= go
+OUT     ?= out
+SCENARIO ?= firewall-drops-syn
+SEED    ?= 7
+FUZZTIME ?= 60s
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test unit e2e e2e-rootless race lint fuzz bench bench-analyze incident doctor tools clean go-version
+
+## help: list the targets
+help:
+	@sed -n 's/^## \([a-z0-9-]*\): /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  %-14s %s\n' "$$name" "$$what"; done
+
+# Debian 12's own Go is too old; say so in one line instead of a page of errors.
+go-version:
+	@scripts/go-version.sh $(GO)
+
+## build: build bin/hopblame
+build: go-version
+	CGO_ENABLED=0 $(GO) build -o bin/hopblame ./cmd/hopblame
+
+## demo: play the incident: break the lab, capture, analyze, score (SCENARIO=…, SEED=…)
+demo: build
+	bin/hopblame run $(SCENARIO) --seed $(SEED)
+
+## test: everything that is quick: vet, unit tests, end-to-end as you are and, for root, as nobody
+test: go-version tools lint
+	scripts/test.sh $(GO)
+
+## unit: the tests that need no lab and no other program
+unit: go-version
+	$(GO) test ./internal/eventloop ./internal/arrows ./sim/ports ./analyzer/...
+
+## e2e: the Ginkgo suite, two processes side by side
+e2e: go-version tools
+	$(GO) tool ginkgo -procs=2 --fail-on-empty --randomize-all --poll-progress-after=60s ./e2e
+
+## e2e-rootless: the Ginkgo suite as nobody (wants root to become nobody)
+e2e-rootless: go-version
+	scripts/rootless.sh $(GO) ./e2e
+
+## race: unit and lab tests under the race detector (wants gcc)
+race: go-version
+	CGO_ENABLED=1 $(GO) test -race -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
+
+## lint: gofmt and go vet, also for the analyzer on macOS and Windows
+lint: go-version
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	GOOS=darwin $(GO) vet ./analyzer/...
+	GOOS=windows $(GO) vet ./analyzer/...
+
+## fuzz: every fuzz target for FUZZTIME each
+fuzz: go-version
+	scripts/fuzz.sh $(GO) $(FUZZTIME)
+
+## incident: the incident at full size: 100,000 requests, 6 million packets; prints the timings
+incident: build
+	bin/hopblame run firewall-drops-syn --requests 100000 --seed $(SEED)
+
+## bench: the Go benchmarks
+bench: go-version
+	$(GO) test -run '^$$' -bench . -benchmem ./analyzer/... ./internal/...
+
+## bench-analyze: the analyzer against tcpdump on the incident's captures, as a ratio
+bench-analyze: build tools
+	scripts/bench-analyze.sh bin/hopblame
+
+## doctor: what this machine can and cannot do
+doctor: build
+	bin/hopblame doctor
+
+# Programs that some tests use as a second opinion: installed where that is
+# possible, else those tests skip and say so.
+tools:
+	@scripts/tools.sh tshark curl tcpdump
+
+## clean: remove what was built
+clean:
+	rm -rf bin $(OUT)

@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"golang.org/x/sys/unix"
+)
+
+// nobody is the unprivileged user of most systems.
+const nobody = 65534
+
+// buildProgram builds the hopblame command where any user can run it.
+func buildProgram() string {
+	GinkgoHelper()
+	dir, err := os.MkdirTemp("", "hopblame-e2e-")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, dir)
+	Expect(os.Chmod(dir, 0o755)).To(Succeed())
+	program := filepath.Join(dir, "hopblame")
+	out, err := exec.Command("go", "build", "-o", program, "../cmd/hopblame").CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	return program
+}
+
+// account says who runs the program.
+type account struct {
+	name string
+	id   *syscall.Credential // nil: whoever runs the suite
+}
+
+// accounts are root and nobody for root, else just ourselves.
+func accounts() []account {
+	us := account{name: "whoever runs the suite"}
+	if os.Geteuid() != 0 || !canBecomeNobody() {
+		return []account{us}
+	}
+	return []account{us, {"nobody", &syscall.Credential{Uid: nobody, Gid: nobody}}}
+}
+
+// canBecomeNobody: a user namespace with one id in it has no other to become.
+func canBecomeNobody() bool {
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && strings.Contains(string(ids), "4294967295")
+}
+
+// processesOf counts running processes of a program.
+func processesOf(program string) (n int) {
+	all, err := filepath.Glob("/proc/[0-9]*/exe")
+	Expect(err).NotTo(HaveOccurred())
+	for _, exe := range all {
+		if target, err := os.Readlink(exe); err == nil && target == program {
+			n++
+		}
+	}
+	return n
+}
+
+// interfaces lists the interfaces of the suite's own namespace.
+func interfaces() []string {
+	entries, err := os.ReadDir("/sys/class/net")
+	Expect(err).NotTo(HaveOccurred())
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// start starts the program in a directory of its own, which is also where it
+// would leave temporary files.
+func start(program string, who account, args ...string) (cmd *exec.Cmd, tmp string) {
+	GinkgoHelper()
+	tmp, err := os.MkdirTemp("", "hopblame-e2e-tmp-")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(os.RemoveAll, tmp)
+	cmd = exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who.id, Pdeathsig: syscall.SIGKILL}
+	cmd.Dir = tmp
+	cmd.Stderr = GinkgoWriter
+	if who.id != nil {
+		Expect(os.Chown(tmp, int(who.id.Uid), int(who.id.Gid))).To(Succeed())
+	}
+	return cmd, tmp
+}
+
+var _ = Describe("a run", func() {
+	It("works without root", func(ctx SpecContext) {
+		program := buildProgram()
+		for _, who := range accounts() {
+			By(who.name)
+			cmd, _ := start(program, who, "run", "firewall-drops-syn", "--requests", "600", "--seed", "7", "--json")
+			out, err := cmd.Output()
+			Expect(err).NotTo(HaveOccurred(), string(out))
+			Expect(string(out)).To(ContainSubstring(`"valid": true`))
+		}
+	}, SpecTimeout(2*time.Minute))
+
+	It("that is killed at any moment leaves nothing on the machine", func(ctx SpecContext) {
+		program := buildProgram()
+		before := interfaces()
+		for _, who := range accounts() {
+			for _, after := range []time.Duration{0, 5 * time.Millisecond, 30 * time.Millisecond, 100 * time.Millisecond,
+				300 * time.Millisecond, time.Second, 2 * time.Second} {
+				By(who.name + ", killed after " + after.String())
+				cmd, tmp := start(program, who, "run", "firewall-drops-syn", "--requests", "100000")
+				Expect(cmd.Start()).To(Succeed())
+				select { // not a wait for anything: the moment is the subject
+				case <-time.After(after):
+				case <-ctx.Done():
+				}
+				Expect(cmd.Process.Signal(unix.SIGKILL)).To(Succeed())
+				Expect(cmd.Wait()).To(MatchError(ContainSubstring("killed")))
+				Eventually(func() int { return processesOf(program) }).WithTimeout(5*time.Second).Should(BeZero(), "processes left")
+				left, err := os.ReadDir(tmp)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(left).To(BeEmpty(), "files left")
+				Expect(interfaces()).To(Equal(before), "interfaces left")
+			}
+		}
+	}, SpecTimeout(2*time.Minute))
+
+	It("that is interrupted cleans up and says so", func(ctx SpecContext) {
+		program := buildProgram()
+		cmd, tmp := start(program, account{}, "run", "firewall-drops-syn", "--requests", "100000")
+		var said strings.Builder
+		cmd.Stderr = &said
+		Expect(cmd.Start()).To(Succeed())
+		// Two processes: the sandbox is up, and the program in it is at work.
+		Eventually(func() int { return processesOf(program) }).WithTimeout(5 * time.Second).Should(Equal(2))
+		Eventually(func() error { return threadsInLab(program) }).WithTimeout(5 * time.Second).Should(Succeed())
+		Expect(cmd.Process.Signal(unix.SIGINT)).To(Succeed())
+		Expect(cmd.Wait()).To(MatchError("exit status 130"))
+		Expect(said.String()).To(Equal("hopblame: interrupted; everything was cleaned up\n"))
+		Expect(processesOf(program)).To(BeZero())
+		left, err := os.ReadDir(tmp)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+})
+
+// threadsInLab succeeds once the program has threads in namespaces of a lab.
+func threadsInLab(program string) error {
+	home, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		return err
+	}
+	tasks, err := filepath.Glob("/proc/[0-9]*/task/[0-9]*/ns/net")
+	if err != nil {
+		return err
+	}
+	for _, t := range tasks {
+		process := strings.Split(t, "/")[2]
+		exe, _ := os.Readlink("/proc/" + process + "/exe")
+		if at, err := os.Readlink(t); err == nil && exe == program && at != home {
+			return nil
+		}
+	}
+	return os.ErrNotExist
+}

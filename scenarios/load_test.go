@@ -1,0 +1,251 @@
+package scenarios
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A scenario that is whole, in parts, so that a row shows only what it breaks.
+const (
+	head      = "name: broken-firewall\ntitle: A title\nsymptom: A symptom\n" // lines 1 to 3
+	oneFault  = "faults:\n  - {name: syn-drop, at: firewall, direction: to-server, match: syn, do: drop, per: connection, probability: 0.5}\n"
+	rightOne  = "expect:\n  - {hop: firewall, cause: syn-dropped, accept: []}\n"
+	allPlaces = "link:client-f5, link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2, firewall, server1, server2"
+	allHops   = "client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1, link:firewall-server2, server2"
+)
+
+// edited returns the whole scenario with one part of it replaced.
+func edited(t *testing.T, old, new string) string {
+	t.Helper()
+	whole := head + oneFault + rightOne
+	if !strings.Contains(whole, old) {
+		t.Fatalf("the scenario does not hold %q", old)
+	}
+	return strings.Replace(whole, old, new, 1)
+}
+
+func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
+	for _, row := range []struct{ name, text, want string }{
+		{"an empty file", "", `f.yaml:1:1: is empty`},
+		{"nothing but a comment", "# later\n", `f.yaml:1:1: is empty`},
+		{"a word", "hello", `f.yaml:1:1: string was used where mapping is expected`},
+		{"a list", "- a\n- b\n", `f.yaml:1:1: sequence was used where mapping is expected`},
+		{"null", "null", `f.yaml:1:1: null was used where mapping is expected`},
+		{"a program", "\x7fELF\x02\x01\x01\x00\x00", `f.yaml:1:1: is not text; a scenario is a YAML file`},
+		{"Latin-1", head + "title: B\xfccher\n", `f.yaml:1:1: is not text; a scenario is a YAML file`},
+		{"two documents", head + "---\n" + head, `f.yaml:4:1: holds more than one document`},
+		{"a second document that is broken", head + "---\nfoo: [\n", `f.yaml:5:6: sequence end token ']' not found`},
+
+		{"an unknown key at the top", head + "tarffic: {requests: 3}\n", `f.yaml:4:1: unknown key "tarffic"; did you mean "traffic"?`},
+		{"an unknown key inside", head + "traffic:\n  requests: 3\n  concurency: 3\n", `f.yaml:6:3: unknown key "concurency"; did you mean "concurrency"?`},
+		{"an unknown key in a fault", edited(t, "match:", "mach:"), `f.yaml:5:58: unknown key "mach"; did you mean "match"?`},
+		{"a key that is like no other", head + "zzzzzzzz: 1\n", `f.yaml:4:1: unknown key "zzzzzzzz"`},
+		{"a key that belongs elsewhere", head + "requests: 3\n", `f.yaml:4:1: unknown key "requests" here; it belongs under traffic`},
+		{"a key that belongs to two places", head + "hop: f5\n", `f.yaml:4:1: unknown key "hop" here; it belongs under expect, or under accept`},
+		{"a key given twice", head + "title: B\n", `f.yaml:4:1: mapping key "title" already defined at [2:1]`},
+
+		{"a word for a number", head + "traffic: {requests: many}\n", `f.yaml:4:21: got "many", want a whole number`},
+		{"a fraction of a request", head + "traffic: {requests: 3.5}\n", `f.yaml:4:21: got "3.5", want a whole number`},
+		{"a fraction of a retransmission", head + "f5: {serverside: {syn-max-retrans: 1.5}}\n", `f.yaml:4:36: got "1.5", want a whole number`},
+		{"a number no machine holds", head + "traffic: {requests: 99999999999999999999}\n", `f.yaml:4:21: 99999999999999999999 is too large`},
+		{"a word for a probability", edited(t, "0.5", "often"), `f.yaml:5:110: got "often", want a number`},
+		{"a number for a section", head + "traffic: 3\n", `f.yaml:4:10: int was used where mapping is expected`},
+		{"a list for a word", "name: [x]\n", `f.yaml:1:7: got "[", want a string`},
+		{"one fault that is no list", head + "faults: {name: x}\n", `f.yaml:4:9: mapping was used where sequence is expected`},
+		{"a duration without unit", head + "f5: {serverside: {syn-rto-base: 100}}\n", `f.yaml:4:33: got "100", want a duration with its unit, such as 100ms or 1s`},
+		{"a duration that is none", head + "f5: {serverside: {syn-rto-base: soon}}\n", `f.yaml:4:33: time: invalid duration "soon"`},
+		{"a duration below zero", head + "f5: {serverside: {syn-rto-base: -1s}}\n",
+			`f.yaml:4:33: f5: syn-rto-base -1s with 3 retransmissions gives up after -4s: must be within 5m0s; f5: syn-rto-base -1s: must be at least 10ms`},
+		{"a duration too short to keep", head + "f5: {serverside: {syn-rto-base: 1ms}}\n", `f.yaml:4:33: f5: syn-rto-base 1ms: must be at least 10ms`},
+
+		{"a list that does not end", head + "faults: [\n", `f.yaml:4:9: sequence end token ']' not found`},
+		{"a mapping that does not end", head + "faults: {a: b\nfoo: [\n", `f.yaml:5:1: ',' or '}' must be specified`},
+		{"tabs", head + "traffic:\n\trequests: 3\n", `f.yaml:5:1: found character '	' that cannot start any token`},
+		{"an alias of nothing", head + "f5: *b\n", `f.yaml:4:6: could not find alias "b"`},
+
+		{"no name", "title: x\n", `f.yaml:1:1: name "": must be lower-case letters, digits and hyphens`},
+		{"a name with a slash", edited(t, "broken-firewall", "../x"), `f.yaml:1:7: name "../x": must be lower-case letters, digits and hyphens`},
+		{"another lab", head + "lab: {base: campus}\n", `f.yaml:4:13: lab: base "campus": there is only standard`},
+		{"another protocol", head + "lab: {base: standard, family: ipx}\n", `f.yaml:4:31: topology: lab: family "ipx": must be ipv4 or ipv6`},
+		{"fewer requests than none", head + "traffic: {requests: -1}\n", `f.yaml:4:21: traffic: requests -1: must be 1 to 10,000,000`},
+		{"too much at once", head + "traffic: {concurrency: 99999}\n", `f.yaml:4:24: traffic: concurrency 99999: must be 1 to 8192`},
+		{"too many retransmissions", head + "f5: {serverside: {syn-max-retrans: 99}}\n", `f.yaml:4:36: f5: syn-max-retrans 99: must be 0 to 12`},
+		{"a backoff there is not", head + "f5: {serverside: {syn-backoff: random}}\n", `f.yaml:4:32: f5: syn-backoff "random": must be constant or doubling`},
+		{"a trailer there is not", head + "f5: {ethernet-trailer: new}\n", `f.yaml:4:24: f5: ethernet trailer "new": must be dpt or legacy`},
+
+		{"a probability of two", edited(t, "0.5", "2"), `f.yaml:5:110: fault syn-drop: probability 2: must be 0 to 1`},
+		{"a probability that is no number", edited(t, "0.5", ".nan"), `f.yaml:5:110: fault syn-drop: probability NaN: must be 0 to 1`},
+		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces},
+		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server`},
+		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn`},
+		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop`},
+		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection or tuple or packet`},
+		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
+		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
+		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
+			`f.yaml:5:5: fault x: direction "": must be to-server; fault x: match "": must be syn; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
+
+		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
+		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
+		{"a link there is not", edited(t, "hop: firewall", `hop: "link:moon-mars"`), `f.yaml:7:11: expect: unknown hop "link:moon-mars"; there are ` + allHops},
+		{"a hop nobody captures", edited(t, "hop: firewall", "hop: switch"), `f.yaml:7:11: expect: unknown hop "switch"; there are ` + allHops},
+		{"a cause there is not among those accepted", edited(t, "accept: []", "accept: [{hop: f5, cause: magic}]"), `f.yaml:7:67: expect: unknown cause "magic"`},
+		{"the truth not among the right answers", edited(t, "hop: firewall", "hop: server1"),
+			`f.yaml:7:3: expect: the truth of fault syn-drop is {hop: "firewall", cause: syn-dropped}, which is not listed`},
+		{"no right answer at all", head + oneFault,
+			`f.yaml:1:1: expect: the truth of fault syn-drop is {hop: "firewall", cause: syn-dropped}, which is not listed`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, err := Load("f.yaml", []byte(row.text))
+			var fe *FileError
+			if !errors.As(err, &fe) || s != nil {
+				t.Fatalf("got %v, %v, want a FileError", s, err)
+			}
+			if got := err.Error(); got != row.want {
+				t.Errorf("got  %s\nwant %s", got, row.want)
+			}
+		})
+	}
+}
+
+func TestAWholeFileIsRead(t *testing.T) {
+	for _, row := range []struct{ name, text string }{
+		{"in the middle of the format", head + oneFault + rightOne},
+		{"with a document's marks", "---\n" + head + "...\n"},
+		{"with Windows' line ends", strings.ReplaceAll(head+oneFault+rightOne, "\n", "\r\n")},
+		{"with an answer that names nobody", edited(t, "accept: []", `accept: [{hop: "", cause: inconclusive}]`)},
+		{"with digits in groups", head + "traffic: {requests: 20_000}\n"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if s, err := Load("f.yaml", []byte(row.text)); err != nil || s.Name != "broken-firewall" {
+				t.Errorf("got %+v, %v", s, err)
+			}
+		})
+	}
+}
+
+// placed is what an error of Load looks like: one line, file, line and column.
+var placed = regexp.MustCompile(`^f\.yaml:[1-9][0-9]*:[1-9][0-9]*: [^\r\n]+$`)
+
+func FuzzLoad(f *testing.F) {
+	files, err := fs.Glob(catalogue, "catalogue/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range files {
+		b, err := catalogue.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	for _, text := range []string{"", "---\n---\n", "? a\n: b\n", head + "traffic: &x {requests: 1}\nf5: *x\n", "<<: {name: a}\n", "!!binary x", "\t", "{[", "a: |\n x\n",
+		head + oneFault + rightOne, head + "f5: {serverside: {syn-rto-base: \"1\\n\"}}\n"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := Load("f.yaml", text)
+		switch {
+		case err == nil && s.Validate() != nil:
+			t.Errorf("loaded, and not valid: %v", s.Validate())
+		case err != nil && !placed.MatchString(err.Error()):
+			t.Errorf("not one line with its place: %q", err)
+		}
+	})
+}
+
+func TestTheCatalogueIsWhole(t *testing.T) {
+	all, err := All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range all {
+		names = append(names, s.Name)
+		if s.Title == "" || s.Symptom == "" {
+			t.Errorf("%s has no title or no symptom", s.Name)
+		}
+		if len(s.Lesson.Questions) == 0 || len(s.Lesson.Hints) == 0 || s.Lesson.Answer == "" {
+			t.Errorf("%s: the lesson lacks questions, hints or an answer", s.Name)
+		}
+		for what, text := range map[string]string{"title": s.Title, "symptom": s.Symptom} {
+			if strings.ContainsAny(text, "\n\t") {
+				t.Errorf("%s: its %s is more than a line: %q", s.Name, what, text)
+			}
+		}
+	}
+	want := []string{"firewall-drops-syn", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-ignores-syn"}
+	for _, w := range want {
+		if !slices.Contains(names, w) {
+			t.Errorf("the catalogue lacks %s; it has %v", w, names)
+		}
+	}
+	if !slices.IsSorted(names) {
+		t.Errorf("the catalogue is in no order: %v", names)
+	}
+}
+
+func TestFind(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	folder := filepath.Join(dir, "d.yaml")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unknown := func(name, guess string) string {
+		return `no scenario "` + name + `"` + guess + `; hopblame list shows all, and a path to a .yaml file is taken as well`
+	}
+	for _, row := range []struct{ name, arg, found, want string }{
+		{"a name of the catalogue", "no-fault", "no-fault", ""},
+		{"a file", write("own.yaml", head), "broken-firewall", ""},
+		{"a file with the other ending", write("own.yml", head), "broken-firewall", ""},
+		{"a slip of the finger", "firewall-drop-syn", "", unknown("firewall-drop-syn", `; did you mean "firewall-drops-syn"?`)},
+		{"a name unlike any", "zzz", "", unknown("zzz", "")},
+		{"no name", "", "", unknown("", "")},
+		{"a file that is not there", filepath.Join(dir, "none.yaml"), "", filepath.Join(dir, "none.yaml") + ": there is no such file; hopblame list shows the scenarios that need none"},
+		{"a folder", dir, "", dir + ": is a folder; give a .yaml file"},
+		{"a folder named like a file", folder, "", folder + ": is a folder; give a .yaml file"},
+		{"a file of another kind", write("notes.txt", head), "", filepath.Join(dir, "notes.txt") + ": is not taken for a scenario: its name must end in .yaml"},
+		{"a binary file", write("bin.yaml", "\x00\x01\x02"), "", filepath.Join(dir, "bin.yaml") + ":1:1: is not text; a scenario is a YAML file"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, err := Find(row.arg)
+			if row.want == "" {
+				if err != nil || s.Name != row.found {
+					t.Fatalf("got %+v, %v, want %s", s, err, row.found)
+				}
+				return
+			}
+			if err == nil || err.Error() != row.want {
+				t.Errorf("got  %v\nwant %s", err, row.want)
+			}
+			var fe *FileError
+			var ue *UnknownError
+			if !errors.As(err, &fe) && !errors.As(err, &ue) {
+				t.Errorf("%T is no error of usage", err)
+			}
+		})
+	}
+}
+
+func TestAFolderInTheWayDoesNotHideTheCatalogue(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("no-fault", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Find("no-fault"); err != nil || s.Name != "no-fault" {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}

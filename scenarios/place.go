@@ -1,0 +1,135 @@
+package scenarios
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// problem is something that a scenario says and that cannot be, with the YAML
+// path of the value that says it.
+type problem struct {
+	path string
+	error
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, leaves(e)...)
+	}
+	return all
+}
+
+// place returns the path of the value that an error of [sim.Config.Validate] is
+// about. Those errors begin with the part of the file and the key, in the file's
+// own words.
+func (s *Scenario) place(message string) string {
+	part, rest, _ := strings.Cut(strings.TrimPrefix(message, "topology: "), ": ")
+	key, _, _ := strings.Cut(rest, " ")
+	switch fault, isFault := strings.CutPrefix(part, "fault "); {
+	case isFault:
+		for i := len(s.Faults) - 1; i >= 0; i-- { // of two with one name, the second
+			if s.Faults[i].Name == fault {
+				return fmt.Sprintf("$.faults[%d].%s", i, key)
+			}
+		}
+		return "$.faults"
+	case part == "f5" && key == "ethernet":
+		return "$.f5.ethernet-trailer"
+	case part == "f5":
+		return "$.f5.serverside." + key
+	case part == "lab", part == "traffic":
+		return "$." + part + "." + key
+	}
+	return "$"
+}
+
+// locate returns where in the text a path is, or the nearest part of the path
+// that is there: a value that is wrong may be one that was left out.
+func locate(text []byte, at string) (line, column int) {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return 1, 1
+	}
+	for ; at != "$"; at = at[:strings.LastIndexAny(at, ".[")] {
+		path, err := yaml.PathString(at)
+		if err != nil {
+			continue
+		}
+		if node, err := path.FilterFile(file); err == nil && node != nil {
+			if p := first(node).GetToken().Position; p != nil {
+				return p.Line, p.Column
+			}
+		}
+	}
+	return 1, 1
+}
+
+// first returns the node that a node's text begins with.
+func first(n ast.Node) ast.Node {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if !n.IsFlowStyle && len(n.Values) > 0 {
+			return n.Values[0].Key
+		}
+	case *ast.MappingValueNode:
+		return n.Key
+	}
+	return n
+}
+
+// wholeNumbers are the keys whose fraction the decoder would cut off unsaid.
+var wholeNumbers = []string{"$.traffic.requests", "$.traffic.concurrency", "$.f5.serverside.syn-max-retrans"}
+
+// fractions finds numbers that must be whole and are not.
+func fractions(text []byte) (problems []problem) {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil
+	}
+	for _, at := range wholeNumbers {
+		path, err := yaml.PathString(at)
+		if err != nil {
+			continue
+		}
+		if n, err := path.FilterFile(file); err == nil && n != nil && n.Type() == ast.FloatType {
+			problems = append(problems, problem{at, fmt.Errorf("got %q, want a whole number", n.GetToken().Value)})
+		}
+	}
+	return problems
+}
+
+// durationAt finds the duration that cannot be read; the decoder does not say
+// where it stands.
+func durationAt(text []byte, unread error) (line, column int) {
+	for _, t := range lexer.Tokenize(string(text)) {
+		if _, err := time.ParseDuration(t.Value); err != nil && err.Error() == unread.Error() {
+			return t.Position.Line, t.Position.Column
+		}
+	}
+	return 1, 1
+}
+
+// secondDocument returns where a file's second document begins.
+func secondDocument(text []byte) (line, column int) {
+	file, err := parser.ParseBytes(text, 0)
+	if err == nil {
+		for i, d := range file.Docs {
+			if i > 0 && d.Start != nil {
+				return d.Start.Position.Line, d.Start.Position.Column
+			}
+		}
+	}
+	return 1, 1
+}

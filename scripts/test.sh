@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs all tests once as the present user and, when that is root, the ones that
+# build labs once more as nobody. Says at the end what was skipped, and why.
+set -u
+go=$1
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+status=0
+# Package by package: two labs' worth of timing-sensitive tests would share two
+# processors otherwise.
+"$go" test -p 1 -timeout 10m -v ./... >"$log" 2>&1 || status=$?
+if [ $status != 0 ]; then
+	cat "$log"
+else
+	grep -E '^(ok|FAIL|Ran [0-9]+ of)' "$log"
+fi
+if [ $status = 0 ] && [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	echo "as nobody:"
+	scripts/rootless.sh "$go" ./topology ./sim/... ./scenarios ./e2e || status=$?
+fi
+skipped=$(grep -E -A1 '^ *--- SKIP|\[SKIPPED\]' "$log" | grep -vE '^--$')
+if [ -n "$skipped" ]; then
+	echo "skipped:"
+	echo "$skipped"
+else
+	echo "nothing was skipped"
+fi
+exit $status
