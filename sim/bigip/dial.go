@@ -23,16 +23,12 @@ const (
 	repairOff       = 0
 )
 
-// mark is carried by the kernel's own retransmissions of a SYN that waits longer
-// than the kernel would; [muffleRetransmissions] swallows them.
+// mark is on every serverside socket whose SYN has left: the kernel's own
+// retransmissions carry it, and [muffleRetransmissions] swallows them. connect(2)
+// sends the SYN itself before it returns, so the original never does. It is set at
+// once and not when the kernel's second is nearly over, because on a busy machine
+// a timer may come later than that.
 const mark = 0x77
-
-// markAfter is when a SYN that is still unanswered gets its mark: after the
-// original has left for certain, long before the kernel repeats it.
-const (
-	markAfter       = 200 * time.Millisecond
-	kernelRetransit = 1 * time.Second // TCP_TIMEOUT_INIT
-)
 
 // muffleRetransmissions makes the host drop the SYNs that the kernel repeats by
 // itself, before any capture sees them.
@@ -96,17 +92,9 @@ func (c *conn) sendSYN() {
 		c.dialFailed(unix.EADDRNOTAVAIL)
 		return
 	}
-	wait := p.config.Serverside.Wait(f.Tries)
+	deadline := time.Now().Add(p.config.Serverside.Wait(f.Tries))
 	f.Tries++
-	deadline := time.Now().Add(wait)
-	if wait < kernelRetransit-markAfter {
-		p.loop.Arm(&c.timer, deadline, c.unanswered)
-		return
-	}
-	p.loop.Arm(&c.timer, time.Now().Add(markAfter), func() {
-		_ = unix.SetsockoptInt(c.server.fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
-		p.loop.Arm(&c.timer, deadline, c.unanswered)
-	})
+	p.loop.Arm(&c.timer, deadline, c.unanswered)
 }
 
 // connect makes a socket and has the kernel send the SYN. Between namespaces of
@@ -123,7 +111,7 @@ func (c *conn) connect() error {
 		err = unix.Connect(fd, eventloop.Sockaddr(c.flow.Member))
 	}
 	if errors.Is(err, unix.EINPROGRESS) {
-		err = nil
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark)
 	}
 	if err == nil {
 		c.server.fd = fd
