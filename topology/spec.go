@@ -238,6 +238,20 @@ func lawful(a netip.Addr) bool {
 	return netip.MustParsePrefix("198.18.0.0/15").Contains(a) || netip.MustParsePrefix("2001:db8::/32").Contains(a)
 }
 
+// UsesIPv6 says whether any address of s is an IPv6 one.
+func (s *Spec) UsesIPv6() bool {
+	for _, n := range s.Nodes {
+		for _, i := range n.Interfaces {
+			for _, a := range i.Addresses {
+				if a.Addr().Is6() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // segments returns, for each endpoint that has addresses, all others on the same
 // stretch of Ethernet (through links and bridges).
 func (s *Spec) segments() map[Endpoint][]Endpoint {

@@ -47,7 +47,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, group uint16) (*Injector, e
 		place = nft.Input
 	}
 	i := &Injector{fault: f, seed: seed}
-	rule := i.rule(place, usesIPv6(&spec))
+	rule := i.rule(place, spec.UsesIPv6())
 	rule.LogGroup = group
 	var err error
 	if i.conn, err = nft.Open(host); err != nil {
@@ -78,17 +78,6 @@ func (i *Injector) rule(place nft.Place, ipv6 bool) nft.DropSpec {
 		r.Pick, r.Modulus, r.Numbers = nft.PickNth, block, f.numbers(i.seed, hits, block)
 	}
 	return r
-}
-
-func usesIPv6(spec *topology.Spec) bool {
-	for _, n := range spec.Nodes {
-		for _, i := range n.Interfaces {
-			for _, a := range i.Addresses {
-				return a.Addr().Is6()
-			}
-		}
-	}
-	return false
 }
 
 // Fault returns the fault at work.
