@@ -59,6 +59,7 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := a.survey(ctx, start); err != nil {
 		return nil, err
 	}
+	inferSides(a.surveys)
 	a.topo = newPathFinder(a.surveys)
 	a.cal = calibrate(a.surveys, a.topo)
 	requests, err := a.findRequests(ctx, start)

@@ -65,6 +65,14 @@ func TestVerdicts(t *testing.T) {
 			s.v6 = true
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
 		}, []want{firewall}},
+		{"nobody says which side of the proxy a capture is from", func(s *story) {
+			s.sideless = true
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+		}, []want{firewall}},
+		{"nobody says so, and the client was not captured", func(s *story) {
+			s.sideless, s.skip = true, []string{"client/eth0"}
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+		}, []want{firewall}},
 		{"no capture at feth10", func(s *story) {
 			s.skip = []string{"firewall/feth10"}
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")

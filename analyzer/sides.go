@@ -72,3 +72,54 @@ func (f *pathFinder) findProxies() {
 		f.proxyOwn[i] = own
 	}
 }
+
+// inferSides fills in the sides that nobody told, from whom connections go to:
+// the first point in path order is the clients', points that saw other
+// destinations only are behind a proxy, and one that saw both kinds is the
+// proxy's own.
+func inferSides(surveys []*survey) {
+	toClients := map[netip.AddrPort]bool{}
+	for _, s := range surveys {
+		if len(s.conns) == 0 {
+			continue
+		}
+		if s.point.Side == Clientside || s.point.Side == "" && len(toClients) == 0 {
+			for e := range s.servers {
+				// One VLAN is one network; several in the first file are a
+				// proxy's sides, of which the clients' came first.
+				if at := addrPort(s.names.addr(e.addr), e.port); !s.severalVLANs() || s.clientside(at) {
+					toClients[at] = true
+				}
+			}
+		}
+	}
+	for _, s := range surveys {
+		if s.point.Side != "" {
+			continue
+		}
+		front, back := false, false
+		for e := range s.servers {
+			if toClients[addrPort(s.names.addr(e.addr), e.port)] {
+				front = true
+			} else {
+				back = true
+			}
+		}
+		switch {
+		case front && back:
+			s.point.Side = Both
+		case front:
+			s.point.Side = Clientside
+		case back:
+			s.point.Side = Serverside
+		}
+	}
+}
+
+func (s *survey) severalVLANs() bool {
+	vlans := map[uint16]bool{}
+	for _, v := range s.servers {
+		vlans[v.vlan] = true
+	}
+	return len(vlans) > 1
+}

@@ -22,6 +22,7 @@ import (
 // story tells what happened in a lab, packet by packet, and writes what the
 // captures would show.
 type story struct {
+	sideless bool // nobody says which side a point is on
 	tb       testing.TB
 	v6       bool
 	trailers bool
@@ -314,7 +315,11 @@ func (s *story) write() []Point {
 		}
 		file := filepath.Join(dir, p.hop+"-"+p.face+".pcapng")
 		s.writeFile(file, p.name, p.face, p.addr)
-		points = append(points, Point{Name: p.name, Hop: p.hop, Face: p.face, Side: p.side, File: filepath.Base(file), Path: file})
+		side := p.side
+		if s.sideless {
+			side = ""
+		}
+		points = append(points, Point{Name: p.name, Hop: p.hop, Face: p.face, Side: side, File: filepath.Base(file), Path: file})
 	}
 	return points
 }
