@@ -111,28 +111,33 @@ func isYAML(name string) bool {
 	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
+// maxText is far more than a scenario needs; the parser takes minutes for a few
+// hundred thousand brackets.
+const maxText = 1 << 16
+
 // Load reads a scenario. It is strict: what the format does not know is an
 // error, with its place and the nearest word. file is for messages only.
 func Load(file string, text []byte) (*Scenario, error) {
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		return nil, &FileError{file, 1, 1, "is not text; a scenario is a YAML file"}
 	}
-	var s Scenario
-	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	switch err := d.Decode(&s); {
+	if len(text) > maxText {
+		return nil, &FileError{file, 1, 1, fmt.Sprintf("is %d bytes long; a scenario has at most %d", len(text), maxText)}
+	}
+	s, err := decode(text)
+	switch {
 	case errors.Is(err, io.EOF):
 		return nil, &FileError{file, 1, 1, "is empty"}
+	case errors.Is(err, errTwoDocuments):
+		e := &FileError{File: file, Why: err.Error()}
+		e.Line, e.Column = secondDocument(text)
+		return nil, e
 	case err != nil:
 		return nil, fileError(file, text, err)
 	}
-	if err := d.Decode(&Scenario{}); !errors.Is(err, io.EOF) {
-		e := &FileError{file, 1, 1, "holds more than one document"}
-		e.Line, e.Column = secondDocument(text)
-		return nil, e
-	}
 	problems := append(fractions(text), s.problems()...)
 	if len(problems) == 0 {
-		return &s, nil
+		return s, nil
 	}
 	e := &FileError{File: file}
 	e.Line, e.Column = locate(text, problems[0].path)
@@ -142,6 +147,28 @@ func Load(file string, text []byte) (*Scenario, error) {
 	}
 	e.Why = strings.Join(why, "; ")
 	return nil, e
+}
+
+var errTwoDocuments = errors.New("holds more than one document")
+
+// decode reads the one document of a file; io.EOF means that there is none.
+func decode(text []byte) (s *Scenario, err error) {
+	// Fuzzing found texts, such as a tag without a list where there should be
+	// one, that the decoder panics on.
+	defer func() {
+		if recover() != nil {
+			s, err = nil, errors.New("is no YAML that can be read")
+		}
+	}()
+	s = &Scenario{}
+	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	if err := d.Decode(s); err != nil {
+		return nil, err
+	}
+	if err := d.Decode(&Scenario{}); !errors.Is(err, io.EOF) {
+		return nil, errTwoDocuments
+	}
+	return s, nil
 }
 
 // fileError turns the decoder's many-line message into one line.

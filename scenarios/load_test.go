@@ -39,6 +39,8 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"null", "null", `f.yaml:1:1: null was used where mapping is expected`},
 		{"a program", "\x7fELF\x02\x01\x01\x00\x00", `f.yaml:1:1: is not text; a scenario is a YAML file`},
 		{"Latin-1", head + "title: B\xfccher\n", `f.yaml:1:1: is not text; a scenario is a YAML file`},
+		{"a book", strings.Repeat("#\n", 40000), `f.yaml:1:1: is 80000 bytes long; a scenario has at most 65536`},
+		{"a tag without a list", head + "faults:\n !0\nexpect: []\n", `f.yaml:1:1: is no YAML that can be read`},
 		{"two documents", head + "---\n" + head, `f.yaml:4:1: holds more than one document`},
 		{"a second document that is broken", head + "---\nfoo: [\n", `f.yaml:5:6: sequence end token ']' not found`},
 

@@ -64,7 +64,7 @@ func TestNothingFailed(t *testing.T) {
 	if err := WriteText(&got, r, TextOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if want := "None of 20000 requests failed.\n"; got.String() != want {
+	if want := "None of 20,000 requests failed.\n"; got.String() != want {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}
 }

@@ -119,7 +119,7 @@ func (c *Config) Validate() error {
 	p := c.Serverside.WithDefaults()
 	if n := *p.SYNMaxRetrans; n < 0 || n > maxSYNRetrans {
 		bad("syn-max-retrans %d: must be 0 to %d", n, maxSYNRetrans)
-	} else if d := p.GiveUpAfter(); d > maxGiveUp || d <= 0 {
+	} else if d := p.GiveUpAfter(); d > maxGiveUp || d <= 0 || p.SYNRTOBase > maxGiveUp { // the sum may have overflowed
 		bad("syn-rto-base %v with %d retransmissions gives up after %v: must be within %v", p.SYNRTOBase, n, d, maxGiveUp)
 	}
 	if p.SYNRTOBase < minSYNRTOBase {

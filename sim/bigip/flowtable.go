@@ -156,9 +156,10 @@ func (t *FlowTable) apply(e *event) {
 	switch e.kind {
 	case flowConnect:
 		if client == nil { // its SYN was not captured
-			client = t.open(e.client, ClientsideVLAN)
+			client = t.open(e.client, ClientsideVLAN, clientTMM(e.client))
 		}
-		server = t.open(e.server, ServersideVLAN)
+		// A SNAT port is chosen so that both halves meet on one TMM.
+		server = t.open(e.server, ServersideVLAN, client.tmm)
 		client.peer, server.peer = server, client
 	case flowReset:
 		half := client
@@ -178,15 +179,15 @@ func (t *FlowTable) apply(e *event) {
 	}
 }
 
+// clientTMM is the TMM that a client's connection is given to.
+func clientTMM(ends tuple) uint8 { return uint8(ends.remote.Port() % tmms) }
+
 // open enters a new flow, in place of an old one of the same addresses.
-func (t *FlowTable) open(ends tuple, vlan uint16) *flowHalf {
+func (t *FlowTable) open(ends tuple, vlan uint16, tmm uint8) *flowHalf {
 	if old := t.halves[ends]; old != nil {
 		t.remove(old)
 	}
-	h := &flowHalf{tmm: uint8(ends.remote.Port() % tmms), vlan: vlan, ends: ends}
-	if vlan == ServersideVLAN { // a SNAT port is chosen so that both halves meet on one TMM
-		h.tmm = uint8(ends.local.Port() % tmms)
-	}
+	h := &flowHalf{tmm: tmm, vlan: vlan, ends: ends}
 	if free := t.freeIDs[h.tmm]; len(free) > 0 {
 		// The last one freed is used again at once, as on the box.
 		h.id, t.freeIDs[h.tmm] = free[len(free)-1], free[:len(free)-1]

@@ -63,7 +63,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		// opens the flow, and is the one packet that does not carry it. A
 		// repeated SYN finds its flow there.
 		if t.halves[ends] == nil || t.halves[ends].carrying {
-			t.open(ends, vlan)
+			t.open(ends, vlan, clientTMM(ends))
 		}
 		tmm = t.halves[ends].tmm
 	case isTCP:
