@@ -116,18 +116,13 @@ type tapState struct {
 // point's file. Frames sent after Start has returned are captured. failed is
 // called, once at most and from the session's goroutine, when writing fails half
 // way; Stop returns the same error.
-func Start(points []Point, create func(*Point) (io.WriteCloser, error), failed func(error)) (s *Session, err error) {
-	s = &Session{stop: make(chan struct{}), ended: make(chan error, 1), start: time.Now()}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+func Start(points []Point, create func(*Point) (io.WriteCloser, error), failed func(error)) (*Session, error) {
+	s := &Session{stop: make(chan struct{}), ended: make(chan error, 1), start: time.Now()}
 	for _, p := range points {
 		st := &pointState{Point: p}
 		s.points = append(s.points, st)
 		if err := st.open(create); err != nil {
-			return nil, fmt.Errorf("capture at %s: %w", p.Name(), err)
+			return nil, errors.Join(fmt.Errorf("capture at %s: %w", p.Name(), err), s.close())
 		}
 	}
 	go func() {

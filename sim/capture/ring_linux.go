@@ -28,7 +28,7 @@ type ring struct {
 }
 
 // openRing opens a tap on an interface of the calling thread's namespace.
-func openRing(name string) (r *ring, err error) {
+func openRing(name string) (_ *ring, err error) {
 	i, err := net.InterfaceByName(name)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func openRing(name string) (r *ring, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", err)
 	}
-	r = &ring{fd: fd}
+	r := &ring{fd: fd}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
