@@ -16,6 +16,7 @@ import (
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
 )
 
 // Config is everything that decides a run.
@@ -192,6 +193,9 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if runtime.GOMAXPROCS(0) < 4 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
 	}
+	if err := c.checkDescriptors(); err != nil {
+		return nil, err
+	}
 	c.report(Progress{Phase: "build", Total: c.Requests})
 	start := time.Now()
 	spec, err := c.Spec()
@@ -214,6 +218,23 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	f.join()
 	f.balance()
 	return f, nil
+}
+
+// descriptorsPerRequest: the client's, the proxy's two, the server's.
+const descriptorsPerRequest = 4
+
+// checkDescriptors sees that as many sockets can be open as there will be.
+func (c *Config) checkDescriptors() error {
+	const own = 256
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	if need := uint64(c.Concurrency*descriptorsPerRequest + own); limit.Cur < need {
+		return &topology.UnsupportedError{Feature: fmt.Sprintf("%d requests in flight", c.Concurrency),
+			Why: fmt.Sprintf("%d files may be open, %d would be", limit.Cur, need), Fix: "ulimit -n, or a lower --concurrency"}
+	}
+	return nil
 }
 
 func (c *Config) report(p Progress) {
