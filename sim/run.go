@@ -231,7 +231,7 @@ func (c *Config) checkDescriptors() error {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
 	if need := uint64(c.Concurrency*descriptorsPerRequest + own); limit.Cur < need {
-		return &topology.UnsupportedError{Feature: fmt.Sprintf("%d requests in flight", c.Concurrency),
+		return &topology.UnsupportedError{Feature: fmt.Sprintf("having %d requests in flight", c.Concurrency),
 			Why: fmt.Sprintf("%d files may be open, %d would be", limit.Cur, need), Fix: "ulimit -n, or a lower --concurrency"}
 	}
 	return nil

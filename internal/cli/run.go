@@ -76,12 +76,19 @@ func play(c *cobra.Command, name string, s *scenarios.Scenario, o scenarios.Opti
 	} else {
 		err = writeResult(out, result, name, o.Out)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
-	case !result.Valid:
-		return &codeError{exitInvalid, errors.New("the run is INVALID: " + strings.Join(result.InvalidBecause, "; "))}
-	case !result.Score.Passed():
+	}
+	return outcome(result)
+}
+
+// outcome is the error that a run amounts to. An invalid one outranks a score
+// that should not have been taken.
+func outcome(r *scenarios.Result) error {
+	switch {
+	case !r.Valid:
+		return &codeError{exitInvalid, errors.New("the run is INVALID: " + strings.Join(r.InvalidBecause, "; "))}
+	case !r.Score.Passed():
 		return &codeError{code: exitCheck}
 	}
 	return nil

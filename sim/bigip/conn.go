@@ -46,6 +46,7 @@ type half struct {
 	readable bool
 	writable bool
 	peerShut bool
+	failed   bool // the other end has reset it
 }
 
 // stream carries bytes from one half to the other.
@@ -65,7 +66,7 @@ func (c *conn) recycle() {
 	c.toClient.reset()
 }
 
-func (h *half) reset()   { h.fd, h.readable, h.writable, h.peerShut = -1, false, false, false }
+func (h *half) reset()   { *h = half{conn: h.conn, fd: -1} }
 func (s *stream) reset() { s.start, s.end, s.eof, s.shut = 0, 0, false, false }
 
 // Ready implements [eventloop.Handler] for a half.
@@ -79,6 +80,9 @@ func (h *half) Ready(_ int, events uint32) {
 	}
 	if events&eventloop.Writable != 0 {
 		h.writable = true
+	}
+	if events&eventloop.Failed != 0 {
+		h.failed = true
 	}
 	switch {
 	case c.state == readingRequest:
@@ -128,6 +132,12 @@ func (c *conn) relay() {
 	}
 	if failed, err := c.toClient.pump(); err != nil {
 		c.halfFailed(failed, err)
+		return
+	}
+	// A reset that neither a read nor a write has met: the member does not take
+	// what there is, or the client had sent its FIN before.
+	if c.client.failed {
+		c.resetServer(RemoteReset)
 		return
 	}
 	// The member has finished and the client was sent everything: closing

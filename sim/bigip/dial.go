@@ -127,6 +127,10 @@ func (c *conn) connect() error {
 // unanswered closes the try — in SYN-SENT that sends nothing — and makes the
 // next one, or gives up.
 func (c *conn) unanswered() {
+	// The answer may have come since the loop last asked: its event follows.
+	if i, err := unix.GetsockoptTCPInfo(c.server.fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil && i.State != unix.BPF_TCP_SYN_SENT {
+		return
+	}
 	isn, err := initialSequence(c.server.fd)
 	c.proxy.loop.Forget(c.server.fd)
 	unix.Close(c.server.fd)

@@ -48,6 +48,7 @@ type Proxy struct {
 
 	loop     *eventloop.Loop
 	listener int
+	again    eventloop.Timer // for clients that could not be accepted
 	ended    chan error
 
 	flows      []*Flow // in the order they were opened
@@ -116,6 +117,9 @@ func (p *Proxy) Close(context.Context) ([]*Flow, error) {
 	return p.flows, errors.Join(err, p.loop.Close())
 }
 
+// acceptAgainAfter is the pause when there is no descriptor for a client.
+const acceptAgainAfter = 10 * time.Millisecond
+
 // acceptor takes clients.
 type acceptor struct{ *Proxy }
 
@@ -123,10 +127,14 @@ type acceptor struct{ *Proxy }
 func (p acceptor) Ready(fd int, _ uint32) {
 	for {
 		client, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
-		if errors.Is(err, unix.EAGAIN) {
+		switch {
+		case errors.Is(err, unix.EAGAIN):
 			return
-		}
-		if err != nil {
+		case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE), errors.Is(err, unix.ENOBUFS), errors.Is(err, unix.ENOMEM):
+			// The client stays in the queue and no event will tell of it again.
+			p.loop.Arm(&p.again, time.Now().Add(acceptAgainAfter), func() { p.Ready(fd, 0) })
+			return
+		case err != nil:
 			continue // the client was gone before it was accepted (accept(2))
 		}
 		c := p.newConn()

@@ -88,7 +88,6 @@ type Session struct {
 	points []*pointState
 	stop   chan struct{}
 	ended  chan error
-	start  time.Time
 }
 
 type pointState struct {
@@ -105,6 +104,7 @@ type tapState struct {
 	id     int
 	tag    [4]byte
 	ring   *ring
+	start  time.Time // from here on it misses nothing
 	queue  []block
 	read   uint64 // frames taken from the ring
 	seen   uint64 // frames the kernel put into it
@@ -117,7 +117,7 @@ type tapState struct {
 // called, once at most and from the session's goroutine, when writing fails half
 // way; Stop returns the same error.
 func Start(points []Point, create func(*Point) (io.WriteCloser, error), failed func(error)) (*Session, error) {
-	s := &Session{stop: make(chan struct{}), ended: make(chan error, 1), start: time.Now()}
+	s := &Session{stop: make(chan struct{}), ended: make(chan error, 1)}
 	for _, p := range points {
 		st := &pointState{Point: p}
 		s.points = append(s.points, st)
@@ -148,6 +148,7 @@ func (p *pointState) open(create func(*Point) (io.WriteCloser, error)) (err erro
 		st.tag = [4]byte{0x81, 0x00, byte(t.VLAN >> 8), byte(t.VLAN)} // IEEE 802.1Q
 		if err := t.Host.Run(func() (err error) {
 			st.ring, err = openRing(t.Interface)
+			st.start = time.Now()
 			return err
 		}); err != nil {
 			return fmt.Errorf("tap on %s: %w", t.Interface, err)
@@ -301,7 +302,7 @@ func (t *tapState) count(p packet) {
 	var tcp []byte
 	switch ip := b[ether:]; {
 	case binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_IP && ip[9] == unix.IPPROTO_TCP:
-		tcp = ip[int(ip[0]&15)*4:]
+		tcp = ip[min(int(ip[0]&15)*4, len(ip)):]
 	case binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_IPV6 && ip[6] == unix.IPPROTO_TCP:
 		tcp = ip[40:]
 	}
@@ -330,21 +331,27 @@ func (s *Session) Stop() ([]Result, error) {
 		for _, t := range p.taps {
 			r.Dropped += t.lost
 			r.Counts = append(r.Counts, t.counts)
-			if err == nil {
-				err = p.writer.WriteStatistics(t.id, pcapng.Statistics{Start: s.start, End: end,
-					Received: t.seen + t.lost, Dropped: t.lost})
-			}
 		}
 		results = append(results, r)
 		if err == nil {
-			err = p.writer.Flush()
-		}
-		if err != nil {
-			err = fmt.Errorf("capture at %s: %w", p.Name(), err)
-			break
+			err = p.finish(end)
 		}
 	}
 	return results, errors.Join(err, s.close())
+}
+
+// finish writes what a file ends with.
+func (p *pointState) finish(end time.Time) error {
+	for _, t := range p.taps {
+		if err := p.writer.WriteStatistics(t.id, pcapng.Statistics{Start: t.start, End: end,
+			Received: t.seen + t.lost, Dropped: t.lost}); err != nil {
+			return fmt.Errorf("capture at %s: %w", p.Name(), err)
+		}
+	}
+	if err := p.writer.Flush(); err != nil {
+		return fmt.Errorf("capture at %s: %w", p.Name(), err)
+	}
+	return nil
 }
 
 func (s *Session) close() error {

@@ -25,6 +25,7 @@ type ring struct {
 	fd   int
 	mem  []byte
 	next int // block the kernel fills next
+	held int // blocks taken and not yet released
 }
 
 // openRing opens a tap on an interface of the calling thread's namespace.
@@ -103,12 +104,16 @@ type block struct {
 
 // take returns the next block if the kernel has finished it.
 func (r *ring) take() (b block, ok bool) {
+	if r.held == blocks {
+		return b, false // the next one is the oldest of our own
+	}
 	mem := r.mem[r.next*blockBytes : (r.next+1)*blockBytes]
 	status := (*uint32)(unsafe.Pointer(&mem[offsetStatus]))
 	if atomic.LoadUint32(status)&unix.TP_STATUS_USER == 0 {
 		return b, false
 	}
 	r.next = (r.next + 1) % blocks
+	r.held++
 	b = block{mem: mem, owner: r}
 	b.left = *(*uint32)(unsafe.Pointer(&mem[offsetPackets]))
 	b.at = *(*uint32)(unsafe.Pointer(&mem[offsetFirst]))
@@ -117,6 +122,7 @@ func (r *ring) take() (b block, ok bool) {
 
 // release gives a block back to the kernel.
 func (b *block) release() {
+	b.owner.held--
 	atomic.StoreUint32((*uint32)(unsafe.Pointer(&b.mem[offsetStatus])), unix.TP_STATUS_KERNEL)
 }
 

@@ -170,7 +170,7 @@ func (s *sender) finish(r *request, outcome Outcome, detail error) {
 		s.loop.Stop()
 		return
 	}
-	if len(s.live) == s.Concurrency-1 {
+	if len(s.live) == s.Concurrency-1 || len(s.waiting) > 0 {
 		// Not from within: a request may finish while it is being begun.
 		s.loop.Post(s.startMore)
 	}

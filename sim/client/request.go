@@ -20,7 +20,8 @@ type request struct {
 	timer     eventloop.Timer
 	out       []byte // what is still to be sent
 	message   []byte // memory behind out
-	in        []byte // what was received
+	in        []byte // what was received, as far as it is kept
+	received  int    // bytes
 	connected bool
 	status    int
 }
@@ -35,7 +36,7 @@ func (s *sender) begin(ordinal int) {
 	}
 	rec := &s.records[ordinal]
 	rec.Ordinal, rec.Local, rec.Start = ordinal, netip.AddrPortFrom(s.Local, Port(ordinal)), time.Now()
-	r.record, r.fd, r.connected, r.status, r.in = rec, -1, false, 0, r.in[:0]
+	r.record, r.fd, r.connected, r.status, r.in, r.received = rec, -1, false, 0, r.in[:0], 0
 	r.message = s.compose(r.message[:0], ordinal)
 	r.out = r.message
 	s.port[rec.Local.Port()] = true
@@ -112,6 +113,7 @@ func (r *request) read() {
 			r.sender.finish(r, r.verdict(), nil)
 			return
 		}
+		r.received += n
 		if len(r.in) < cap(r.in) {
 			r.in = r.in[:len(r.in)+n]
 		}
@@ -138,7 +140,7 @@ var headerTerminator = []byte("\r\n\r\n")
 
 // verdict judges the response once the server has closed.
 func (r *request) verdict() Outcome {
-	head, body, complete := bytes.Cut(r.in, headerTerminator)
+	head, _, complete := bytes.Cut(r.in, headerTerminator)
 	line, rest, _ := bytes.Cut(head, []byte("\r\n"))
 	fields := bytes.Fields(line)
 	if len(fields) < 2 || !bytes.HasPrefix(fields[0], []byte("HTTP/1.")) {
@@ -153,7 +155,7 @@ func (r *request) verdict() Outcome {
 	}
 	r.status = status
 	switch length := contentLength(rest); {
-	case !complete || length > len(body) && len(r.in) < cap(r.in):
+	case !complete || length > r.received-len(head)-len(headerTerminator):
 		return Truncated
 	case status >= 500:
 		return Error

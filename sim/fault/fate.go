@@ -38,8 +38,12 @@ func (f *Fault) digest(seed, a, b uint64) uint64 {
 
 // hashSeed is the seed of the kernel's hash for a fault per tuple.
 func (f *Fault) hashSeed(seed uint64) uint32 {
-	return uint32(f.digest(seed, math.MaxUint64, 0))
+	return nonZero(uint32(f.digest(seed, math.MaxUint64, 0)))
 }
+
+// nonZero spares the one seed that cannot be asked for: 0 is left out of the
+// message, and the kernel then chooses one itself (nft_jhash_init).
+func nonZero(seed uint32) uint32 { return max(seed, 1) }
 
 // tupleModulus is the resolution of a probability per tuple.
 const tupleModulus = 1_000_000

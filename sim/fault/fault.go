@@ -112,8 +112,12 @@ func (f *Fault) IsLink() bool { return strings.HasPrefix(f.At, "link:") }
 // share expresses the probability as a number out of a block of packets.
 func (f *Fault) share() (hits, block uint32, ok bool) {
 	for block = 10; block <= 1_000_000; block *= 10 {
-		if n := f.Probability * float64(block); math.Abs(n-math.Round(n)) < 1e-9*float64(block) {
-			return uint32(math.Round(n)), block, true
+		n := f.Probability * float64(block)
+		hits = uint32(math.Round(n))
+		// Rounding must not make never or always of what is neither.
+		exact := (hits == 0) == (f.Probability == 0) && (hits == block) == (f.Probability == 1)
+		if exact && math.Abs(n-math.Round(n)) < 1e-9*float64(block) {
+			return hits, block, true
 		}
 	}
 	return 0, 0, false

@@ -159,7 +159,7 @@ func (d *headerDecoder) entry(packet []byte) (e Entry, err error) {
 	if err := parser.DecodeLayers(packet, &d.found); err != nil {
 		return e, fmt.Errorf("decode a reported packet: %w", err)
 	}
-	if len(d.found) < 2 {
+	if n := len(d.found); n == 0 || d.found[n-1] != layers.LayerTypeTCP {
 		return e, errors.New("a reported packet is not TCP")
 	}
 	var source, destination netip.Addr
