@@ -74,6 +74,7 @@ type Timing struct {
 
 // Settings are what shaped the run.
 type Settings struct {
+	Kernel        string                       `json:"kernel"`
 	Family        string                       `json:"family"`
 	Concurrency   int                          `json:"concurrency"`
 	SYNMaxRetrans int                          `json:"syn_max_retrans"`
@@ -87,7 +88,7 @@ func newResult(s *Scenario, facts *sim.Facts, predictable bool, files map[string
 	profile := facts.Config.Serverside.WithDefaults()
 	r := &Result{SchemaVersion: SchemaVersion, Scenario: s.Name, Seed: facts.Config.Seed, Played: s,
 		InvalidBecause: facts.Check(),
-		Settings: Settings{Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,
+		Settings: Settings{Kernel: facts.Kernel, Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,
 			SYNMaxRetrans: *profile.SYNMaxRetrans, SYNRTOBase: profile.SYNRTOBase.Seconds(), SYNBackoff: string(profile.SYNBackoff),
 			Sysctls: maps.Clone(facts.Settings)},
 		Timing: Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},

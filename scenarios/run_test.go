@@ -216,7 +216,7 @@ const (
 		`ledger.connections ledger.counter ledger.packets ledger.planned ` +
 		`requests.failed requests.ok requests.sent scenario schema_version ` +
 		`score.acceptable score.correct score.failures score.false_alarms score.inconclusive score.missed score.wrong ` +
-		`seed settings.concurrency settings.family settings.syn_backoff settings.syn_max_retrans settings.syn_rto_base_s settings.sysctls ` +
+		`seed settings.concurrency settings.family settings.kernel settings.syn_backoff settings.syn_max_retrans settings.syn_rto_base_s settings.sysctls ` +
 		`timing_s.analyze timing_s.build timing_s.teardown timing_s.traffic valid`
 	verdictsKeys = `findings[].evidence findings[].requests findings[].what ` +
 		`points[].clock_offset_ns[] points[].file points[].first points[].last points[].loss[] points[].name points[].packets ` +

@@ -104,12 +104,26 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	if d.path != "" {
 		return os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	}
-	f, err := os.CreateTemp("", "hopblame-*.pcapng")
+	f, err := unnamedFile(os.TempDir())
 	if err != nil {
 		return nil, err
 	}
 	d.unnamed[p.Name()] = f
-	return keepOpen{f}, os.Remove(f.Name())
+	return keepOpen{f}, nil
+}
+
+// unnamedFile creates a file that ends with the process however it ends.
+func unnamedFile(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
+	if err == nil || !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) {
+		return f, err
+	}
+	// Some file systems know no files without a name: the name is taken away
+	// at once.
+	if f, err = os.CreateTemp(dir, "hopblame-*.pcapng"); err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
 // keepOpen leaves closing to the run directory: a file without a name is gone

@@ -56,6 +56,7 @@ type Facts struct {
 	Planned  []Planned
 	Balances []Balance
 	Settings map[string]map[string]string // sysctls by node
+	Kernel   string                       // release, as uname -r says
 	Timing   Timing
 
 	problems []string // of the run itself; see Check
@@ -205,6 +206,10 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	lab, err := topology.Build(ctx, spec)
 	if err != nil {
 		return nil, err
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err == nil {
+		f.Kernel = unix.ByteSliceToString(name.Release[:])
 	}
 	r := &run{facts: f, lab: lab}
 	f.Settings = lab.Settings()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containernetworking/plugins/pkg/netlinksafe"
 	"github.com/containernetworking/plugins/pkg/ns"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,7 +76,7 @@ func newHost(name string) (*Host, error) {
 
 // enter moves the calling, locked thread into the namespace.
 func (h *Host) enter() error {
-	if err := h.netns.Set(); err != nil {
+	if err := netns.Set(netns.NsHandle(h.netns.Fd())); err != nil {
 		return denied("entering a network namespace", err)
 	}
 	return nil

@@ -245,7 +245,7 @@ func TestARunThatKeepsNothingLeavesNothingWhenItIsInterrupted(t *testing.T) {
 		for _, pid := range append(below(t, c.Process.Pid), c.Process.Pid) {
 			fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 			for _, fd := range fds {
-				if to, err := os.Readlink(fd); err == nil && strings.Contains(to, ".pcapng (deleted)") {
+				if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, c.Dir) && strings.HasSuffix(to, " (deleted)") {
 					return true
 				}
 			}

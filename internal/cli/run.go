@@ -160,7 +160,10 @@ func writeCheck(p *printer, r *scenarios.Result) {
 // writeScore shows how the analyzer did.
 func writeScore(p *printer, r *scenarios.Result) {
 	verdict := "passed"
-	if !r.Score.Passed() {
+	switch {
+	case !r.Valid:
+		verdict = "does not count"
+	case !r.Score.Passed():
 		verdict = "FAILED"
 	}
 	p.line("%s %s", p.bold("Score: "+verdict+" —"), r.Score.String())
