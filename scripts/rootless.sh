@@ -12,6 +12,7 @@ trap 'rm -rf "$dir"' EXIT
 chmod 755 "$dir"
 mkdir -m 1777 "$dir/tmp"
 root=$(pwd)
+CGO_ENABLED=0 "$go" build -o "$dir/hopblame" ./cmd/hopblame
 for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "$@"); do
 	binary=$dir/$(echo "${package#"$root"/}" | tr / -).test
 	(cd "$package" && "$go" test -c -o "$binary" .)
@@ -20,7 +21,8 @@ for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{en
 	mkdir -p "$dir/src/${package#"$root"/}"
 	cp -r "$package/." "$dir/src/${package#"$root"/}/"
 	(cd "$dir/src/${package#"$root"/}" && chmod -R a+rX "$dir/src" &&
-		TMPDIR=$dir/tmp HOME=$dir/tmp setpriv --reuid=65534 --regid=65534 --clear-groups "$binary" -test.timeout 10m >"$dir/log" 2>&1) ||
+		TMPDIR=$dir/tmp HOME=$dir/tmp HOPBLAME_PROGRAM=$dir/hopblame setpriv --reuid=65534 --regid=65534 --clear-groups "$binary" -test.v -test.timeout 10m >"$dir/log" 2>&1) ||
 		{ cat "$dir/log"; echo "FAIL as nobody: ${package#"$root"/}"; exit 1; }
 	echo "ok   ${package#"$root"/}"
+	grep -E -A1 '^ *--- SKIP|\[SKIPPED\]' "$dir/log" || true
 done

@@ -17,7 +17,7 @@ else
 fi
 if [ $status = 0 ] && [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	echo "as nobody:"
-	scripts/rootless.sh "$go" ./topology ./sim/... ./scenarios ./e2e || status=$?
+	scripts/rootless.sh "$go" ./topology ./sim/... ./scenarios ./internal/cli ./e2e || status=$?
 fi
 skipped=$(grep -E -A1 '^ *--- SKIP|\[SKIPPED\]' "$log" | grep -vE '^--$')
 if [ -n "$skipped" ]; then
