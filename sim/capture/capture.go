@@ -184,10 +184,12 @@ func (s *Session) run() error {
 	}
 }
 
-// drain reads until every frame the kernel has counted was read.
+// drain reads until every frame the kernel has counted is in hand, and only then
+// writes the rest: the taps hand over their last blocks at different moments, and
+// merged files keep the order of time to the end.
 func (s *Session) drain(tick *time.Ticker) error {
 	for deadline := time.Now().Add(drainDeadline); ; {
-		if err := s.sweep(math.MaxInt64); err != nil {
+		if err := s.sweep(time.Now().UnixNano() - holdBack); err != nil {
 			return err
 		}
 		open := 0
@@ -196,19 +198,27 @@ func (s *Session) drain(tick *time.Ticker) error {
 				if err := t.ask(); err != nil {
 					return fmt.Errorf("capture at %s: %w", p.Name(), err)
 				}
-				if t.read < t.seen {
+				if t.read+t.queued() < t.seen {
 					open++
 				}
 			}
 		}
 		if open == 0 {
-			return nil
+			return s.write(math.MaxInt64)
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("capture: %d taps still hold frames after %v", open, drainDeadline)
+			return errors.Join(fmt.Errorf("capture: %d taps still hold frames after %v", open, drainDeadline), s.write(math.MaxInt64))
 		}
 		<-tick.C
 	}
+}
+
+// queued is how many frames were taken from the ring and not written yet.
+func (t *tapState) queued() (n uint64) {
+	for i := range t.queue {
+		n += uint64(t.queue[i].left)
+	}
+	return n
 }
 
 // ask adds up the kernel's counters, which asking resets.
@@ -228,6 +238,13 @@ func (s *Session) sweep(quietUntil int64) error {
 				t.queue = append(t.queue, b)
 			}
 		}
+	}
+	return s.write(quietUntil)
+}
+
+// write writes what was taken from the rings.
+func (s *Session) write(quietUntil int64) error {
+	for _, p := range s.points {
 		if err := p.write(quietUntil); err != nil {
 			return fmt.Errorf("capture at %s: %w", p.Name(), err)
 		}

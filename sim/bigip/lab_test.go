@@ -1,0 +1,380 @@
+package bigip
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/pcapng"
+	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+)
+
+func TestMain(m *testing.M) { topology.Main(m) }
+
+// patience bounds every wait of these tests that has no better bound.
+const patience = 20 * time.Second
+
+// bench is a lab with a proxy whose one member is server1; what listens there is
+// up to the test.
+type bench struct {
+	*topology.Lab
+	t     *testing.T
+	a     topology.Addresses
+	proxy *Proxy
+	hooks Hooks // called after the bench has counted
+
+	dialing, dialed atomic.Int32
+}
+
+// build builds the lab, closing it with the test. It skips only where the machine
+// says, by type, that it cannot.
+func build(t *testing.T, family topology.Family) *bench {
+	t.Helper()
+	spec, err := topology.Standard(family)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := topology.Build(t.Context(), spec)
+	var unsupported *topology.UnsupportedError
+	if errors.As(err, &unsupported) {
+		t.Skip(unsupported)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{Lab: lab, t: t, a: topology.StandardAddresses(family)}
+	t.Cleanup(func() {
+		b.close()
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bench) start(profile TCPProfile) {
+	b.t.Helper()
+	var err error
+	b.proxy, err = Start(b.Host(topology.F5), Config{
+		VirtualServer: VirtualServer{Name: "/Common/vs", Destination: b.a.VIP},
+		Pool:          []Member{{Name: topology.Server1, Address: b.a.Server1}},
+		SNAT:          b.a.SNAT,
+		Serverside:    profile,
+	}, Hooks{
+		Dialing: func(d Dial) {
+			b.dialing.Add(1)
+			if b.hooks.Dialing != nil {
+				b.hooks.Dialing(d)
+			}
+		},
+		Dialed: func(Dial) { b.dialed.Add(1) },
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// close ends the proxy, at the latest with the test, and returns its flows.
+func (b *bench) close() []*Flow {
+	b.t.Helper()
+	if b.proxy == nil {
+		return nil
+	}
+	type result struct {
+		flows []*Flow
+		err   error
+	}
+	done := make(chan result, 1)
+	go func(p *Proxy) {
+		flows, err := p.Close(context.Background())
+		done <- result{flows, err}
+	}(b.proxy)
+	b.proxy = nil
+	r := receive(b.t, done, "the proxy did not close")
+	if r.err != nil {
+		b.t.Error(r.err)
+	}
+	return r.flows
+}
+
+// flow closes the proxy and returns the only flow there was.
+func (b *bench) flow() *Flow {
+	b.t.Helper()
+	flows := b.close()
+	if len(flows) != 1 {
+		b.t.Fatalf("%d flows, want 1", len(flows))
+	}
+	return flows[0]
+}
+
+func receive[T any](t *testing.T, c <-chan T, otherwise string) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatal(otherwise)
+	}
+	return v
+}
+
+// await waits for a condition that has no event of its own.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !done(); {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain until " + what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// member listens where server1 should and gives each connection to serve, which
+// need not close it.
+func (b *bench) member(serve func(c *net.TCPConn)) {
+	b.t.Helper()
+	l, err := b.Host(topology.Server1).Listen(b.t.Context(), "tcp", b.a.Server1.String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				_ = c.SetDeadline(time.Now().Add(patience))
+				serve(c.(*net.TCPConn))
+			}()
+		}
+	}()
+	b.t.Cleanup(func() { l.Close(); <-ended })
+}
+
+// accepted is a member that hands its connections to the test.
+func (b *bench) accepted() <-chan *net.TCPConn {
+	c := make(chan *net.TCPConn)
+	ctx := b.t.Context()
+	b.member(func(conn *net.TCPConn) {
+		select {
+		case c <- conn:
+		case <-ctx.Done():
+		}
+		<-ctx.Done() // the test is through with it
+	})
+	return c
+}
+
+// dial connects from the client; the connection is closed with the test.
+func (b *bench) dial() *net.TCPConn {
+	b.t.Helper()
+	c, err := b.Host(topology.Client).Dial(b.t.Context(), "tcp", b.a.VIP.String())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	b.t.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+func (b *bench) write(c net.Conn, text string) {
+	b.t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// dropSYNs makes the firewall drop every SYN to a member.
+func (b *bench) dropSYNs() *fault.Injector { return b.inject(fault.PerTuple) }
+
+// inject drops SYNs at the firewall with probability 1: all, or those armed.
+func (b *bench) inject(per fault.Per) *fault.Injector {
+	b.t.Helper()
+	i, err := fault.Inject(b.Lab, fault.Fault{Name: "deaf", At: topology.Firewall, Direction: fault.ToServer,
+		Match: fault.SYN, Do: fault.Drop, Per: per, Probability: 1}, 1, 7)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		if err := i.Close(); err != nil {
+			b.t.Error(err)
+		}
+	})
+	return i
+}
+
+// awaitNobody waits until the proxy has let go of every client.
+func (b *bench) awaitNobody() {
+	b.t.Helper()
+	live, p := make(chan int, 1), b.proxy
+	await(b.t, "the proxy has let its client go", func() bool {
+		p.loop.Post(func() { live <- len(p.live) })
+		return receive(b.t, live, "the proxy's loop does not turn") == 0
+	})
+}
+
+// dropFirst makes the firewall drop SYNs until the ledger holds n of them: the
+// fault is taken off in time before the next is due.
+func (b *bench) dropFirst(n int) *fault.Injector {
+	b.t.Helper()
+	i := b.inject(fault.PerConnection)
+	ended := make(chan struct{})
+	ctx := b.t.Context()
+	b.hooks.Dialing = func(d Dial) {
+		i.Arm(d.Ordinal, d.Attempt, d.SNAT, d.Member)
+		go func() {
+			defer close(ended)
+			for ctx.Err() == nil {
+				if r, err := i.Report(ctx); err != nil || len(r.Entries) >= n {
+					i.Disarm(d.Ordinal, d.Attempt, d.SNAT, d.Member)
+					return
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+	}
+	b.t.Cleanup(func() { <-ended })
+	return i
+}
+
+// closer makes a buffer a file.
+type closer struct{ *bytes.Buffer }
+
+func (closer) Close() error { return nil }
+
+// capture records the f5's point until stop is called, which returns the frames.
+func (b *bench) capture() (stop func() []seen) {
+	b.t.Helper()
+	file := closer{&bytes.Buffer{}}
+	table := b.proxy.Table()
+	host := b.Host(topology.F5)
+	session, err := capture.Start([]capture.Point{{Hop: topology.F5, Face: "0.0", Side: capture.Both,
+		Taps:          []capture.Tap{{Host: host, Interface: topology.External, VLAN: ClientsideVLAN}, {Host: host, Interface: topology.Internal, VLAN: ServersideVLAN}},
+		AppendTrailer: table.AppendTrailer}},
+		func(*capture.Point) (io.WriteCloser, error) { return file, nil }, func(err error) { b.t.Error(err) })
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	stopped := false
+	end := func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if _, err := session.Stop(); err != nil {
+			b.t.Error(err)
+		}
+	}
+	b.t.Cleanup(end)
+	return func() []seen {
+		b.t.Helper()
+		end()
+		return read(b.t, file.Bytes())
+	}
+}
+
+// seen is a frame out of the f5's capture.
+type seen struct {
+	segment
+	at      time.Duration // since the first frame
+	vlan    uint16
+	seq     uint32
+	trailer f5trailer.Trailer
+}
+
+func read(t *testing.T, file []byte) (frames []seen) {
+	t.Helper()
+	r, err := pcapng.NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := int64(0)
+	for {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return frames
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s seen
+		at, ok, err := f5trailer.DecodeFrame(p.Data, p.WireLength, &s.trailer)
+		if err != nil || !ok {
+			t.Fatalf("frame %d has no trailer: %v", p.Number, err)
+		}
+		s.vlan = uint16(p.Data[14]&15)<<8 | uint16(p.Data[15])
+		plain := append(bytes.Clone(p.Data[:12]), p.Data[16:at]...)
+		if s.segment, ok = parseSegment(plain); !ok {
+			continue // ARP, neighbour discovery
+		}
+		tcp := plain[etherSize+40:]
+		if ip := plain[etherSize:]; ip[0]>>4 == 4 {
+			tcp = ip[int(ip[0]&15)*4:]
+		}
+		s.seq = binary.BigEndian.Uint32(tcp[4:])
+		if first == 0 {
+			first = p.Time
+		}
+		s.at = time.Duration(p.Time - first)
+		frames = append(frames, s)
+	}
+}
+
+// has says whether a frame has all of these flags.
+func (s *seen) has(flags byte) bool { return s.flags&flags == flags }
+
+// request is a complete header of a request that announces a body.
+func request(ordinal, body int) string {
+	return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: vs\r\nX-Request-ID: %d\r\nContent-Length: %d\r\n\r\n", ordinal, body)
+}
+
+// descriptors counts the process's open files.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+// strangers counts the threads outside the process's own network namespace.
+func strangers(t *testing.T) (n int) {
+	t.Helper()
+	home, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, _ := filepath.Glob("/proc/self/task/*/ns/net")
+	for _, task := range tasks {
+		if at, err := os.Readlink(task); err == nil && at != home {
+			n++
+		}
+	}
+	return n
+}
+
+// reset reads from a connection until it fails and says whether a RST did it.
+func reset(c net.Conn) (received []byte, wasReset bool, err error) {
+	received, err = io.ReadAll(c)
+	return received, errors.Is(err, syscall.ECONNRESET), err
+}
+
+func mustAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }

@@ -1,0 +1,275 @@
+package fault
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hopblame/hopblame/topology"
+)
+
+func TestFateIsAFunctionOfSeedNameOrdinalAndAttemptAlone(t *testing.T) {
+	f := Fault{Name: "syn-drop", Probability: 0.3}
+	const n = 2000
+	forward := make([]bool, n)
+	for o := range n {
+		forward[o] = f.Fate(7, o, 0)
+	}
+	again := Fault{Name: "syn-drop", Probability: 0.3, At: "elsewhere", Per: PerConnection}
+	for _, o := range rand.Perm(n) {
+		if again.Fate(7, o, 0) != forward[o] {
+			t.Fatalf("request %d has another fate when asked in another order", o)
+		}
+	}
+	for _, row := range []struct {
+		name string
+		fate func(o int) bool
+	}{
+		{"another seed", func(o int) bool { return f.Fate(8, o, 0) }},
+		{"another attempt", func(o int) bool { return f.Fate(7, o, 1) }},
+		{"another name", func(o int) bool { return (&Fault{Name: "syn-drop2", Probability: 0.3}).Fate(7, o, 0) }},
+		{"the port's next turn", func(o int) bool { return f.Fate(7, o+28224, 0) }},
+	} {
+		same := 0
+		for o := range n {
+			if row.fate(o) == forward[o] {
+				same++
+			}
+		}
+		// Independent draws agree in 0.3² + 0.7² = 58 % of the cases.
+		if share := float64(same) / n; math.Abs(share-0.58) > 0.06 {
+			t.Errorf("%s agrees in %.1f %%, want 58", row.name, share*100)
+		}
+	}
+	// What was planned in one version must be hit in the next.
+	var hits []int
+	for o := range 20 {
+		if f.Fate(7, o, 0) {
+			hits = append(hits, o)
+		}
+	}
+	if want := []int{1, 10, 11, 14, 16, 18, 19}; !slices.Equal(hits, want) {
+		t.Errorf("the fates of the first 20 requests are %v, want %v", hits, want)
+	}
+}
+
+func TestFateComesAboutAsOftenAsItsProbability(t *testing.T) {
+	const n = 1_000_000
+	for _, p := range []float64{0, 1e-4, 0.0065, 0.5, 0.9999, 1} {
+		f := Fault{Name: "x", Probability: p}
+		hits := 0
+		for o := range n {
+			if f.Fate(1, o, 0) {
+				hits++
+			}
+		}
+		// Five standard deviations; at 0 and 1 that is none.
+		if diff := math.Abs(float64(hits) - n*p); diff > 5*math.Sqrt(n*p*(1-p)) {
+			t.Errorf("probability %v: %d of %d", p, hits, n)
+		}
+	}
+}
+
+func TestTupleFateIsExactAtBothEndsAndNearInBetween(t *testing.T) {
+	a := netip.MustParseAddr("198.18.60.247")
+	to := netip.MustParseAddrPort("198.18.160.81:8000")
+	const n = 65536
+	for _, p := range []float64{0, 1e-9, 0.01, 0.5, 1 - 1e-9, 1} {
+		f := Fault{Name: "x", Probability: p}
+		hits := 0
+		for port := range n {
+			if f.TupleFate(3, Tuple(netip.AddrPortFrom(a, uint16(port)), to)) {
+				hits++
+			}
+		}
+		if diff := math.Abs(float64(hits) - n*p); diff > 5*math.Sqrt(n*p*(1-p))+1 || (p == 0 || p == 1) && diff > 0 {
+			t.Errorf("probability %v: %d of %d", p, hits, n)
+		}
+	}
+	for p, want := range map[float64]uint32{0: 0, 1e-12: 1, 0.5: 500_000, 1 - 1e-12: 999_999, 1: 1_000_000} {
+		if got := (&Fault{Probability: p}).threshold(); got != want {
+			t.Errorf("probability %v: threshold %d, want %d", p, got, want)
+		}
+	}
+}
+
+func TestTheKernelIsNeverAskedToChooseASeedItself(t *testing.T) {
+	// A seed of 0 is not sent, and the kernel then takes a random one.
+	f := Fault{}
+	for i := range 10000 {
+		f.Name = fmt.Sprint(i)
+		if f.hashSeed(1) == 0 {
+			t.Fatal("seed 0")
+		}
+	}
+	if nonZero(0) == 0 || nonZero(5) != 5 {
+		t.Error("nonZero does not do what it is called")
+	}
+}
+
+func TestTheChosenPacketsOfABlockAreSoManyAndDifferWithTheSeed(t *testing.T) {
+	f := Fault{Name: "x"}
+	a, b := f.numbers(1, 65, 10000), f.numbers(2, 65, 10000)
+	if len(a) != 65 || slices.Equal(a, b) || !slices.Equal(a, f.numbers(1, 65, 10000)) {
+		t.Error("the choice is not a function of the seed")
+	}
+	if !slices.IsSorted(a) || len(slices.Compact(slices.Clone(a))) != 65 || a[64] >= 10000 {
+		t.Errorf("%v", a)
+	}
+}
+
+func TestAShareIsExact(t *testing.T) {
+	for _, row := range []struct {
+		p           float64
+		hits, block uint32
+		ok          bool
+	}{
+		{0.1, 1, 10, true}, {0.5, 5, 10, true}, {0.0065, 65, 10000, true}, {0.000001, 1, 1_000_000, true},
+		{0.999999, 999_999, 1_000_000, true}, {0, 0, 10, true}, {1, 10, 10, true},
+		{0.0000005, 0, 0, false}, {1e-10, 0, 0, false}, {1 - 1e-10, 0, 0, false}, {1.0 / 3, 0, 0, false},
+	} {
+		f := Fault{Probability: row.p}
+		if hits, block, ok := f.share(); hits != row.hits || block != row.block || ok != row.ok {
+			t.Errorf("%v is %d of %d, %v; want %d of %d, %v", row.p, hits, block, ok, row.hits, row.block, row.ok)
+		}
+	}
+}
+
+func valid() Fault {
+	return Fault{Name: "syn-drop", At: topology.Firewall, Direction: ToServer, Match: SYN, Do: Drop, Per: PerConnection, Probability: 0.5}
+}
+
+func standard(t *testing.T, f topology.Family) topology.Spec {
+	t.Helper()
+	spec, err := topology.Standard(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return spec
+}
+
+func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
+	spec := standard(t, topology.IPv4)
+	for _, row := range []struct {
+		name string
+		edit func(*Fault)
+		want string // "" is valid
+	}{
+		{"the incident's", func(*Fault) {}, ""},
+		{"on a wire", func(f *Fault) { f.At = "link:f5-firewall" }, ""},
+		{"in a server", func(f *Fault) { f.At = "server2" }, ""},
+		{"per packet, one in a million", func(f *Fault) { f.Per, f.Probability = PerPacket, 0.000001 }, ""},
+		{"probability 0", func(f *Fault) { f.Probability = 0 }, ""},
+		{"probability 1", func(f *Fault) { f.Probability = 1 }, ""},
+		{"without a name", func(f *Fault) { f.Name = "" }, "1 to 64 letters, digits and hyphens"},
+		{"a name with a blank", func(f *Fault) { f.Name = "syn drop" }, "1 to 64 letters"},
+		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
+		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
+		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn`},
+		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop`},
+		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection or tuple or packet`},
+		{"less than never", func(f *Fault) { f.Probability = -0.1 }, "probability -0.1: must be 0 to 1"},
+		{"more than always", func(f *Fault) { f.Probability = 1.1 }, "probability 1.1: must be 0 to 1"},
+		{"no number", func(f *Fault) { f.Probability = math.NaN() }, "probability NaN"},
+		{"per packet, a third", func(f *Fault) { f.Per, f.Probability = PerPacket, 1.0/3 }, "must be a multiple of 0.000001"},
+		{"per packet, next to never", func(f *Fault) { f.Per, f.Probability = PerPacket, 1e-10 }, "must be a multiple of 0.000001"},
+		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:client-f5,`},
+		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
+		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := valid()
+			row.edit(&f)
+			err := f.Validate(&spec)
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Errorf("got %v, want %q", err, row.want)
+			}
+		})
+	}
+}
+
+func TestThePlacesAreTheLinksTheRouterAndTheServers(t *testing.T) {
+	spec := standard(t, topology.IPv4)
+	got := strings.Join(Places(&spec), " ")
+	want := "link:client-f5 link:f5-firewall link:firewall-switch link:switch-server1 link:switch-server2 firewall server1 server2"
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// packet is an IP packet with a TCP header, as NFLOG reports it.
+func packet(source, destination netip.AddrPort, seq uint32, id uint16) []byte {
+	tcp := make([]byte, 20)
+	binary.BigEndian.PutUint16(tcp, source.Port())
+	binary.BigEndian.PutUint16(tcp[2:], destination.Port())
+	binary.BigEndian.PutUint32(tcp[4:], seq)
+	tcp[12], tcp[13] = 5<<4, 2
+	if source.Addr().Is4() {
+		ip := make([]byte, 20)
+		ip[0], ip[8], ip[9] = 0x45, 64, 6
+		binary.BigEndian.PutUint16(ip[2:], 40)
+		binary.BigEndian.PutUint16(ip[4:], id)
+		copy(ip[12:], source.Addr().AsSlice())
+		copy(ip[16:], destination.Addr().AsSlice())
+		return append(ip, tcp...)
+	}
+	ip := make([]byte, 40)
+	ip[0], ip[5], ip[6], ip[7] = 0x60, 20, 6, 64
+	copy(ip[8:], source.Addr().AsSlice())
+	copy(ip[24:], destination.Addr().AsSlice())
+	return append(ip, tcp...)
+}
+
+func TestALedgerEntryIsWhatThePacketSays(t *testing.T) {
+	d := newHeaderDecoder()
+	for _, row := range []struct {
+		source, destination string
+		id                  uint16
+	}{{"198.18.60.247:43166", "198.18.160.81:8000", 999}, {"[2001:db8:60::247]:43166", "[2001:db8:160::81]:8000", 0}} {
+		source, destination := netip.MustParseAddrPort(row.source), netip.MustParseAddrPort(row.destination)
+		e, err := d.entry(packet(source, destination, 1<<31+5, row.id))
+		if err != nil || e.Source != source || e.Destination != destination || e.Seq != 1<<31+5 || e.IPID != row.id {
+			t.Errorf("got %+v, %v", e, err)
+		}
+	}
+	v4 := netip.MustParseAddrPort("198.18.60.247:1")
+	tunnel := packet(v4, v4, 1, 1)
+	tunnel[9] = 4 // IPv4 in IPv4, with no TCP at its end
+	udp := packet(v4, v4, 1, 1)
+	udp[9] = 17
+	for name, b := range map[string][]byte{"nothing": nil, "a byte": {0x45}, "UDP": udp, "half a header": packet(v4, v4, 1, 1)[:30],
+		"an IP packet in another": append(tunnel[:20:20], udp...)} {
+		if e, err := d.entry(b); err == nil {
+			t.Errorf("%s gives %+v", name, e)
+		}
+	}
+}
+
+func FuzzTheLedgersDecoder(f *testing.F) {
+	v4, v6 := netip.MustParseAddrPort("198.18.60.247:1"), netip.MustParseAddrPort("[2001:db8::1]:1")
+	f.Add(packet(v4, v4, 1, 1))
+	f.Add(packet(v6, v6, 1, 1))
+	tunnel := packet(v4, v4, 1, 1)
+	tunnel[9] = 4
+	f.Add(append(tunnel[:20:20], packet(v4, v4, 2, 2)...))
+	f.Add([]byte{0x60})
+	d := newHeaderDecoder()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := d.entry(b)
+		if err != nil {
+			return
+		}
+		fresh, err := newHeaderDecoder().entry(b)
+		if err != nil || e != fresh {
+			t.Fatalf("the entry depends on the packet before: %+v, %+v, %v", e, fresh, err)
+		}
+		if !e.Source.IsValid() || !e.Destination.IsValid() {
+			t.Fatalf("%+v", e)
+		}
+	})
+}

@@ -1,0 +1,292 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { topology.Main(m) }
+
+const patience = 20 * time.Second
+
+// build builds the standard lab with middles, closing it with the test. It skips
+// only where the machine says, by type, that it cannot.
+func build(t *testing.T, f topology.Family, middles ...string) *topology.Lab {
+	t.Helper()
+	spec := standard(t, f)
+	for _, m := range middles {
+		var err error
+		if spec, err = spec.WithMiddle(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab, err := topology.Build(t.Context(), spec)
+	var unsupported *topology.UnsupportedError
+	if errors.As(err, &unsupported) {
+		t.Skip(unsupported)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return lab
+}
+
+func inject(t *testing.T, lab *topology.Lab, f Fault, seed uint64, group uint16) *Injector {
+	t.Helper()
+	i, err := Inject(lab, f, seed, group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := i.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return i
+}
+
+// knock sends one SYN from the f5 and takes no interest in the answer; a second
+// one would come after a second.
+func knock(t *testing.T, lab *topology.Lab, from, to netip.AddrPort) {
+	t.Helper()
+	if err := lab.Host(topology.F5).Run(func() error { return syn(from, to) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func syn(from, to netip.AddrPort) error {
+	fd, err := eventloop.TCP(from)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, eventloop.Sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("connect %s to %s: %w", from, to, err)
+	}
+	return nil
+}
+
+// report waits for the lab to be quiet and checks the report against the counter.
+func report(t *testing.T, lab *topology.Lab, i *Injector) Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := lab.AwaitQuiet(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r, err := i.Report(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(len(r.Entries)) != r.Counter {
+		t.Errorf("the ledger holds %d packets, the kernel counted %d", len(r.Entries), r.Counter)
+	}
+	for _, e := range r.Entries {
+		if e.Fault != r.Fault.Name || e.At != r.Fault.At || e.Seq == 0 || time.Since(e.Time) > time.Minute || time.Until(e.Time) > time.Second {
+			t.Fatalf("the entry is %+v", e)
+		}
+	}
+	return r
+}
+
+// sources are the source ports of a ledger and how often each is there.
+func sources(r Report) map[uint16]int {
+	n := map[uint16]int{}
+	for _, e := range r.Entries {
+		n[e.Source.Port()]++
+	}
+	return n
+}
+
+func TestTheKernelsHashPicksExactlyTheTuplesPredicted(t *testing.T) {
+	for _, row := range []struct {
+		family topology.Family
+		at     string
+		p      float64
+	}{{topology.IPv4, "firewall", 0.1}, {topology.IPv6, "firewall", 0.1}, {topology.IPv4, "link:f5-firewall", 0.5}, {topology.IPv6, "server1", 0.02}} {
+		t.Run(fmt.Sprintf("%s at %s", row.family, row.at), func(t *testing.T) {
+			a := topology.StandardAddresses(row.family)
+			var middles []string
+			f := valid()
+			f.At, f.Per, f.Probability = row.at, PerTuple, row.p
+			if f.IsLink() {
+				middles = append(middles, f.At)
+			}
+			lab := build(t, row.family, middles...)
+			const seed, n = 99, 3000
+			i := inject(t, lab, f, seed, 7)
+			want := 0
+			predicted := map[uint16]bool{}
+			for k := range n {
+				from := netip.AddrPortFrom(a.SNAT, uint16(20000+k))
+				if f.TupleFate(seed, Tuple(from, a.Server1)) {
+					predicted[from.Port()] = true
+					want++
+				}
+				knock(t, lab, from, a.Server1)
+			}
+			hit := sources(report(t, lab, i))
+			for port := range hit {
+				if !predicted[port] {
+					t.Errorf("port %d was hit and was not to be", port)
+				}
+			}
+			if len(hit) != want || want == 0 || want == n {
+				t.Errorf("%d tuples hit, %d predicted of %d", len(hit), want, n)
+			}
+		})
+	}
+}
+
+func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
+	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+		t.Run(string(family), func(t *testing.T) {
+			lab := build(t, family)
+			a := topology.StandardAddresses(family)
+			f := valid()
+			i := inject(t, lab, f, 5, 7)
+			from := func(o int) netip.AddrPort { return netip.AddrPortFrom(a.SNAT, uint16(30000+o)) }
+			want := map[uint16]int{}
+			for o := range 200 {
+				i.Arm(o, 0, from(o), a.Server1)
+				knock(t, lab, from(o), a.Server1)
+				knock(t, lab, from(o), a.Server2) // another tuple
+				knock(t, lab, from(o), a.Server1) // a retry is hit too
+				i.Disarm(o, 0, from(o), a.Server1)
+				knock(t, lab, from(o), a.Server1)
+				if f.Fate(5, o, 0) {
+					want[from(o).Port()] = 2
+				}
+			}
+			// A client that gives no ordinal is never hit.
+			i.Arm(-1, 0, from(999), a.Server1)
+			knock(t, lab, from(999), a.Server1)
+			r := report(t, lab, i)
+			got := sources(r)
+			if len(got) != len(want) || len(want) == 0 || i.Fault() != f {
+				t.Errorf("%d tuples hit, want %d", len(got), len(want))
+			}
+			for port, n := range want {
+				if got[port] != n {
+					t.Errorf("port %d was hit %d times, want %d", port, got[port], n)
+				}
+			}
+			for _, e := range r.Entries {
+				if e.Destination != a.Server1 {
+					t.Errorf("a SYN to %v was hit", e.Destination)
+				}
+			}
+		})
+	}
+}
+
+func TestPerPacketEveryBlockHasItsHits(t *testing.T) {
+	lab := build(t, topology.IPv4)
+	a := topology.StandardAddresses(topology.IPv4)
+	f := valid()
+	f.Per, f.Probability = PerPacket, 0.03
+	i := inject(t, lab, f, 1, 7)
+	numbers := map[uint32]bool{}
+	for _, n := range f.numbers(1, 3, 100) {
+		numbers[n] = true
+	}
+	const n = 1000
+	for k := range n {
+		knock(t, lab, netip.AddrPortFrom(a.SNAT, uint16(20000+k)), a.Server1)
+	}
+	hit := sources(report(t, lab, i))
+	if len(hit) != n*3/100 {
+		t.Errorf("%d of %d hit, want %d", len(hit), n, n*3/100)
+	}
+	for port := range hit {
+		if !numbers[uint32(port-20000)%100] {
+			t.Errorf("packet %d was hit; of each block %v are to be", port-20000, numbers)
+		}
+	}
+}
+
+func TestProbabilities0And1AreExactAndTwoFaultsKeepTheirLedgersApart(t *testing.T) {
+	for _, per := range []Per{PerTuple, PerPacket, PerConnection} {
+		t.Run(string(per), func(t *testing.T) {
+			lab := build(t, topology.IPv4)
+			a := topology.StandardAddresses(topology.IPv4)
+			never, always := valid(), valid()
+			never.Name, never.Per, never.Probability = "never", per, 0
+			always.Name, always.Per, always.Probability, always.At = "always", per, 1, topology.Server2
+			both := []*Injector{inject(t, lab, never, 1, 7), inject(t, lab, always, 1, 8)}
+			for k := range 50 {
+				from := netip.AddrPortFrom(a.SNAT, uint16(20000+k))
+				for _, i := range both {
+					i.Arm(k, 0, from, a.Server2)
+				}
+				knock(t, lab, from, a.Server2)
+				for _, i := range both {
+					i.Disarm(k, 0, from, a.Server2)
+				}
+			}
+			if r := report(t, lab, both[0]); r.Counter != 0 {
+				t.Errorf("probability 0 hit %d", r.Counter)
+			}
+			if r := report(t, lab, both[1]); r.Counter != 50 {
+				t.Errorf("probability 1 hit %d of 50", r.Counter)
+			}
+		})
+	}
+}
+
+func TestAFaultThatCannotBeInjectedSaysWhyAndLeavesNothing(t *testing.T) {
+	lab := build(t, topology.IPv4)
+	f := valid()
+	f.At = "link:f5-firewall"
+	if _, err := Inject(lab, f, 1, 7); err == nil || err.Error() != "fault syn-drop: link:f5-firewall has no middle to drop packets in" {
+		t.Errorf("got %v", err)
+	}
+	f.At = "nowhere"
+	if _, err := Inject(lab, f, 1, 7); err == nil {
+		t.Error("a fault at a place there is not was injected")
+	}
+	good := valid()
+	round := func() {
+		i, err := Inject(lab, good, 1, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := i.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	good.Name = "a"
+	round()
+	before := descriptors(t)
+	for _, good.Name = range []string{"b", "c", "d"} {
+		round()
+	}
+	for deadline := time.Now().Add(patience); descriptors(t) != before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d descriptors before, %d after", before, descriptors(t))
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}

@@ -1,0 +1,438 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+)
+
+func TestMain(m *testing.M) { topology.Main(m) }
+
+const patience = 60 * time.Second
+
+// file is a capture file that nobody reads.
+type file struct{ io.Writer }
+
+func (file) Close() error { return nil }
+
+func discard(*capture.Point) (io.WriteCloser, error) { return file{io.Discard}, nil }
+
+func drop(name, at string, per fault.Per, p float64) fault.Fault {
+	return fault.Fault{Name: name, At: at, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: per, Probability: p}
+}
+
+func config(requests, concurrency int, faults ...fault.Fault) Config {
+	return Config{Serverside: bigip.Fast, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
+}
+
+// play runs a configuration; it skips only where the machine says, by type, that
+// it cannot.
+func play(t *testing.T, c Config) *Facts {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f, err := Run(ctx, c)
+	var unsupported *topology.UnsupportedError
+	if errors.As(err, &unsupported) {
+		t.Skip(unsupported)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// checked asserts that a run is valid.
+func checked(t *testing.T, f *Facts) *Facts {
+	t.Helper()
+	if problems := f.Check(); len(problems) > 0 {
+		t.Fatalf("the run is invalid: %s", strings.Join(problems, "; "))
+	}
+	return f
+}
+
+// failing are the ordinals of the requests that failed.
+func failing(f *Facts) (ordinals []int) {
+	for _, r := range f.Requests {
+		if r.Outcome != client.OK {
+			ordinals = append(ordinals, r.Ordinal)
+		}
+	}
+	return ordinals
+}
+
+// plannedOrdinals are the requests that a plan names, each once.
+func plannedOrdinals(planned []Planned) (ordinals []int) {
+	for _, p := range planned {
+		ordinals = append(ordinals, p.Ordinal)
+	}
+	slices.Sort(ordinals)
+	return slices.Compact(ordinals)
+}
+
+func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
+	for _, per := range []fault.Per{fault.PerConnection, fault.PerTuple} {
+		for _, concurrency := range []int{1, 16, 256} {
+			t.Run(fmt.Sprintf("per %s, %d at once", per, concurrency), func(t *testing.T) {
+				c := config(300, concurrency, drop("syn-drop", "firewall", per, 0.02))
+				planned, predictable, err := c.Plan()
+				if err != nil || !predictable || len(planned) == 0 {
+					t.Fatalf("%d planned, %v, %v", len(planned), predictable, err)
+				}
+				one := c
+				one.Concurrency = 1
+				if again, _, _ := one.Plan(); !slices.Equal(again, planned) {
+					t.Error("the plan depends on the concurrency")
+				}
+				f := checked(t, play(t, c))
+				if got, want := failing(f), plannedOrdinals(planned); !slices.Equal(got, want) {
+					t.Errorf("requests %v failed, planned were %v", got, want)
+				}
+				for _, o := range failing(f) {
+					if r := f.Requests[o]; r.Outcome != client.Reset {
+						t.Errorf("the record is %+v", r)
+					}
+				}
+				if n := uint64(len(f.Ledger)); n != f.Reports[0].Counter || int(n) != len(planned)*bigip.Fast.Tries() {
+					t.Errorf("the ledger holds %d packets, the kernel counted %d, %d connections of %d SYNs were planned",
+						n, f.Reports[0].Counter, len(planned), bigip.Fast.Tries())
+				}
+			})
+		}
+	}
+}
+
+func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		edit   func(*Config)
+		failed int // -1: whatever is planned
+	}{
+		{"without a fault nothing fails", func(*Config) {}, 0},
+		{"with probability 0 nothing fails", func(c *Config) { c.Faults = []fault.Fault{drop("x", "firewall", fault.PerConnection, 0)} }, 0},
+		{"with probability 1 everything fails", func(c *Config) { c.Faults = []fault.Fault{drop("x", "firewall", fault.PerConnection, 1)} }, 40},
+		{"with probability 1 per packet everything fails", func(c *Config) { c.Faults = []fault.Fault{drop("x", "firewall", fault.PerPacket, 1)} }, 40},
+		{"a server that takes nothing fails half", func(c *Config) { c.Faults = []fault.Fault{drop("x", "server2", fault.PerTuple, 1)} }, 20},
+		{"in IPv6", func(c *Config) {
+			c.Family, c.Faults = topology.IPv6, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+		}, -1},
+		{"in IPv6 per tuple in a server", func(c *Config) {
+			c.Family, c.Faults = topology.IPv6, []fault.Fault{drop("x", "server1", fault.PerTuple, 0.3)}
+		}, -1},
+		{"with the legacy trailer", func(c *Config) {
+			c.Trailer, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+		}, -1},
+		{"two faults at different places", func(c *Config) {
+			c.Faults = []fault.Fault{drop("wire", "link:f5-firewall", fault.PerConnection, 0.3), drop("server", "server2", fault.PerConnection, 0.5)}
+		}, -1},
+		{"two faults at one place", func(c *Config) {
+			c.Faults = []fault.Fault{drop("a", "firewall", fault.PerConnection, 0.4), drop("b", "firewall", fault.PerTuple, 0.4)}
+		}, -1},
+		{"every link and a server at once", func(c *Config) {
+			for i, at := range []string{"link:f5-firewall", "link:firewall-switch", "link:switch-server1", "link:switch-server2", "server1"} {
+				c.Faults = append(c.Faults, drop(fmt.Sprint("f", i), at, fault.PerConnection, 0.2))
+			}
+		}, -1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := config(40, 16)
+			row.edit(&c)
+			f := checked(t, play(t, c))
+			got := failing(f)
+			if want := plannedOrdinals(f.Planned); !slices.Equal(got, want) || row.failed >= 0 && len(got) != row.failed {
+				t.Errorf("%d requests failed: %v, planned were %v", len(got), got, want)
+			}
+			if row.failed < 0 && len(got) == 0 {
+				t.Error("nothing failed: the seed shows nothing")
+			}
+			if len(f.Flows) != c.Requests || len(f.Captures) != 6 || f.Settings[topology.Client] == nil || f.Timing.Traffic <= 0 {
+				t.Errorf("%d flows, %d captures, timing %+v", len(f.Flows), len(f.Captures), f.Timing)
+			}
+			for _, h := range f.Ledger {
+				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || h.Source != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
+					t.Errorf("the hit is %+v", h)
+				}
+			}
+		})
+	}
+}
+
+func TestFaultsPerPacketAreNotPredictedButAccountedFor(t *testing.T) {
+	c := config(100, 16, drop("x", "firewall", fault.PerPacket, 0.1))
+	if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
+		t.Errorf("planned %v, %v, %v", planned, predictable, err)
+	}
+	f := checked(t, play(t, c))
+	// 100 first SYNs and a retry for each one dropped.
+	if n := f.Reports[0].Counter; n < 10 || n > 13 {
+		t.Errorf("%d SYNs dropped, want one in ten", n)
+	}
+}
+
+// doctored returns valid facts that each case may spoil; the ledger, the reports
+// and the balances are copies.
+func doctored(f *Facts) *Facts {
+	d := *f
+	d.Ledger, d.Planned, d.Requests = slices.Clone(f.Ledger), slices.Clone(f.Planned), slices.Clone(f.Requests)
+	d.Reports, d.Balances, d.Captures = slices.Clone(f.Reports), slices.Clone(f.Balances), slices.Clone(f.Captures)
+	return &d
+}
+
+func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
+	f := checked(t, play(t, config(40, 16, drop("syn-drop", "firewall", fault.PerConnection, 0.2), drop("deaf", "server2", fault.PerConnection, 0.2))))
+	hit := f.Ledger[0]
+	spared := slices.IndexFunc(f.Requests, func(r client.Record) bool { return r.Outcome == client.OK })
+	for _, row := range []struct {
+		name string
+		edit func(f *Facts)
+		want []string
+	}{
+		{"as it was", func(*Facts) {}, nil},
+		{"a capture lost packets", func(f *Facts) { f.Captures[0].Dropped = 3 },
+			[]string{"capture client/eth0 lost 3 packets: the machine was too busy; repeat with fewer requests in flight"}},
+		{"the kernel counted one more than the ledger", func(f *Facts) { f.Reports[0].Counter++ },
+			[]string{fmt.Sprintf("fault syn-drop: the kernel dropped %d packets, the ledger holds %d", f.Reports[0].Counter+1, f.Reports[0].Counter)}},
+		{"the ledger lost a report", func(f *Facts) { f.Reports[0].Entries = f.Reports[0].Entries[1:] },
+			[]string{fmt.Sprintf("fault syn-drop: the kernel dropped %d packets, the ledger holds %d", f.Reports[0].Counter, f.Reports[0].Counter-1)}},
+		{"a packet vanished on the way", func(f *Facts) { f.Balances[0].In++ },
+			[]string{fmt.Sprintf("link:client-f5, to-server: %d segments went in and %d came out, the ledger accounts for 0", f.Balances[0].In+1, f.Balances[0].Out)}},
+		{"a packet came from nowhere", func(f *Facts) { f.Balances[1].Out++ },
+			[]string{fmt.Sprintf("link:client-f5, to-client: %d segments went in and %d came out", f.Balances[1].In, f.Balances[1].Out+1)}},
+		{"a connection was planned and not hit", func(f *Facts) {
+			f.Planned = append(f.Planned, Planned{Fault: "deaf", Ordinal: spared})
+		}, []string{fmt.Sprintf("fault deaf: request %d was to be hit and was not", spared)}},
+		{"a connection was hit and not planned", func(f *Facts) {
+			f.Planned = slices.DeleteFunc(f.Planned, func(p Planned) bool { return p.Fault == hit.Fault && p.Ordinal == hit.Ordinal })
+		}, []string{fmt.Sprintf("fault %s: request %d was hit and was not to be", hit.Fault, hit.Ordinal)}},
+		{"a request failed untouched", func(f *Facts) { f.Requests[spared].Outcome, f.Requests[spared].Detail = client.Reset, "why" },
+			[]string{fmt.Sprintf("1 requests failed that no fault had touched, the first is %d (reset why)", spared)}},
+		{"a request could not be sent", func(f *Facts) { f.Requests[spared].Outcome, f.Requests[spared].Detail = client.Local, "no port" },
+			[]string{fmt.Sprintf("request %d could not be sent: no port", spared)}},
+		{"a stranger is in the ledger", func(f *Facts) { f.Ledger = append(f.Ledger, Hit{Entry: f.Ledger[0].Entry, Ordinal: -1}) },
+			[]string{"was hit and was not to be", "the ledger holds 1 packets of no connection of the f5"}},
+		{"a retry of a hit connection got through", func(f *Facts) { f.Ledger = f.Ledger[1:] },
+			[]string{fmt.Sprintf("request %d: the f5 sent 4 SYNs, the ledger holds 3", hit.Ordinal)}},
+		{"the run itself had a problem", func(f *Facts) { f.problems = []string{"the ledger broke off"} }, []string{"the ledger broke off"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d := doctored(f)
+			row.edit(d)
+			got := d.Check()
+			if len(got) != len(row.want) {
+				t.Fatalf("got %q, want %q", got, row.want)
+			}
+			for i := range got {
+				if !strings.Contains(got[i], row.want[i]) {
+					t.Errorf("got %q, want %q", got[i], row.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestARealLossThatNoFaultOwnsUpToIsFound(t *testing.T) {
+	// Counted as dropped by the fault, but taken out of the reports.
+	f := play(t, config(40, 8, drop("syn-drop", "firewall", fault.PerConnection, 0.2)))
+	f.Reports, f.Ledger, f.Balances, f.Planned = nil, nil, nil, nil
+	f.balance()
+	got := strings.Join(f.Check(), "; ")
+	for _, want := range []string{"firewall, to-server: ", "the ledger accounts for 0", "requests failed that no fault had touched"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		edit func(*Config)
+		want string
+	}{
+		{"no requests", func(c *Config) { c.Requests = 0 }, "traffic: requests 0"},
+		{"none in flight", func(c *Config) { c.Concurrency = 0 }, "traffic: concurrency 0"},
+		{"a family there is not", func(c *Config) { c.Family = "ipx" }, `family "ipx"`},
+		{"a fault at a link there is not", func(c *Config) { c.Faults[0].At = "link:a-b" }, `at "link:a-b": there is no such place`},
+		{"two faults of one name", func(c *Config) { c.Faults = append(c.Faults, c.Faults[0]) }, "fault x: named twice"},
+		{"a schedule there is not", func(c *Config) { c.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := config(1, 1, drop("x", "firewall", fault.PerConnection, 1))
+			c.Create = func(*capture.Point) (io.WriteCloser, error) { t.Error("a file was made"); return nil, os.ErrInvalid }
+			row.edit(&c)
+			for _, err := range []error{c.Validate(), second(Run(t.Context(), c)), third(c.Plan())} {
+				if err == nil || !strings.Contains(err.Error(), row.want) {
+					t.Errorf("got %v, want %q", err, row.want)
+				}
+			}
+		})
+	}
+}
+
+func second[A any](_ A, err error) error      { return err }
+func third[A, B any](_ A, _ B, e error) error { return e }
+
+// left is what a run must leave as it was.
+type left struct{ descriptors, goroutines, strangers int }
+
+func now(t *testing.T) (l left) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, _ := filepath.Glob("/proc/self/task/*/ns/net")
+	for _, task := range tasks {
+		if at, err := os.Readlink(task); err == nil && at != home {
+			l.strangers++
+		}
+	}
+	l.descriptors, l.goroutines = len(fds), runtime.NumGoroutine()
+	return l
+}
+
+func TestARunThatEndsEarlyLeavesNothing(t *testing.T) {
+	errWhy, errFull := errors.New("enough"), errors.New("no space left")
+	play(t, config(20, 4)) // whatever the first one sets up for good
+	for _, row := range []struct {
+		name string
+		edit func(c *Config, cancel func(error))
+		want error
+	}{
+		{"cancelled in the middle of the traffic", func(c *Config, cancel func(error)) {
+			c.Progress = func(p Progress) {
+				if p.Done > 5 {
+					cancel(errWhy)
+				}
+			}
+		}, errWhy},
+		{"cancelled while it is built", func(c *Config, cancel func(error)) { c.Progress = func(Progress) { cancel(errWhy) } }, context.Canceled},
+		{"a capture file cannot be made", func(c *Config, _ func(error)) {
+			c.Create = func(p *capture.Point) (io.WriteCloser, error) {
+				if p.Hop == topology.Server1 {
+					return nil, errFull
+				}
+				return file{io.Discard}, nil
+			}
+		}, errFull},
+		{"the disk is full in the middle", func(c *Config, _ func(error)) {
+			c.Requests, c.Faults = 100_000, nil
+			c.Create = func(p *capture.Point) (io.WriteCloser, error) { return file{&full{room: 300 << 10, err: errFull}}, nil }
+		}, errFull},
+		{"the client gives up", func(c *Config, _ func(error)) {
+			c.Send = func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) { return nil, errWhy }
+		}, errWhy},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			before := now(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			ctx, stop := context.WithTimeout(ctx, patience)
+			defer stop()
+			c := config(2000, 16, drop("x", "firewall", fault.PerConnection, 0.2))
+			row.edit(&c, cancel)
+			if f, err := Run(ctx, c); !errors.Is(err, row.want) || f != nil {
+				t.Errorf("got %v, %v; want %v", f, err, row.want)
+			}
+			stop()
+			var after left
+			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+				after = now(t)
+				if after.descriptors <= before.descriptors && after.strangers <= before.strangers && after.goroutines <= before.goroutines {
+					return
+				}
+				if time.Now().After(deadline) {
+					t.Fatalf("before %+v, after %+v", before, after)
+				}
+			}
+		})
+	}
+}
+
+// full is a disk with little room.
+type full struct {
+	room int
+	err  error
+}
+
+func (f *full) Write(b []byte) (int, error) {
+	if f.room -= len(b); f.room < 0 {
+		return 0, f.err
+	}
+	return len(b), nil
+}
+
+func TestSomebodyElsesClientSendsTheBatchAndFaultsFindItsRequests(t *testing.T) {
+	c := config(30, 4, drop("x", "firewall", fault.PerConnection, 0.3))
+	var mu sync.Mutex
+	used := 0
+	c.Send = func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error) {
+		records := make([]client.Record, b.Requests)
+		for i := range records {
+			mu.Lock()
+			used++
+			mu.Unlock()
+			conn, err := from.Dial(ctx, "tcp", b.Server.String())
+			if err != nil {
+				return nil, err
+			}
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			records[i] = client.Record{Ordinal: i, Local: conn.LocalAddr().(*net.TCPAddr).AddrPort(), Start: time.Now(), Outcome: client.OK}
+			fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: vs\r\nConnection: close\r\nX-Request-ID: %d\r\n\r\n", i)
+			if got, err := io.ReadAll(conn); err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 200")) {
+				records[i].Outcome = client.Reset
+			}
+			records[i].End = time.Now()
+			conn.Close()
+		}
+		return records, nil
+	}
+	f := checked(t, play(t, c))
+	if got, want := failing(f), plannedOrdinals(f.Planned); used != 30 || !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("%d sent, %v failed, planned were %v", used, got, want)
+	}
+}
+
+func TestProgressTellsThePhasesInOrder(t *testing.T) {
+	c := config(20, 4)
+	var mu sync.Mutex
+	var phases []string
+	done := 0
+	c.Progress = func(p Progress) {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(phases) == 0 || phases[len(phases)-1] != p.Phase {
+			phases = append(phases, p.Phase)
+		}
+		if p.Done < done || p.Total != 20 {
+			t.Errorf("%+v after %d", p, done)
+		}
+		done = p.Done
+	}
+	play(t, c)
+	if want := []string{"build", "traffic", "teardown"}; !reflect.DeepEqual(phases, want) || done != 20 {
+		t.Errorf("got %v with %d done, want %v", phases, done, want)
+	}
+}
