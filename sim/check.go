@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -117,20 +118,42 @@ func (f *Facts) Check() []string {
 	return problems
 }
 
+// connection is one attempt of a request.
+type connection struct{ ordinal, attempt int }
+
+// some sums up what is wrong with several connections in one sentence.
+func some(bad func(string, ...any), wrong []connection, format string, args ...any) {
+	// What belongs to no request is counted by checkHits.
+	wrong = slices.DeleteFunc(wrong, func(c connection) bool { return c.ordinal < 0 })
+	if len(wrong) == 0 {
+		return
+	}
+	slices.SortFunc(wrong, func(a, b connection) int { return a.ordinal - b.ordinal })
+	who := fmt.Sprintf("request %d", wrong[0].ordinal)
+	if len(wrong) > 1 {
+		who = fmt.Sprintf("%d requests, the first is %d", len(wrong), wrong[0].ordinal)
+	}
+	bad("%s: %s", who, fmt.Sprintf(format, args...))
+}
+
 // checkPlan compares the connections a fault was to hit with those in the ledger.
+// One that was not hit is excused if an earlier fault kept its packets away.
 func (f *Facts) checkPlan(x fault.Fault, bad func(string, ...any)) {
 	if x.Per == fault.PerPacket {
 		return
 	}
-	type connection struct{ ordinal, attempt int }
+	earlier := f.earlierFaults(x)
 	hit, shadowed, planned := map[connection]bool{}, map[connection]bool{}, map[connection]bool{}
 	for _, h := range f.Ledger {
-		if h.Fault == x.Name {
-			hit[connection{h.Ordinal, h.Attempt}] = true
-		} else {
-			shadowed[connection{h.Ordinal, h.Attempt}] = true
+		c := connection{h.Ordinal, h.Attempt}
+		switch {
+		case h.Fault == x.Name:
+			hit[c] = true
+		case earlier[h.Fault]:
+			shadowed[c] = true
 		}
 	}
+	var spared, surplus []connection
 	for _, p := range f.Planned {
 		c := connection{p.Ordinal, p.Attempt}
 		if p.Fault != x.Name {
@@ -138,14 +161,41 @@ func (f *Facts) checkPlan(x fault.Fault, bad func(string, ...any)) {
 		}
 		planned[c] = true
 		if !hit[c] && !shadowed[c] {
-			bad("fault %s: request %d was to be hit and was not", x.Name, p.Ordinal)
+			spared = append(spared, c)
 		}
 	}
 	for c := range hit {
 		if !planned[c] {
-			bad("fault %s: request %d was hit and was not to be", x.Name, c.ordinal)
+			surplus = append(surplus, c)
 		}
 	}
+	some(bad, spared, "fault %s was to hit it and did not", x.Name)
+	some(bad, surplus, "fault %s hit it and was not to", x.Name)
+}
+
+// earlierFaults are those that a packet meets before a fault: nearer to the f5,
+// or at the same place and listed before it.
+func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
+	earlier := map[string]bool{}
+	spec, err := f.Config.Spec()
+	if err != nil {
+		return earlier // it was built, so this cannot be
+	}
+	for _, member := range f.Config.proxy().Pool {
+		path := spec.Path(topology.F5, member.Name)
+		at := slices.Index(path, x.At)
+		for _, other := range f.Config.Faults {
+			if other.Name == x.Name {
+				// From here on those at the same place come later.
+				at--
+				continue
+			}
+			if place := slices.Index(path, other.At); place >= 0 && place <= at {
+				earlier[other.Name] = true
+			}
+		}
+	}
+	return earlier
 }
 
 // checkHits sees that every packet of the ledger has a request, and that every
@@ -166,11 +216,13 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	if slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Per == fault.PerPacket }) {
 		return
 	}
+	var uneven []connection
 	for flow, n := range perFlow {
 		if n != flow.Tries {
-			bad("request %d: the f5 sent %d SYNs, the ledger holds %d", flow.Ordinal, flow.Tries, n)
+			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})
 		}
 	}
+	some(bad, uneven, "the ledger does not hold exactly the SYNs that the f5 sent for it")
 }
 
 // checkRequests sees that nothing failed that no fault had touched.
@@ -179,20 +231,20 @@ func (f *Facts) checkRequests(bad func(string, ...any)) {
 	for _, h := range f.Ledger {
 		touched[h.Ordinal] = true
 	}
-	unexplained, example := 0, client.Record{}
+	byHow := map[string][]connection{}
 	for _, r := range f.Requests {
-		if r.Outcome == client.OK {
+		how := fmt.Sprintf("failed (%s %s) though no fault had touched it", r.Outcome, r.Detail)
+		switch {
+		case r.Outcome == client.OK:
+			continue
+		case r.Outcome == client.Local:
+			how = "could not be sent: " + r.Detail
+		case touched[r.Ordinal]:
 			continue
 		}
-		if r.Outcome == client.Local {
-			bad("request %d could not be sent: %s", r.Ordinal, r.Detail)
-		} else if !touched[r.Ordinal] {
-			if unexplained++; unexplained == 1 {
-				example = r
-			}
-		}
+		byHow[how] = append(byHow[how], connection{ordinal: r.Ordinal})
 	}
-	if unexplained > 0 {
-		bad("%d requests failed that no fault had touched, the first is %d (%s %s)", unexplained, example.Ordinal, example.Outcome, example.Detail)
+	for _, how := range slices.Sorted(maps.Keys(byHow)) {
+		some(bad, byHow[how], "%s", how)
 	}
 }

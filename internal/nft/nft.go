@@ -125,6 +125,7 @@ type DropSpec struct {
 	Threshold uint32
 	Seed      uint32
 	Numbers   []uint32
+	Order     int    // among the rules of a namespace, the lower one sees a packet first
 	LogGroup  uint16 // NFLOG group that gets every dropped packet
 	LogBytes  uint32 // of each packet
 }
@@ -143,8 +144,8 @@ func (c *Conn) AddDrop(s DropSpec) (*Drop, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	d := &Drop{conn: c, spec: s}
-	chain := &nftables.Chain{Name: "drop", Type: nftables.ChainTypeFilter, Priority: nftables.ChainPriorityFilter,
-		Hooknum: nftables.ChainHookForward}
+	chain := &nftables.Chain{Name: "drop", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
+		Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter + nftables.ChainPriority(s.Order))}
 	family := nftables.TableFamilyINet
 	switch s.Place {
 	case Input:

@@ -3,6 +3,7 @@ package bigip
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"golang.org/x/sys/unix"
@@ -21,6 +22,7 @@ const (
 	readingRequest state = iota // the clientside half only
 	connecting                  // SYN sent to the member
 	relaying                    // both halves
+	closing                     // the member is done; the client has yet to say so
 )
 
 // conn is one client's connection and the serverside one opened for it.
@@ -91,6 +93,8 @@ func (h *half) Ready(_ int, events uint32) {
 		c.connected(events)
 	case c.state == connecting:
 		c.watchClient(events)
+	case c.state == closing:
+		c.awaitClientFIN()
 	default:
 		c.relay()
 	}
@@ -140,11 +144,48 @@ func (c *conn) relay() {
 		c.resetServer(RemoteReset)
 		return
 	}
-	// The member has finished and the client was sent everything: closing
-	// passes the FIN on. Closing the serverside half first frees its port
-	// before the client can ask for the next one.
 	if c.toClient.eof && c.toClient.start == c.toClient.end && c.toServer.start == c.toServer.end {
+		c.memberDone()
+	}
+}
+
+// finWaitTimeout is how long a client may take to answer the proxy's FIN
+// (fin-wait-timeout of the tcp profile).
+const finWaitTimeout = 5 * time.Second
+
+// memberDone passes the member's FIN on, once the client was sent all that came
+// before it. The clientside socket is not closed yet: closing one that the client
+// is still sending to resets it, and takes the response with it. The serverside
+// half goes first, which frees its port before the client can use its own again.
+func (c *conn) memberDone() {
+	if c.toServer.eof {
 		c.drop()
+		return
+	}
+	c.proxy.loop.Forget(c.server.fd)
+	unix.Close(c.server.fd)
+	c.server.reset()
+	if err := unix.Shutdown(c.client.fd, unix.SHUT_WR); err != nil {
+		c.drop()
+		return
+	}
+	c.state = closing
+	c.proxy.loop.Arm(&c.timer, time.Now().Add(finWaitTimeout), c.drop)
+	c.awaitClientFIN()
+}
+
+// awaitClientFIN reads what nobody wants any more, up to the client's FIN.
+func (c *conn) awaitClientFIN() {
+	for c.client.readable {
+		n, err := unix.Read(c.client.fd, c.toServer.buf)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			c.client.readable = false
+		case errors.Is(err, unix.EINTR):
+		case err != nil, n == 0:
+			c.drop()
+			return
+		}
 	}
 }
 
@@ -272,7 +313,7 @@ func (s *stream) flush() error {
 	}
 	if s.start == s.end {
 		s.start, s.end = 0, 0
-		// Toward the client the FIN goes out with the close that follows.
+		// Toward the client the FIN is sent by memberDone.
 		if s.eof && !s.shut && s.to == &s.to.conn.server {
 			s.shut = true
 			if err := unix.Shutdown(s.to.fd, unix.SHUT_WR); err != nil && !errors.Is(err, unix.ENOTCONN) {

@@ -333,24 +333,16 @@ func TestAMemberThatNeverAnswersIsTriedBySchedule(t *testing.T) {
 				t.Skip("takes 21 s")
 			}
 			t.Parallel()
-			// A busy machine may delay a timer, never hasten it: early is wrong
-			// at once, late only if it is so three times.
-			for attempt := 1; ; attempt++ {
-				late := playSilence(t, row.family, row.profile, row.at, row.giveUp)
-				if late == "" || t.Failed() {
-					return
-				}
-				if attempt == 3 || row.giveUp != 400*time.Millisecond {
-					t.Fatal(late)
-				}
-			}
+			playSilence(t, row.family, row.profile, row.at, row.giveUp)
 		})
 	}
 }
 
-// playSilence asks a member that gets no SYN. It returns what was more than a
-// tenth too late.
-func playSilence(t *testing.T, family topology.Family, profile TCPProfile, want []time.Duration, giveUp time.Duration) (late string) {
+// busy is how much a busy machine may delay a timer; it never hastens one.
+const busy = 50 * time.Millisecond
+
+// playSilence asks a member that gets no SYN.
+func playSilence(t *testing.T, family topology.Family, profile TCPProfile, want []time.Duration, giveUp time.Duration) {
 	t.Helper()
 	b := build(t, family)
 	i := b.dropSYNs()
@@ -396,10 +388,8 @@ func playSilence(t *testing.T, family topology.Family, profile TCPProfile, want 
 		t.Fatalf("%d SYNs, want %d", len(syns), len(want))
 	}
 	check := func(what string, got, want time.Duration) {
-		if got < want-3*time.Millisecond {
+		if got < want-3*time.Millisecond || got > want+want/10+busy {
 			t.Errorf("%s after %v, want %v", what, got, want)
-		} else if got > want+want/10 {
-			late = fmt.Sprintf("%s after %v, want %v", what, got, want)
 		}
 	}
 	for n, syn := range syns[1:] {
@@ -418,7 +408,6 @@ func playSilence(t *testing.T, family topology.Family, profile TCPProfile, want 
 			t.Errorf("the flow is %+v", f)
 		}
 	}
-	return late
 }
 
 func TestAMemberThatAnswersTheThirdSYNIsConnectedTo(t *testing.T) {
@@ -639,8 +628,10 @@ func TestCloseWithConnectionsOpenLeavesNoDescriptorAndNoThread(t *testing.T) {
 			c.Close()
 		}
 	}
-	await(t, fmt.Sprintf("there are %v descriptors and threads again", before), func() bool {
-		return [2]int{descriptors(t), strangers(t)} == before
+	// Fewer is right too: a thread of the first round may still have been ending
+	// when they were counted.
+	await(t, fmt.Sprintf("there are no more than %v descriptors and threads", before), func() bool {
+		return descriptors(t) <= before[0] && strangers(t) <= before[1]
 	})
 }
 

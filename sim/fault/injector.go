@@ -30,8 +30,12 @@ type Report struct {
 	Counter uint64 // packets the kernel says it dropped
 }
 
-// Inject puts a fault to work. group is an NFLOG group of its own.
-func Inject(lab *topology.Lab, f Fault, seed uint64, group uint16) (*Injector, error) {
+// firstLogGroup is the NFLOG group of the first fault; each has its own.
+const firstLogGroup = 7
+
+// Inject puts a fault to work. order is its place among the faults of a lab: no
+// two have the same, and of two in one place the lower sees a packet first.
+func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, error) {
 	spec := lab.Spec()
 	if err := f.Validate(&spec); err != nil {
 		return nil, err
@@ -48,7 +52,8 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, group uint16) (*Injector, e
 	}
 	i := &Injector{fault: f, seed: seed}
 	rule := i.rule(place, spec.UsesIPv6())
-	rule.LogGroup = group
+	group := uint16(firstLogGroup + order)
+	rule.LogGroup, rule.Order = group, order
 	var err error
 	if i.conn, err = nft.Open(host); err != nil {
 		return nil, fmt.Errorf("fault %s: %w", f.Name, err)

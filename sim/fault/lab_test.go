@@ -45,9 +45,9 @@ func build(t *testing.T, f topology.Family, middles ...string) *topology.Lab {
 	return lab
 }
 
-func inject(t *testing.T, lab *topology.Lab, f Fault, seed uint64, group uint16) *Injector {
+func inject(t *testing.T, lab *topology.Lab, f Fault, seed uint64, order int) *Injector {
 	t.Helper()
-	i, err := Inject(lab, f, seed, group)
+	i, err := Inject(lab, f, seed, order)
 	if err != nil {
 		t.Fatal(err)
 	}

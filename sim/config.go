@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
+)
+
+// Config is everything that decides a run.
+type Config struct {
+	Family      topology.Family // "" means IPv4
+	Serverside  bigip.TCPProfile
+	Trailer     bigip.TrailerFormat
+	Requests    int
+	Concurrency int
+	Faults      []fault.Fault
+	Seed        uint64
+
+	// Send sends the batch from the client; nil means our own client. Another
+	// one — curl, say — must put each request's ordinal into X-Request-ID for
+	// faults per connection to find it, and return a record for each.
+	Send func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error)
+	// Create makes the file of a capture point; required.
+	Create func(*capture.Point) (io.WriteCloser, error)
+	// Progress is told of the run, often and from several goroutines; nil for nobody.
+	Progress func(Progress)
+}
+
+// Progress is how far a run has come.
+type Progress struct {
+	Phase               string // "build", "traffic", "teardown"
+	Done, Total, Failed int    // requests
+}
+
+// Spec returns the lab's wiring: the standard lab, with a middle in every link
+// that a fault is on.
+func (c *Config) Spec() (topology.Spec, error) {
+	spec, err := topology.Standard(c.Family)
+	for _, f := range c.Faults {
+		if err == nil && f.IsLink() {
+			if _, known := spec.Link(f.At); known { // else Validate says so
+				spec, err = spec.WithMiddle(f.At)
+			}
+		}
+	}
+	return spec, err
+}
+
+// Validate reports what in c cannot be run, without running anything.
+func (c *Config) Validate() error {
+	spec, err := c.Spec()
+	if err != nil {
+		return err
+	}
+	proxy, batch := c.proxy(), c.batch()
+	errs := []error{proxy.Validate(), batch.Validate()}
+	seen := map[string]bool{}
+	for _, f := range c.Faults {
+		errs = append(errs, f.Validate(&spec))
+		if seen[f.Name] {
+			errs = append(errs, fmt.Errorf("fault %s: named twice", f.Name))
+		}
+		seen[f.Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) proxy() bigip.Config {
+	a := topology.StandardAddresses(c.Family)
+	return bigip.Config{
+		VirtualServer: bigip.VirtualServer{Name: "/Common/vs_batch_8165", Destination: a.VIP},
+		Pool:          []bigip.Member{{Name: topology.Server1, Address: a.Server1}, {Name: topology.Server2, Address: a.Server2}},
+		SNAT:          a.SNAT,
+		Serverside:    c.Serverside,
+		Format:        c.Trailer,
+	}
+}
+
+func (c *Config) batch() client.Batch {
+	a := topology.StandardAddresses(c.Family)
+	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency}
+}
+
+// descriptorsPerRequest: the client's, the proxy's two, the server's.
+const descriptorsPerRequest = 4
+
+// checkDescriptors sees that as many sockets can be open as there will be.
+func (c *Config) checkDescriptors() error {
+	const own = 256
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("limit of open files: %w", err)
+	}
+	if need := uint64(c.Concurrency*descriptorsPerRequest + own); limit.Cur < need {
+		return &topology.UnsupportedError{Feature: fmt.Sprintf("having %d requests in flight", c.Concurrency),
+			Why: fmt.Sprintf("%d files may be open, %d would be", limit.Cur, need), Fix: "ulimit -n, or a lower --concurrency"}
+	}
+	return nil
+}
+
+func (c *Config) report(p Progress) {
+	if c.Progress != nil {
+		c.Progress(p)
+	}
+}

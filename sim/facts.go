@@ -1,0 +1,38 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+)
+
+// Facts are what happened in a run.
+type Facts struct {
+	Config   Config
+	Requests []client.Record
+	Flows    []*bigip.Flow // serverside connections, in the order they were opened
+	Ledger   []Hit         // every packet a fault hit
+	Reports  []fault.Report
+	Captures []capture.Result
+	Planned  []Planned
+	Balances []Balance
+	Settings map[string]map[string]string // sysctls by node
+	Kernel   string                       // release, as uname -r says
+	Timing   Timing
+
+	problems []string // of the run itself; see Check
+	segments map[string]uint64
+}
+
+// Timing is how long the parts of a run took.
+type Timing struct{ Build, Traffic, Teardown time.Duration }
+
+// Hit is an entry of the ledger with the request it belongs to.
+type Hit struct {
+	fault.Entry
+	Ordinal, Attempt int
+	Flow             *bigip.Flow // nil if no flow of the proxy matches: INVALID
+}

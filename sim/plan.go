@@ -1,0 +1,67 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// Planned is a connection that a fault is to hit.
+type Planned struct {
+	Fault            string
+	Ordinal, Attempt int
+}
+
+// crosses says whether the way from the f5 to a pool member leads over a place.
+func crosses(spec *topology.Spec, member, place string) bool {
+	return slices.Contains(spec.Path(topology.F5, member), place)
+}
+
+// Plan returns the connections that faults per connection or per tuple will hit,
+// by request; predictable says whether there are only such faults. It needs no
+// privilege and runs nothing.
+func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, false, err
+	}
+	spec, err := c.Spec()
+	if err != nil {
+		return nil, false, err
+	}
+	proxy := c.proxy()
+	predictable = true
+	for i := range c.Faults {
+		f := &c.Faults[i]
+		if f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
+			predictable = false
+			continue
+		}
+		reached := map[int]bool{}
+		for m, member := range proxy.Pool {
+			reached[m] = crosses(&spec, member.Name, f.At)
+		}
+		for o := range c.Requests {
+			m := proxy.MemberFor(o, 0)
+			if reached[m] && c.fate(f, o, client.Port(o), proxy.Pool[m]) {
+				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})
+			}
+		}
+	}
+	slices.SortStableFunc(planned, func(a, b Planned) int { return a.Ordinal - b.Ordinal })
+	return planned, predictable, nil
+}
+
+func (c *Config) fate(f *fault.Fault, ordinal int, clientPort uint16, m bigip.Member) bool {
+	switch f.Per {
+	case fault.PerTuple:
+		snat := netip.AddrPortFrom(c.proxy().SNAT, bigip.SNATPort(clientPort))
+		return f.TupleFate(c.Seed, fault.Tuple(snat, m.Address))
+	case fault.PerPacket:
+		return f.Probability == 1
+	}
+	return f.Fate(c.Seed, ordinal, 0)
+}

@@ -1,0 +1,34 @@
+package sim
+
+import (
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// points are where the lab is captured: at every face, the f5's two in one file.
+func (r *run) points() []capture.Point {
+	spec := r.lab.Spec()
+	tap := func(node, face string, vlan uint16) capture.Tap {
+		n, _ := spec.Node(node)
+		i, _ := n.Interface(face)
+		return capture.Tap{Host: r.lab.Host(node), Interface: face, Addresses: i.Addresses, VLAN: vlan}
+	}
+	one := func(node, face string, side capture.Side) capture.Point {
+		return capture.Point{Hop: node, Face: face, Side: side, Taps: []capture.Tap{tap(node, face, 0)}}
+	}
+	table := r.proxy.Table()
+	return []capture.Point{
+		one(topology.Client, topology.ClientFace, capture.Clientside),
+		{Hop: topology.F5, Face: "0.0", Side: capture.Both,
+			Taps: []capture.Tap{
+				tap(topology.F5, topology.External, bigip.ClientsideVLAN),
+				tap(topology.F5, topology.Internal, bigip.ServersideVLAN),
+			},
+			FirstFrame: table.FileInfo(), AppendTrailer: table.AppendTrailer},
+		one(topology.Firewall, topology.Upstream, capture.Serverside),
+		one(topology.Firewall, topology.Downstream, capture.Serverside),
+		one(topology.Server1, topology.ServerFace, capture.Serverside),
+		one(topology.Server2, topology.ServerFace, capture.Serverside),
+	}
+}
