@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/hopblame/hopblame/internal/digits"
 )
 
 func addrPort(a netip.Addr, p uint16) netip.AddrPort { return netip.AddrPortFrom(a, p) }
@@ -36,12 +38,12 @@ func (a *analysis) places() []Finding {
 	var out []Finding
 	all := len(a.report.Verdicts)
 	for _, p := range order {
-		what := fmt.Sprintf("%d of %d failures: %s, %s", n[p], all, p.hop, p.cause)
+		what := fmt.Sprintf("%s of %s failures: %s, %s", digits.Group(n[p]), digits.Group(all), p.hop, p.cause)
 		if p.hop == "" {
-			what = fmt.Sprintf("%d of %d failures: inconclusive", n[p], all)
+			what = fmt.Sprintf("%s of %s failures: inconclusive", digits.Group(n[p]), digits.Group(all))
 		}
 		if n[p] == all && p.hop != "" {
-			what = fmt.Sprintf("all %d failures: %s, %s", all, p.hop, p.cause)
+			what = fmt.Sprintf("all %s failures: %s, %s", digits.Group(all), p.hop, p.cause)
 		}
 		out = append(out, Finding{What: what, Requests: n[p], Evidence: []Evidence{}})
 	}
@@ -88,17 +90,15 @@ func (a *analysis) reused(ms []*matter) []Finding {
 	}
 	slices.Sort(ages)
 	median := time.Duration(ages[len(ages)/2]).Round(100 * time.Millisecond)
-	share := 0.0
-	if good > 0 {
-		share = 100 * float64(goodReused) / float64(good)
-	}
+	percent := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
+	bad, fine := percent(len(ages), failing), percent(goodReused, good)
 	hint := ""
-	if good > 0 && share < 200*float64(len(ages))/float64(failing) && 2*share > 100*float64(len(ages))/float64(failing) {
+	if good > 0 && fine < 2*bad && 2*fine > bad {
 		hint = ": no difference"
 	}
 	return []Finding{{Requests: len(ages), Evidence: []Evidence{example},
-		What: fmt.Sprintf("the serverside 5-tuple had been used before in %d of %d failing sessions (median %v earlier) and in %d of %d good ones (%.1f %%)%s",
-			len(ages), failing, median, goodReused, good, share, hint)}}
+		What: fmt.Sprintf("the serverside 5-tuple had been used before in %s of %s failing sessions (%.1f %%, median %v earlier) and in %s of %s good ones (%.1f %%)%s",
+			digits.Group(len(ages)), digits.Group(failing), bad, median, digits.Group(goodReused), digits.Group(good), fine, hint)}}
 }
 
 // slow counts connections that came about only after SYN retries, where most
@@ -109,5 +109,5 @@ func (a *analysis) slow() []Finding {
 		return nil
 	}
 	return []Finding{{Requests: most.slowSYNs, Evidence: []Evidence{most.slowExample},
-		What: fmt.Sprintf("%d connections at %s succeeded only after a retransmitted SYN: slow, not failed", most.slowSYNs, most.point.Name)}}
+		What: fmt.Sprintf("%s connections at %s succeeded only after a retransmitted SYN: slow, not failed", digits.Group(most.slowSYNs), most.point.Name)}}
 }

@@ -11,10 +11,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/digits"
 )
 
 // TextOptions tunes WriteText. The zero value is plain text without wrapping.
@@ -83,7 +83,7 @@ func (t *text) summary(r *analyzer.Report) {
 		return
 	}
 	outcomes := tally(r, func(v *analyzer.Verdict) string { return string(v.Outcome) })
-	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%.2g %%)", thousands(n.Failed), plural(n.Seen, "request"), 100*float64(n.Failed)/float64(n.Seen)))+
+	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%.2g %%)", digits.Group(n.Failed), plural(n.Seen, "request"), 100*float64(n.Failed)/float64(n.Seen)))+
 		": "+strings.Join(outcomes, ", ")+".")
 	for _, s := range tally(r, rstSentence) {
 		t.line(0, s)
@@ -129,14 +129,14 @@ func tally(r *analyzer.Report, f func(*analyzer.Verdict) string) []string {
 	}
 	slices.SortStableFunc(order, func(a, b string) int { return n[b] - n[a] })
 	for i, s := range order {
-		order[i] = fmt.Sprintf("%s %s", thousands(n[s]), s)
+		order[i] = fmt.Sprintf("%s %s", digits.Group(n[s]), s)
 	}
 	return order
 }
 
 func (t *text) group(g *group, all int) {
 	v := g.verdicts[0]
-	share := fmt.Sprintf("%s of %s", thousands(len(g.verdicts)), plural(all, "failure"))
+	share := fmt.Sprintf("%s of %s", digits.Group(len(g.verdicts)), plural(all, "failure"))
 	if g.hop == "" {
 		t.head(t.paint(yellow, "inconclusive") + " — " + share)
 	} else {
@@ -304,14 +304,5 @@ func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%s %ss", thousands(n), what)
-}
-
-// thousands writes a count with its digits in groups of three.
-func thousands(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return fmt.Sprintf("%s %ss", digits.Group(n), what)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/spf13/cobra"
@@ -68,7 +69,7 @@ They depend on seed and scenario alone: not on concurrency, machine or time.`,
 			for _, o := range ordinals(planned) {
 				p.line("%d", o)
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "%s of %s requests will be hit\n", thousands(len(ordinals(planned))), thousands(config.Requests))
+			fmt.Fprintf(c.ErrOrStderr(), "%s of %s requests will be hit\n", digits.Group(len(ordinals(planned))), digits.Group(config.Requests))
 			return p.err
 		},
 	}

@@ -11,15 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 7: "7", 999: "999", 1000: "1,000", 99999: "99,999", 100000: "100,000",
-		1234567: "1,234,567", 1234567890: "1,234,567,890", -1: "-1", -999: "-999", -1000: "-1,000", -123456: "-123,456"} {
-		if got := thousands(n); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
 func TestMeter(t *testing.T) {
 	for _, row := range []struct {
 		name  string

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -78,14 +79,14 @@ func progressLine(s scenarios.Progress, elapsed time.Duration) string {
 	case s.Phase == "traffic" && s.Total > 0:
 		rate := float64(s.Done) / max(elapsed.Seconds(), 0.001)
 		line := fmt.Sprintf("%-8s %s %s/%s requests, %s failed, %s/s", s.Phase, meter(float64(s.Done)/float64(s.Total)),
-			thousands(s.Done), thousands(s.Total), thousands(s.Failed), thousands(int(rate)))
+			digits.Group(s.Done), digits.Group(s.Total), digits.Group(s.Failed), digits.Group(int(rate)))
 		if rate > 0 && s.Done < s.Total {
 			line += fmt.Sprintf(", %.0f s left", float64(s.Total-s.Done)/rate)
 		}
 		return line
 	case s.Phase == "analyze" && s.TotalBytes > 0:
 		return fmt.Sprintf("%-8s %s %s/%s MB", s.Phase, meter(float64(s.Bytes)/float64(s.TotalBytes)),
-			thousands(int(s.Bytes>>20)), thousands(int(s.TotalBytes>>20)))
+			digits.Group(int(s.Bytes>>20)), digits.Group(int(s.TotalBytes>>20)))
 	}
 	return s.Phase + " …"
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer/report"
+	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
@@ -100,7 +101,7 @@ func outcome(r *scenarios.Result) error {
 func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	p := &printer{w: w, color: wantsColor(w)}
 	p.line("%s — %s", p.bold(r.Played.Name), r.Played.Title)
-	p.line("seed %d, %s requests, %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, thousands(r.Requests.Sent), r.Settings.Concurrency,
+	p.line("seed %d, %s requests, %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, digits.Group(r.Requests.Sent), r.Settings.Concurrency,
 		r.Settings.SYNRTOBase, r.Settings.SYNMaxRetrans+1, r.Settings.SYNBackoff, r.Settings.Family)
 	p.line("")
 	if p.err == nil {
@@ -143,7 +144,7 @@ func writeCheck(p *printer, r *scenarios.Result) {
 			holds++
 		}
 		if b.Ledger > 0 || b.In-b.Out != b.Ledger {
-			p.line("  %s %s, %s: %s in − %s out = %d", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, thousands(int(b.In)), thousands(int(b.Out)), int64(b.In-b.Out))
+			p.line("  %s %s, %s: %s in − %s out = %d", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, digits.Group(int(b.In)), digits.Group(int(b.Out)), int64(b.In-b.Out))
 		}
 	}
 	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))
@@ -151,7 +152,7 @@ func writeCheck(p *printer, r *scenarios.Result) {
 	for _, c := range r.Captures {
 		packets, dropped = packets+c.Packets, dropped+c.Dropped
 	}
-	p.line("  %s taps: %s packets captured at %d points, %d lost", mark(dropped == 0), thousands(int(packets)), len(r.Captures), dropped)
+	p.line("  %s taps: %s packets captured at %d points, %d lost", mark(dropped == 0), digits.Group(int(packets)), len(r.Captures), dropped)
 	for _, why := range r.InvalidBecause {
 		p.line("  ✗ %s", why)
 	}
