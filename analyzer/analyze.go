@@ -48,6 +48,9 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := checkPoints(points); err != nil {
 		return nil, &InputError{Kind: ErrMalformed, File: "points", What: err.Error()}
 	}
+	if err := checkFiles(points); err != nil {
+		return nil, err
+	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -57,6 +60,9 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		start = 0
 	}
 	if err := a.survey(ctx, start); err != nil {
+		return nil, err
+	}
+	if err := checkOrder(a.surveys); err != nil {
 		return nil, err
 	}
 	inferSides(a.surveys)
@@ -103,6 +109,9 @@ func surveyPoint(p Point, i int, follow bool, read reader) (*survey, error) {
 		s.damage = cut
 	}
 	s.lastFrame = r.Frames()
+	if err := p.checkInterface(r.Interfaces()); err != nil {
+		return s, err
+	}
 	for _, in := range r.Interfaces() {
 		if p.Interface != "" && in.Name != "" && in.Name != p.Interface {
 			continue

@@ -211,7 +211,7 @@ func TestVerdicts(t *testing.T) {
 		{"an empty capture proves nothing", func(s *story) {
 			s.quiet = true
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
-		}, []want{{"", Inconclusive, "firewall/feth11 firewall/feth10", "the present one is empty"}}},
+		}, []want{{"", Inconclusive, "firewall/feth11 firewall/feth10", "nothing shows that it was listening"}}},
 		{"a firewall that loses every SYN but the first two", func(s *story) {
 			s.quiet = true
 			s.good(0, 90, 50000, 1)

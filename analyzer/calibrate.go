@@ -103,26 +103,15 @@ func calibrate(surveys []*survey, topo *pathFinder) *calibration {
 // q before it left p, nor a SYN-ACK p before it left q.
 func twoWay(p, q *survey) (interval, bool) {
 	out := interval{-far, far}
-	a, b := p.samples.all, q.samples.all
 	found := false
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		x, y := &a[i], &b[j]
-		switch {
-		case x.hash < y.hash:
-			i++
-			continue
-		case x.hash > y.hash:
-			j++
-			continue
-		}
-		i, j = i+1, j+1
+	shared(p, q, func(x, y *handshake) {
 		if x.syns == 1 && y.syns == 1 { // a retry's partner is not certain
 			out.hi, found = min(out.hi, y.syn-x.syn), true
 		}
 		if x.synAcks == 1 && y.synAcks == 1 {
 			out.lo, found = max(out.lo, y.synAck-x.synAck), true
 		}
-	}
+	})
 	if out.lo > out.hi { // the clocks drift or step: no single offset fits
 		out.lo, out.hi = out.hi, out.lo
 	}

@@ -119,7 +119,7 @@ func TestDamagedTail(t *testing.T) {
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "server2-eth0.pcapng: damaged after frame") {
 		t.Errorf("warnings: got %q", r.Warnings)
 	}
-	if v := r.Verdicts[0]; v.Cause != Inconclusive || !strings.Contains(v.WouldSettle, "server2/eth0") {
+	if v := r.Verdicts[0]; v.Cause != Inconclusive || !strings.Contains(v.WouldSettle, "the whole of server2-eth0.pcapng") {
 		t.Errorf("got %s %s, settle %q", v.Hop, v.Cause, v.WouldSettle)
 	}
 }

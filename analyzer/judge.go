@@ -182,7 +182,7 @@ func (m *matter) ask(v *flowView) *conclusion {
 			return c
 		}
 	}
-	return m.unknown("no rule of this version explains what the captures show of " + v.client.String() + " → " + v.server.String() + "; look at the frames")
+	return m.unknown("captures nearer to the server: those there are show nothing that explains the fate of " + v.client.String() + " → " + v.server.String())
 }
 
 func (m *matter) unknown(settle string) *conclusion {
@@ -265,12 +265,17 @@ func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 	}
 	c.between = append(c.between, v.point(q))
 	absent := v.absence(p, q, seen, k)
-	if absent.doubt != "" {
+	hop, missing := v.segment(min(p, q), max(p, q))
+	switch {
+	case missing != "": // without it even a certain absence would name nobody
+		c.settle = missing
+		return c
+	case absent.doubt != "":
 		c.settle = absent.settle + ": " + absent.doubt
 		return c
 	}
 	c.evidence = append(c.evidence, absent.evidence)
-	c.hop, c.settle = v.segment(min(p, q), max(p, q))
+	c.hop = hop
 	c.confidence = 1 - absent.missed
 	return c
 }

@@ -7,6 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"github.com/hopblame/hopblame/internal/pcapng"
 )
 
 // Sides of a point, seen from the proxy.
@@ -176,4 +179,26 @@ func plain(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// checkInterface sees that the interface that is asked for is in the file.
+// Classic pcap has one, without a name.
+func (p *Point) checkInterface(in []pcapng.InterfaceInfo) error {
+	if p.Interface == "" {
+		return nil
+	}
+	var names []string
+	for _, i := range in {
+		if i.Name == p.Interface {
+			return nil
+		}
+		if i.Name != "" {
+			names = append(names, i.Name)
+		}
+	}
+	there := "none in it has a name"
+	if len(names) > 0 {
+		there = "there are " + strings.Join(names, ", ")
+	}
+	return &InputError{Kind: ErrMalformed, File: p.File, What: fmt.Sprintf("point %s: there is no interface %s in this file", p.Name, p.Interface), Fix: there}
 }

@@ -207,7 +207,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		}
 		previous = g.time
 		a, b := g.time+off.lo, g.time+off.hi+transit
-		if s.packets > 0 && a >= begin && b <= end && !s.inHole(a, b) {
+		if len(s.conns) > 0 && a >= begin && b <= end && !s.inHole(a, b) {
 			out.tries++
 		}
 	}
@@ -215,12 +215,18 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	if out.tries == 0 {
 		out.doubt = s.covers()
 		out.settle = fmt.Sprintf("a capture at %s that covers %s", name, at)
+		if s.damage != nil {
+			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
+		}
 		return out
 	}
 	if out.missed = v.a.cal.missedAll(v.steps[q].at, out.tries); 1-out.missed < sure {
 		_, hi := v.a.cal.loss(v.steps[q].at)
-		out.doubt = fmt.Sprintf("the capture at %s may itself miss up to %.2g %% of the packets, and only %d would have shown", name, 100*hi, out.tries)
-		out.settle = fmt.Sprintf("a capture at %s that loses less, or one that shares more good connections with the others", name)
+		out.doubt = fmt.Sprintf("for all that is known the capture at %s may itself miss up to %.2g %% of the packets, and the absence of %d proves too little then", name, 100*hi, out.tries)
+		out.settle = fmt.Sprintf("captures at all points of more good connections, which measure what the one at %s loses, or one that loses less", name)
+		if s.damage != nil {
+			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
+		}
 	}
 	return out
 }
@@ -228,8 +234,8 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 const clockFormat = "15:04:05.000"
 
 func (s *survey) covers() string {
-	if s.packets == 0 {
-		return "the present one is empty"
+	if len(s.conns) == 0 {
+		return "the present one has no connection at all, so nothing shows that it was listening"
 	}
 	from, to := s.coverage()
 	out := fmt.Sprintf("the present one covers %s to %s", stamp(from).Format(clockFormat), stamp(to).Format(clockFormat))

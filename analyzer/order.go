@@ -1,0 +1,82 @@
+package analyzer
+
+import (
+	"fmt"
+	"os"
+)
+
+// orderNoise is more than timestamps of one machine are ever out of order, and
+// than what rounding to microseconds adds.
+const orderNoise = 20_000 // ns
+
+// checkOrder finds points that are not in path order. However the clocks stand:
+// if p comes before q, a SYN takes its time from p to q and the SYN-ACK takes its
+// own from q to p, and the two times add up to more than nothing. In the sum the
+// clocks' offset is gone.
+//
+//	p ──SYN──▶ q        (SYN at q − SYN at p) + (SYN-ACK at p − SYN-ACK at q) ≥ 0
+//	p ◀─SYN-ACK─ q
+func checkOrder(surveys []*survey) error {
+	for p := range surveys {
+		for q := p + 1; q < len(surveys); q++ {
+			forward, backward := 0, 0
+			var sum int64
+			shared(surveys[p], surveys[q], func(x, y *handshake) {
+				if x.syns != 1 || y.syns != 1 || x.synAcks != 1 || y.synAcks != 1 {
+					return // a retry's partner is not certain
+				}
+				way := y.syn - x.syn + x.synAck - y.synAck
+				sum += way
+				switch {
+				case way > 0:
+					forward++
+				case way < 0:
+					backward++
+				}
+			})
+			all := forward + backward
+			if backward > 4*forward && (-sum > orderNoise*int64(all) || all >= 20) {
+				a, b := surveys[p].point.Name, surveys[q].point.Name
+				return &InputError{Kind: ErrMalformed, File: "points",
+					What: fmt.Sprintf("%s comes before %s, but in %d of %d connections the SYN was at %s first and the SYN-ACK last", a, b, backward, all, b),
+					Fix:  "give the points in path order, client end first, or swap the two files"}
+			}
+		}
+	}
+	return nil
+}
+
+// shared calls f for each sampled handshake that both points saw.
+func shared(p, q *survey, f func(x, y *handshake)) {
+	a, b := p.samples.all, q.samples.all
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		switch x, y := &a[i], &b[j]; {
+		case x.hash < y.hash:
+			i++
+		case x.hash > y.hash:
+			j++
+		default:
+			f(x, y)
+			i, j = i+1, j+1
+		}
+	}
+}
+
+// checkFiles finds one capture given for two points.
+func checkFiles(points []Point) error {
+	seen := make([]os.FileInfo, len(points))
+	for i := range points {
+		info, err := os.Stat(points[i].path())
+		if err != nil {
+			continue // opening it says so better
+		}
+		seen[i] = info
+		for j := range i {
+			if seen[j] != nil && points[j].Interface == points[i].Interface && os.SameFile(seen[j], info) && info.Mode().IsRegular() {
+				return &InputError{Kind: ErrMalformed, File: points[i].File, What: fmt.Sprintf("is given for %s and for %s", points[j].Name, points[i].Name),
+					Fix: "give each point its own capture, or its own interface as FILE#INTERFACE"}
+			}
+		}
+	}
+	return nil
+}
