@@ -16,7 +16,7 @@ const (
 	head      = "name: broken-firewall\ntitle: A title\nsymptom: A symptom\n" // lines 1 to 3
 	oneFault  = "faults:\n  - {name: syn-drop, at: firewall, direction: to-server, match: syn, do: drop, per: connection, probability: 0.5}\n"
 	rightOne  = "expect:\n  - {hop: firewall, cause: syn-dropped, accept: []}\n"
-	allPlaces = "link:client-f5, link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2, firewall, server1, server2"
+	allPlaces = "link:f5-firewall, firewall, link:firewall-switch, link:switch-server1, server1, link:switch-server2, server2"
 	allHops   = "client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1, link:firewall-server2, server2"
 )
 
@@ -91,7 +91,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: direction "": must be to-server; fault x: match "": must be syn; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server; fault x: match "": must be syn; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},

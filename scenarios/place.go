@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -105,6 +107,47 @@ func fractions(text []byte) (problems []problem) {
 		}
 		if n, err := path.FilterFile(file); err == nil && n != nil && n.Type() == ast.FloatType {
 			problems = append(problems, problem{at, fmt.Errorf("got %q, want a whole number", n.GetToken().Value)})
+		}
+	}
+	return problems
+}
+
+// zeros are the values for which zero would mean the default, and that somebody
+// who writes a zero does not mean.
+var zeros = map[string]string{
+	"$.traffic.requests":           "must be at least 1",
+	"$.traffic.concurrency":        "must be at least 1",
+	"$.f5.serverside.syn-rto-base": "must be at least 10ms",
+}
+
+// silences finds what would be taken for something that was not meant: a zero
+// that stands for a default, a fault without a probability, which would never
+// strike.
+func silences(text []byte, s *Scenario) (problems []problem) {
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil
+	}
+	there := func(at string) ast.Node {
+		path, err := yaml.PathString(at)
+		if err != nil {
+			return nil
+		}
+		n, err := path.FilterFile(file)
+		if err != nil {
+			return nil
+		}
+		return n
+	}
+	for _, at := range slices.Sorted(maps.Keys(zeros)) {
+		if n := there(at); n != nil && strings.Trim(n.GetToken().Value, "0.smh~") == "" {
+			key := at[strings.LastIndexByte(at, '.')+1:]
+			problems = append(problems, problem{at, fmt.Errorf("%s %s: %s", key, n.GetToken().Value, zeros[at])})
+		}
+	}
+	for i := range s.Faults {
+		if at := fmt.Sprintf("$.faults[%d]", i); there(at+".probability") == nil {
+			problems = append(problems, problem{at, fmt.Errorf("fault %s: has no probability; give 0 to 1", s.Faults[i].Name)})
 		}
 	}
 	return problems

@@ -51,8 +51,8 @@ func (s *Scenario) With(o Options) *Scenario {
 // against the truth. The result of a run that fails its own checks is not Valid
 // and is scored all the same; nobody should be judged by it.
 //
-// An error means that there is no result: with a run directory given, what was
-// captured by then is there, but no result.json.
+// An error means that there is no result; what was written to the run directory
+// by then is taken back.
 func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 	s = s.With(o)
 	if err := s.Validate(); err != nil {
@@ -71,6 +71,15 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer dir.close()
+	result, err := play(ctx, s, config, dir, o)
+	if err != nil {
+		return nil, errors.Join(err, dir.abandon())
+	}
+	return result, nil
+}
+
+// play is the run proper; with an error, what it has written is not whole.
+func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Options) (*Result, error) {
 	config.Create = dir.create
 	if o.Progress != nil {
 		config.Progress = func(p sim.Progress) {

@@ -24,6 +24,8 @@ type runDir struct {
 	path    string
 	files   map[string]string   // by point, as shown: captures/POINT.pcapng
 	unnamed map[string]*os.File // by point
+	made    []string            // folders that were not there before, innermost first
+	wrote   []string            // files that are this run's own
 }
 
 // Sizes of captures, per request and in all: measured on the standard lab, with
@@ -54,10 +56,17 @@ func openRunDir(path string, requests int) (*runDir, error) {
 		return nil, err
 	}
 	for _, sub := range runDirFolders {
-		if err := os.MkdirAll(filepath.Join(path, sub), 0o755); err != nil {
-			return nil, fmt.Errorf("run directory: %w", err)
+		folder := filepath.Join(path, sub)
+		for at := folder; !exists(at); at = filepath.Dir(at) {
+			if !slices.Contains(d.made, at) {
+				d.made = append(d.made, at)
+			}
+		}
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return nil, errors.Join(fmt.Errorf("run directory: %w; give another --out", err), d.abandon())
 		}
 	}
+	slices.SortFunc(d.made, func(a, b string) int { return len(b) - len(a) })
 	return d, nil
 }
 
@@ -102,7 +111,15 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	name := strings.ReplaceAll(p.Name(), "/", "-") + ".pcapng"
 	d.files[p.Name()] = "captures/" + name
 	if d.path != "" {
-		return os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return nil, fmt.Errorf("%w; another run writes to the same directory: give each its own --out", err)
+		}
+		if err != nil {
+			return nil, err // and no nil *os.File, which would not be nil
+		}
+		d.wrote = append(d.wrote, f.Name())
+		return f, nil
 	}
 	f, err := unnamedFile(os.TempDir())
 	if err != nil {
@@ -124,6 +141,24 @@ func unnamedFile(dir string) (*os.File, error) {
 		return nil, err
 	}
 	return f, os.Remove(f.Name())
+}
+
+// abandon takes back what a run without a result has written: captures without
+// truth and verdicts are of no use, and would be in the next run's way.
+func (d *runDir) abandon() error {
+	if d.path == "" {
+		return nil
+	}
+	var errs []error
+	for _, file := range d.wrote {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, folder := range d.made {
+		_ = os.Remove(folder) // not if somebody else put something into it
+	}
+	return errors.Join(errs...)
 }
 
 // keepOpen leaves closing to the run directory: a file without a name is gone
@@ -191,6 +226,7 @@ func writeLines(d *runDir, name string, n int, line func(i int) any) (err error)
 	if err != nil {
 		return fmt.Errorf("run directory: %w", err)
 	}
+	d.wrote = append(d.wrote, f.Name())
 	w := bufio.NewWriterSize(f, 1<<20)
 	e := json.NewEncoder(w)
 	for i := range n {
@@ -236,6 +272,7 @@ func (d *runDir) writeWhole(name string, write func(io.Writer) error) error {
 	err = errors.Join(write(w), w.Flush(), f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
+		d.wrote = append(d.wrote, path)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("run directory: write %s: %w", name, err), os.Remove(f.Name()))

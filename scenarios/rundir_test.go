@@ -252,8 +252,42 @@ func TestADiskThatFillsUpDuringARunGivesAnErrorAndNoResult(t *testing.T) {
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("got %v, want that no space is left", err)
 	}
-	if got := strings.Join(tree(t, out), "\n"); strings.Contains(got, "result.json") || strings.Contains(got, "verdicts.json") {
-		t.Errorf("a run that failed left its result:\n%.300s", got)
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a run that failed left:\n%.300s", strings.Join(tree(t, out), "\n"))
+	}
+}
+
+func TestTwoRunsDoNotShareADirectory(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	first, err := openRunDir(out, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := openRunDir(out, 1) // before the first has written anything
+	if err != nil {
+		t.Fatal(err)
+	}
+	point := &capture.Point{Hop: "client", Face: "eth0"}
+	f, err := first.create(point)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f, err := second.create(point); f != nil || err == nil || !strings.Contains(err.Error(), "another run writes to the same directory") {
+		t.Errorf("got %v, %v", f, err)
+	}
+	if err := second.abandon(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "captures", "client-eth0.pcapng")); err != nil {
+		t.Error("the second run took the first one's capture along:", err)
+	}
+	f.Close()
+	if err := first.abandon(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the first run's directory is left")
 	}
 }
 

@@ -3,6 +3,8 @@ package topology
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -16,11 +18,20 @@ const linkUpDeadline = 5 * time.Second
 func (l *Lab) waitUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, linkUpDeadline)
 	defer cancel()
-	for _, hosts := range []map[string]*Host{l.hosts, l.middles} {
-		for _, h := range hosts {
-			if err := h.waitUp(ctx); err != nil {
-				return err
-			}
+	all := slices.Collect(maps.Values(l.hosts))
+	all = slices.AppendSeq(all, maps.Values(l.middles))
+	for _, h := range all {
+		if err := h.waitUp(ctx); err != nil {
+			return err
+		}
+	}
+	// The kernel says "up" a moment before it gives the device its queue
+	// (net/core/link_watch.c: linkwatch_do_dev), both under the lock that setting
+	// a link takes as well. Setting them up once more, which changes nothing,
+	// therefore waits for that moment to be over.
+	for _, h := range all {
+		if err := h.Run(h.linksUp); err != nil {
+			return err
 		}
 	}
 	return nil

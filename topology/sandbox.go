@@ -28,6 +28,13 @@ const (
 	statusFD = 4 // where the inner says how entering went, one line
 )
 
+// killed is the exit code of a process that SIGKILL ended, as shells give it.
+const killed = 128 + int(unix.SIGKILL)
+
+// ErrKilled says that somebody, as a rule the kernel for want of memory, killed
+// the process that did the work.
+var ErrKilled = errors.New("the process that did the work was killed (SIGKILL), perhaps for want of memory: try fewer requests, or fewer in flight")
+
 // What the inner process says on statusFD.
 const (
 	statusOK     = "ok"
@@ -62,7 +69,8 @@ func candidates() []sandbox {
 // too: by parent-death signal, by the end of the life pipe, and because process 1
 // of a PID namespace takes the rest along.
 //
-// It returns an [UnsupportedError] where the machine allows none of this.
+// It returns an [UnsupportedError] where the machine allows none of this, and
+// [ErrKilled] in the first process when the second one was killed.
 func Sandbox() error { return enterSandbox(false) }
 
 // Main runs a test binary's tests inside a [Sandbox]:
@@ -91,6 +99,9 @@ func enterSandbox(underTestRunner bool) error {
 	for _, s := range candidates() {
 		code, err := s.start(underTestRunner)
 		if err == nil {
+			if code == killed && !underTestRunner {
+				return ErrKilled
+			}
 			// Not os.Exit: its hooks belong to the inner process (coverage
 			// data would be written, or missed, twice).
 			syscall.Exit(code)
@@ -246,7 +257,7 @@ func settle() error {
 	defer status.Close()
 	go func() { // ends with the process, by design
 		io.Copy(io.Discard, os.NewFile(lifeFD, "life"))
-		os.Exit(137)
+		os.Exit(killed)
 	}()
 
 	if strings.Contains(kind, "pid") {

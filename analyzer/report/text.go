@@ -83,7 +83,7 @@ func (t *text) summary(r *analyzer.Report) {
 		return
 	}
 	outcomes := tally(r, func(v *analyzer.Verdict) string { return string(v.Outcome) })
-	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%.2g %%)", digits.Group(n.Failed), plural(n.Seen, "request"), 100*float64(n.Failed)/float64(n.Seen)))+
+	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%s)", digits.Group(n.Failed), plural(n.Seen, "request"), percent(n.Failed, n.Seen)))+
 		": "+strings.Join(outcomes, ", ")+".")
 	for _, s := range tally(r, rstSentence) {
 		t.line(0, s)
@@ -175,6 +175,8 @@ func whereabouts(v *analyzer.Verdict) string {
 		return fmt.Sprintf("The %s was last seen at %s and never at %s.", packet, v.Between[0], v.Between[1])
 	case len(v.Between) == 2:
 		return fmt.Sprintf("The %s was last seen at %s; whether it ever came to %s is not proven.", packet, v.Between[0], v.Between[1])
+	case v.Cause == analyzer.NoAnswer && len(v.Between) == 1:
+		return fmt.Sprintf("The SYN arrived at %s, and nothing came back.", v.Between[0])
 	case len(v.Between) == 1 && v.Hop != "":
 		return fmt.Sprintf("Seen at %s.", v.Between[0])
 	case len(v.Between) == 1:
@@ -217,7 +219,7 @@ func (t *text) example(v *analyzer.Verdict) {
 	if what != "" {
 		what = ", " + what
 	}
-	t.line(1, t.paint(bold, "Example")+fmt.Sprintf(": %s → %s%s, %s, at %s", q.Client, q.Server, what, v.Outcome, q.Start.Format("15:04:05.000")))
+	t.line(1, t.paint(bold, "Example")+fmt.Sprintf(": %s → %s%s, begun at %s UTC, %s", q.Client, q.Server, what, q.Start.Format("15:04:05.000"), v.Outcome))
 	t.evidence(2, v.Evidence)
 	if len(v.Eliminated) == 0 {
 		return
@@ -227,8 +229,11 @@ func (t *text) example(v *analyzer.Verdict) {
 		t.line(2, t.paint(dim, "✗ ")+h.Hypothesis)
 		t.line(4, h.Why+cite(h.Evidence))
 	}
-	if v.Hop != "" {
+	switch {
+	case v.Hop != "":
 		t.line(2, t.paint(green, "✔ ")+Sentence(v))
+	case len(v.Between) > 0:
+		t.line(2, t.paint(yellow, "? ")+"open: whatever lies behind "+v.Between[0])
 	}
 }
 
@@ -298,6 +303,15 @@ func (t *text) all(r *analyzer.Report) {
 			t.evidence(3, v.Evidence)
 		}
 	}
+}
+
+// percent writes a share as people do: 0.62 %, 100 %.
+func percent(n, of int) string {
+	share := 100 * float64(n) / float64(max(of, 1))
+	if share >= 10 {
+		return fmt.Sprintf("%.0f %%", share)
+	}
+	return fmt.Sprintf("%.2g %%", share)
 }
 
 func plural(n int, what string) string {

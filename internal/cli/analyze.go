@@ -47,7 +47,10 @@ in a run directory it never opens truth/.`,
 			if err != nil {
 				return fmt.Errorf("write the verdicts: %w", err)
 			}
-			if fail && r.Requests.Failed > 0 {
+			switch {
+			case fail && r.Requests.Seen == 0:
+				return &codeError{exitCheck, errors.New("the captures hold no request at all: that none failed proves nothing")}
+			case fail && r.Requests.Failed > 0:
 				return &codeError{code: exitCheck}
 			}
 			return nil
@@ -56,7 +59,7 @@ in a run directory it never opens truth/.`,
 	f := c.Flags()
 	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it in path order, client end first")
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
-	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed")
+	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
 	return c
 }

@@ -93,8 +93,17 @@ const doctorRequests = 60
 // lab plays a small batch for each family and each place a fault can be.
 func (d *diagnosis) lab(ctx context.Context) {
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
-		for _, at := range []string{"firewall", "link:f5-firewall", "server2"} {
-			for _, per := range []fault.Per{fault.PerConnection, fault.PerTuple, fault.PerPacket} {
+		spec, err := topology.Standard(family)
+		if err != nil {
+			d.verdict(string(family), err)
+			return
+		}
+		for _, at := range fault.Places(&spec) {
+			ways := []fault.Per{fault.PerConnection}
+			if at == topology.Firewall { // the ways to pick are the same everywhere
+				ways = append(ways, fault.PerTuple, fault.PerPacket)
+			}
+			for _, per := range ways {
 				d.play(ctx, family, at, per)
 				if d.broken || ctx.Err() != nil {
 					return

@@ -80,8 +80,12 @@ func progressLine(s scenarios.Progress, elapsed time.Duration) string {
 		rate := float64(s.Done) / max(elapsed.Seconds(), 0.001)
 		line := fmt.Sprintf("%-8s %s %s/%s requests, %s failed, %s/s", s.Phase, meter(float64(s.Done)/float64(s.Total)),
 			digits.Group(s.Done), digits.Group(s.Total), digits.Group(s.Failed), digits.Group(int(rate)))
-		if rate > 0 && s.Done < s.Total {
-			line += fmt.Sprintf(", %.0f s left", float64(s.Total-s.Done)/rate)
+		switch left := float64(s.Total-s.Done) / max(rate, 1); {
+		case s.Done == 0, s.Done == s.Total:
+		case left >= 1:
+			line += fmt.Sprintf(", %.0f s left", left)
+		default: // the last ones hang until their SYNs run out
+			line += fmt.Sprintf(", waiting for %s", digits.Group(s.Total-s.Done))
 		}
 		return line
 	case s.Phase == "analyze" && s.TotalBytes > 0:

@@ -35,6 +35,9 @@ func newRun() *cobra.Command {
 			if c.Flags().Changed("seed") {
 				o.Seed = &seed
 			}
+			if c.Flags().Changed("out") && o.Out == "" {
+				return usage(errors.New("--out is empty: give a folder, or leave it out to keep nothing"))
+			}
 			for flag, n := range map[string]int{"requests": o.Requests, "concurrency": o.Concurrency} {
 				if c.Flags().Changed(flag) && n < 1 {
 					return usage(fmt.Errorf("--%s %d: must be at least 1", flag, n))

@@ -93,14 +93,17 @@ func notWord(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
 }
 
-// Places returns where a fault can be in a lab: every link, and every node that
-// forwards or that packets end at. A node whose packets this lab does not pass
-// through the kernel's own hooks is not one (the f5 ends both its connections).
-func Places(spec *topology.Spec) []string {
-	places := spec.LinkNames()
-	for _, n := range spec.Nodes {
-		if n.Kind == topology.KindRouter || strings.HasPrefix(n.Name, "server") {
-			places = append(places, n.Name)
+// Places returns where a fault can be in a lab: everything on the way from the f5
+// to a server but the f5 itself, which ends both its connections, and bridges,
+// whose links are places of their own. What is clientside of the f5 is none: the
+// plan goes by serverside connections.
+func Places(spec *topology.Spec) (places []string) {
+	for _, server := range []string{topology.Server1, topology.Server2} {
+		for _, place := range spec.Path(topology.F5, server) {
+			n, isNode := spec.Node(place)
+			if place != topology.F5 && !(isNode && n.Kind == topology.KindBridge) && !slices.Contains(places, place) {
+				places = append(places, place)
+			}
 		}
 	}
 	return places

@@ -178,7 +178,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"no number", func(f *Fault) { f.Probability = math.NaN() }, "probability NaN"},
 		{"per packet, a third", func(f *Fault) { f.Per, f.Probability = PerPacket, 1.0/3 }, "must be a multiple of 0.000001"},
 		{"per packet, next to never", func(f *Fault) { f.Per, f.Probability = PerPacket, 1e-10 }, "must be a multiple of 0.000001"},
-		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:client-f5,`},
+		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:f5-firewall,`},
 		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
 		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
 	} {
@@ -193,10 +193,10 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestThePlacesAreTheLinksTheRouterAndTheServers(t *testing.T) {
+func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
 	spec := standard(t, topology.IPv4)
 	got := strings.Join(Places(&spec), " ")
-	want := "link:client-f5 link:f5-firewall link:firewall-switch link:switch-server1 link:switch-server2 firewall server1 server2"
+	want := "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
