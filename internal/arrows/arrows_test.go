@@ -1,5 +1,5 @@
-// Package arrows holds the test that keeps the packages' dependencies pointing
-// one way.
+// Package arrows holds the tests of the project as a whole: dependencies that
+// point one way, and a README that tells the truth.
 package arrows
 
 import (

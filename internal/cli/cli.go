@@ -137,6 +137,7 @@ No root, no other program, nothing left behind.`,
 		Example: `  hopblame run firewall-drops-syn --seed 7 --out demo
   hopblame analyze demo
   hopblame doctor`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noVerb,

@@ -104,7 +104,10 @@ func outcome(r *scenarios.Result) error {
 func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	p := &printer{w: w, color: wantsColor(w)}
 	p.line("%s — %s", p.bold(r.Played.Name), r.Played.Title)
-	p.line("seed %d, %s requests, %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, digits.Group(r.Requests.Sent), r.Settings.Concurrency,
+	if r.Played.Symptom != "" {
+		p.line("“%s”", r.Played.Symptom)
+	}
+	p.line("seed %d, requests: %s, at most %d in flight, SYN timeout %gs × %d (%s), %s", r.Seed, digits.Group(r.Requests.Sent), min(r.Settings.Concurrency, r.Requests.Sent),
 		r.Settings.SYNRTOBase, r.Settings.SYNMaxRetrans+1, r.Settings.SYNBackoff, r.Settings.Family)
 	p.line("")
 	if p.err == nil {
@@ -117,7 +120,9 @@ func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
 	p.line("Time: build %.2f s, traffic %.1f s, analysis %.1f s, teardown %.2f s", r.Timing.Build, r.Timing.Traffic, r.Timing.Analyze, r.Timing.Teardown)
 	p.line("Repeat: %s", repeat)
-	if out != "" {
+	if out == "" {
+		p.line("Files: none kept; with --out DIR the captures stay, and the frames above can be looked at")
+	} else {
 		p.line("Files: %s (hopblame analyze %s; wireshark %s)", out, out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
 	}
 	return p.err
@@ -138,16 +143,16 @@ func writeCheck(p *printer, r *scenarios.Result) {
 	}
 	l := r.Ledger
 	if l.Planned != nil {
-		p.line("  %s plan: %d connections to be hit, %d were", mark(*l.Planned == l.Connections), *l.Planned, l.Connections)
+		p.line("  %s plan: %s connections to be hit, %s were", mark(*l.Planned == l.Connections), digits.Group(*l.Planned), digits.Group(l.Connections))
 	}
-	p.line("  %s ledger: %d packets dropped; the kernel counted %d", mark(uint64(l.Packets) == l.Counter), l.Packets, l.Counter)
+	p.line("  %s ledger: %s packets dropped; the kernel counted %s", mark(uint64(l.Packets) == l.Counter), digits.Group(l.Packets), digits.Group(int(l.Counter)))
 	holds := 0
 	for _, b := range r.Balances {
 		if b.In-b.Out == b.Ledger {
 			holds++
 		}
 		if b.Ledger > 0 || b.In-b.Out != b.Ledger {
-			p.line("  %s %s, %s: %s in − %s out = %d", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, digits.Group(int(b.In)), digits.Group(int(b.Out)), int64(b.In-b.Out))
+			p.line("  %s %s, %s: %s in − %s out = %s", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, digits.Group(int(b.In)), digits.Group(int(b.Out)), digits.Group(int(b.In-b.Out)))
 		}
 	}
 	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))

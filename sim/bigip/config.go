@@ -117,13 +117,16 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("f5: "+format, args...)) }
 	p := c.Serverside.WithDefaults()
-	if n := *p.SYNMaxRetrans; n < 0 || n > maxSYNRetrans {
+	n, d := *p.SYNMaxRetrans, p.GiveUpAfter()
+	switch {
+	case n < 0 || n > maxSYNRetrans:
 		bad("syn-max-retrans %d: must be 0 to %d", n, maxSYNRetrans)
-	} else if d := p.GiveUpAfter(); d > maxGiveUp || d <= 0 || p.SYNRTOBase > maxGiveUp { // the sum may have overflowed
-		bad("syn-rto-base %v with %d retransmissions gives up after %v: must be within %v", p.SYNRTOBase, n, d, maxGiveUp)
-	}
-	if p.SYNRTOBase < minSYNRTOBase {
+	case p.SYNRTOBase < minSYNRTOBase:
 		bad("syn-rto-base %v: must be at least %v", p.SYNRTOBase, minSYNRTOBase)
+	case p.SYNRTOBase > maxGiveUp:
+		bad("syn-rto-base %v: must be at most %v", p.SYNRTOBase, maxGiveUp)
+	case d > maxGiveUp || d <= 0: // the sum may have overflowed
+		bad("syn-rto-base %v with %d retransmissions gives up after %v: must be within %v", p.SYNRTOBase, n, d, maxGiveUp)
 	}
 	if p.SYNBackoff != Constant && p.SYNBackoff != Doubling {
 		bad("syn-backoff %q: must be constant or doubling", p.SYNBackoff)

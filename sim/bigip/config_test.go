@@ -73,7 +73,7 @@ func TestConfigurationsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a schedule that takes all night", func(c *Config) {
 			c.Serverside = TCPProfile{SYNMaxRetrans: retrans(12), SYNRTOBase: time.Second, SYNBackoff: Doubling}
 		}, "gives up after 2h16m31s"},
-		{"a base so long that the sum overflows to a short one", func(c *Config) { c.Serverside.SYNRTOBase = 1<<62 + 1 }, "must be within 5m0s"},
+		{"a base so long that the sum overflows to a short one", func(c *Config) { c.Serverside.SYNRTOBase = 1<<62 + 1 }, "must be at most 5m0s"},
 		{"a base shorter than the lab can keep", func(c *Config) { c.Serverside.SYNRTOBase = time.Millisecond }, "syn-rto-base 1ms: must be at least 10ms"},
 		{"a base below nothing", func(c *Config) { c.Serverside.SYNRTOBase = -time.Second }, "must be at least 10ms"},
 		{"a backoff there is not", func(c *Config) { c.Serverside.SYNBackoff = "linear" }, `syn-backoff "linear": must be constant or doubling`},
