@@ -34,9 +34,9 @@ type FlowTable struct {
 	posted []event // by the proxy, in order of time
 
 	// The rest belongs to the capture's thread.
-	pending []event
+	pending queue[event]
 	halves  map[tuple]*flowHalf
-	leaving []departure // closed flows, in order of time
+	leaving queue[departure] // closed flows, in order of time
 	freeIDs [tmms][]uint64
 	nextID  [tmms]uint64
 	trailer f5trailer.Trailer
@@ -127,28 +127,52 @@ func (t *FlowTable) closed(client netip.AddrPort, f *Flow) time.Time {
 
 // advance applies everything the proxy did up to a frame's time.
 func (t *FlowTable) advance(to int64) {
-	if n := len(t.pending); n == 0 || t.pending[n-1].at <= to {
+	if last := t.pending.last(); last == nil || last.at <= to {
 		t.mu.Lock()
-		t.pending = append(t.pending, t.posted...)
+		t.pending.push(t.posted...)
 		t.posted = t.posted[:0]
 		t.mu.Unlock()
 	}
-	done := 0
-	for done < len(t.pending) && t.pending[done].at <= to {
-		t.apply(&t.pending[done])
-		done++
+	for e := t.pending.first(); e != nil && e.at <= to; e = t.pending.first() {
+		t.apply(e)
+		t.pending.pop()
 	}
-	if done > 0 {
-		t.pending = append(t.pending[:0], t.pending[done:]...)
+	for d := t.leaving.first(); d != nil && d.at <= to; d = t.leaving.first() {
+		t.remove(d.half)
+		t.leaving.pop()
 	}
-	gone := 0
-	for gone < len(t.leaving) && t.leaving[gone].at <= to {
-		t.remove(t.leaving[gone].half)
-		gone++
+}
+
+// queue is first in, first out. Thousands of flows wait in one to be removed, one
+// at a time: what is popped is left in place until it is half of all.
+type queue[T any] struct {
+	all  []T
+	head int
+}
+
+func (q *queue[T]) push(more ...T) {
+	if q.head > len(q.all)/2 {
+		q.all = append(q.all[:0], q.all[q.head:]...)
+		q.head = 0
 	}
-	if gone > 0 {
-		t.leaving = append(t.leaving[:0], t.leaving[gone:]...)
+	q.all = append(q.all, more...)
+}
+
+func (q *queue[T]) pop() { q.head++ }
+
+// first and last are nil when there is none; they hold until the next push.
+func (q *queue[T]) first() *T {
+	if q.head == len(q.all) {
+		return nil
 	}
+	return &q.all[q.head]
+}
+
+func (q *queue[T]) last() *T {
+	if q.head == len(q.all) {
+		return nil
+	}
+	return &q.all[len(q.all)-1]
 }
 
 func (t *FlowTable) apply(e *event) {
@@ -173,7 +197,7 @@ func (t *FlowTable) apply(e *event) {
 	case flowClosed:
 		for _, h := range []*flowHalf{client, server} {
 			if h != nil {
-				t.leaving = append(t.leaving, departure{e.at + linger, h})
+				t.leaving.push(departure{e.at + linger, h})
 			}
 		}
 	}
