@@ -11,11 +11,11 @@ status=0
 # processors otherwise.
 "$go" test -p 1 -timeout 10m -v ./... >"$log" 2>&1 || status=$?
 if [ $status != 0 ]; then
-	cat "$log"
-else
-	grep -E '^(ok|FAIL|Ran [0-9]+ of)' "$log"
+	grep -vE '^=== |^ *--- PASS|^PASS$|no test files' "$log"
+	exit $status
 fi
-if [ $status = 0 ] && [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+grep -E '^(ok|Ran [0-9]+ of)' "$log"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	echo "as nobody:"
 	scripts/rootless.sh "$go" ./topology ./sim/... ./scenarios ./internal/cli ./e2e || status=$?
 fi
