@@ -275,7 +275,7 @@ func TestAFaultThatCannotBeInjectedSaysWhyAndLeavesNothing(t *testing.T) {
 	for _, good.Name = range []string{"b", "c", "d"} {
 		round()
 	}
-	for deadline := time.Now().Add(patience); descriptors(t) != before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); descriptors(t) > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d descriptors before, %d after", before, descriptors(t))
 		}
