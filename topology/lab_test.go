@@ -15,44 +15,16 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
-
-// build builds the standard lab, closing it with the test. It skips only where
-// the machine says, by type, that it cannot.
-func build(t *testing.T, f topology.Family, middles ...string) *topology.Lab {
-	t.Helper()
-	spec, err := topology.Standard(f)
-	for _, m := range middles {
-		if err == nil {
-			spec, err = spec.WithMiddle(m)
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return lab
-}
 
 func TestEveryServerIsReachedThroughTheFirewallAtTheFirstTry(t *testing.T) {
 	for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
 		for _, middle := range [][]string{nil, {"link:f5-firewall", "link:firewall-switch"}} {
 			t.Run(string(f)+" "+strings.Join(middle, " "), func(t *testing.T) {
-				lab := build(t, f, middle...)
+				lab := labtest.Build(t, f, middle...)
 				a := topology.StandardAddresses(f)
 				for _, server := range []struct {
 					node string
@@ -106,7 +78,7 @@ func exchange(t *testing.T, h *topology.Host, address string) string {
 }
 
 func TestFramesCarryNoMoreThanTheMSSBecauseOffloadsAreOff(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	out, err := lab.Host(topology.F5).Setting("net.ipv4.tcp_congestion_control")
 	if err != nil || out != "reno" {
 		t.Errorf("congestion control %q, %v; want reno", out, err)
@@ -120,7 +92,7 @@ func TestLabsInParallelNeverMeet(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			lab := build(t, topology.IPv4)
+			lab := labtest.Build(t, topology.IPv4)
 			l, err := lab.Host(topology.Server1).Listen(context.Background(), "tcp", "198.18.160.81:8000")
 			if err != nil {
 				t.Error(err) // the address is in use only if two labs met
@@ -133,7 +105,7 @@ func TestLabsInParallelNeverMeet(t *testing.T) {
 }
 
 func TestAClosedLabLeavesNoThreadAndNoDescriptor(t *testing.T) {
-	if err := build(t, topology.IPv4).Close(); err != nil { // whatever the first one sets up for good
+	if err := labtest.Build(t, topology.IPv4).Close(); err != nil { // whatever the first one sets up for good
 		t.Fatal(err)
 	}
 	before := descriptors(t)
@@ -196,7 +168,7 @@ func strayThreads(t *testing.T) (strays []string) {
 }
 
 func TestSomebodyElsesProgramRunsInANodeAndEndsWithTheLab(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	out, err := lab.Host(topology.Client).Command(t.Context(), "cat", "/proc/net/dev").CombinedOutput()
 	if err != nil || !bytes.Contains(out, []byte("eth0")) {
 		t.Fatalf("cat in the client: %v\n%s", err, out)

@@ -200,21 +200,12 @@ func (r *Reader) parse(kind uint32, b []byte) (p Packet, isPacket bool, why stri
 	return p, false, why
 }
 
+// enhanced reads an enhanced packet block (pcapng §4.3).
 func (r *Reader) enhanced(b []byte) (Packet, string) {
 	if len(b) < 20 {
 		return Packet{}, "a packet block too short"
 	}
-	i := r.first + int(r.u32(b))
-	if i >= len(r.interfaces) {
-		return Packet{}, "a packet of an interface that was never described"
-	}
-	n := uint(r.u32(b[12:]))
-	if n > uint(len(b)-20) {
-		return Packet{}, "a packet larger than its block"
-	}
-	ts := uint64(r.u32(b[4:]))<<32 | uint64(r.u32(b[8:]))
-	return Packet{Interface: i, Time: r.interfaces[i].clock.ns(ts),
-		Data: b[20 : 20+n : 20+n], WireLength: int(r.u32(b[16:]))}, ""
+	return r.timed(b, r.u32(b))
 }
 
 // obsolete reads the packet block of pcapng appendix A: a 16-bit interface
@@ -223,7 +214,12 @@ func (r *Reader) obsolete(b []byte) (Packet, string) {
 	if len(b) < 20 {
 		return Packet{}, "a packet block too short"
 	}
-	i := r.first + int(r.u16(b))
+	return r.timed(b, uint32(r.u16(b)))
+}
+
+// timed reads what the two have in common behind the interface.
+func (r *Reader) timed(b []byte, iface uint32) (Packet, string) {
+	i := r.first + int(iface)
 	if i >= len(r.interfaces) {
 		return Packet{}, "a packet of an interface that was never described"
 	}

@@ -3,7 +3,6 @@ package backend
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -16,40 +15,17 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
 
 const patience = 20 * time.Second
 
-// build builds the standard lab, closing it with the test. It skips only where
-// the machine says, by type, that it cannot.
-func build(t *testing.T, f topology.Family) *topology.Lab {
-	t.Helper()
-	spec, err := topology.Standard(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return lab
-}
-
 func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T) {
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run(string(family), func(t *testing.T) {
-			lab := build(t, family)
+			lab := labtest.Build(t, family)
 			at := topology.StandardAddresses(family).Server2
 			s, err := Start(t.Context(), lab.Host(topology.Server2), at)
 			if err != nil {
@@ -91,7 +67,7 @@ func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T)
 }
 
 func TestAnAddressThatIsTakenOrNotTheHostsIsAnError(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
 	s, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1)
 	if err != nil {
@@ -116,7 +92,7 @@ func TestAnAddressThatIsTakenOrNotTheHostsIsAnError(t *testing.T) {
 }
 
 func TestCloseEndsOpenConnectionsAndLeavesNothing(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	at := topology.StandardAddresses(topology.IPv4).Server1
 	state := func() [2]int {
 		fds, err := os.ReadDir("/proc/self/fd")

@@ -21,6 +21,7 @@ import (
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
@@ -44,25 +45,8 @@ type bench struct {
 // says, by type, that it cannot.
 func build(t *testing.T, family topology.Family) *bench {
 	t.Helper()
-	spec, err := topology.Standard(family)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bench{Lab: lab, t: t, a: topology.StandardAddresses(family)}
-	t.Cleanup(func() {
-		b.close()
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	b := &bench{Lab: labtest.Build(t, family), t: t, a: topology.StandardAddresses(family)}
+	t.Cleanup(func() { b.close() }) // before the lab is
 	return b
 }
 

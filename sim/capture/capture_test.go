@@ -19,35 +19,12 @@ import (
 
 	"github.com/hopblame/hopblame/internal/pcapng"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
 
 const patience = 20 * time.Second
-
-// build builds the standard lab, closing it with the test. It skips only where
-// the machine says, by type, that it cannot.
-func build(t *testing.T, f topology.Family) *topology.Lab {
-	t.Helper()
-	spec, err := topology.Standard(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return lab
-}
 
 // file is a capture file in memory that can be full.
 type file struct {
@@ -185,7 +162,7 @@ func contents(t *testing.T, data []byte) (packets []pcapng.Packet, interfaces []
 func TestTwoTapsAreMergedByTimeWithTheVLANOfEach(t *testing.T) {
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run(string(family), func(t *testing.T) {
-			lab := build(t, family)
+			lab := labtest.Build(t, family)
 			f := &file{}
 			p := firewall(lab)
 			p.FirstFrame = bytes.Repeat([]byte{0xab}, 60)
@@ -279,7 +256,7 @@ func countPlain(c *Count, frame []byte, outgoing bool) {
 }
 
 func TestABurstLosesNothing(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	points := []Point{firewall(lab), one(lab, topology.F5, topology.Internal), one(lab, topology.Server1, topology.ServerFace)}
 	files := map[string]*file{}
 	stop := start(t, points, func(p *Point) (io.WriteCloser, error) {
@@ -306,7 +283,7 @@ func TestABurstLosesNothing(t *testing.T) {
 }
 
 func TestATapThatIsOverwhelmedSaysHowMuchItLostAndInventsNothing(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	f := &file{gate: make(chan struct{})} // a disk that stands still
 	stop := start(t, []Point{one(lab, topology.Server1, topology.ServerFace)}, func(*Point) (io.WriteCloser, error) { return f, nil })
 	const megabytes = 12 // comes and goes: three times what a ring holds
@@ -328,7 +305,7 @@ func TestATapThatIsOverwhelmedSaysHowMuchItLostAndInventsNothing(t *testing.T) {
 }
 
 func TestAFrameOnOneTapDoesNotWaitForeverForASilentOne(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	f := &file{}
 	h := lab.Host(topology.Server2)
 	p := one(lab, topology.Server1, topology.ServerFace)
@@ -347,7 +324,7 @@ func TestAFrameOnOneTapDoesNotWaitForeverForASilentOne(t *testing.T) {
 }
 
 func TestAFullDiskReachesTheRunAndStopNamesThePoint(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	failed := make(chan error, 2)
 	good, bad := &file{}, &file{room: 300 << 10}
 	points := []Point{one(lab, topology.F5, topology.Internal), one(lab, topology.Server1, topology.ServerFace)}
@@ -382,7 +359,7 @@ func TestAFullDiskReachesTheRunAndStopNamesThePoint(t *testing.T) {
 }
 
 func TestADiskThatIsFullAtTheVeryEndIsAnErrorOfStop(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	bad := &file{room: 10}
 	s, err := Start([]Point{one(lab, topology.F5, topology.Internal)}, func(*Point) (io.WriteCloser, error) { return bad, nil }, func(error) {})
 	if err != nil {
@@ -394,7 +371,7 @@ func TestADiskThatIsFullAtTheVeryEndIsAnErrorOfStop(t *testing.T) {
 }
 
 func TestACaptureThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	errNo := errors.New("no such folder")
 	for _, row := range []struct {
 		name   string
@@ -435,7 +412,7 @@ func TestACaptureThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 }
 
 func TestARingThatCannotBeOpenedLeavesNoDescriptor(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	before := descriptors(t)
 	err := lab.Host(topology.F5).Run(func() error {
 		r, err := openRing("a-name-of-more-than-fifteen-bytes")
@@ -453,7 +430,7 @@ func TestARingThatCannotBeOpenedLeavesNoDescriptor(t *testing.T) {
 }
 
 func TestAStoppedSessionLeavesNoDescriptorAndNoGoroutine(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	round := func() {
 		s, err := Start([]Point{firewall(lab)}, func(*Point) (io.WriteCloser, error) { return &file{}, nil }, func(err error) { t.Error(err) })
 		if err != nil {
@@ -493,7 +470,7 @@ func TestWiresharkReadsTheFileAsItIsMeant(t *testing.T) {
 			t.Skip(tool + " is not installed")
 		}
 	}
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	path := filepath.Join(t.TempDir(), "f.pcapng")
 	stop := start(t, []Point{firewall(lab)}, func(*Point) (io.WriteCloser, error) { return os.Create(path) })
 	exchange(t, lab, topology.IPv4, 5, 3000)

@@ -21,6 +21,7 @@ import (
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/sim/ports"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
@@ -142,23 +143,7 @@ func TestBatchesThatCannotBeAreRefused(t *testing.T) {
 // the test; nil leaves the port closed.
 func build(t *testing.T, serve func(n int, c *net.TCPConn)) (*topology.Host, Batch) {
 	t.Helper()
-	spec, err := topology.Standard(topology.IPv4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
 	if serve != nil {
 		l, err := lab.Host(topology.F5).Listen(t.Context(), "tcp", a.VIP.String())

@@ -11,39 +11,13 @@ import (
 
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
 
 const patience = 20 * time.Second
-
-// build builds the standard lab with middles, closing it with the test. It skips
-// only where the machine says, by type, that it cannot.
-func build(t *testing.T, f topology.Family, middles ...string) *topology.Lab {
-	t.Helper()
-	spec := standard(t, f)
-	for _, m := range middles {
-		var err error
-		if spec, err = spec.WithMiddle(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lab, err := topology.Build(t.Context(), spec)
-	var unsupported *topology.UnsupportedError
-	if errors.As(err, &unsupported) {
-		t.Skip(unsupported)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return lab
-}
 
 func inject(t *testing.T, lab *topology.Lab, f Fault, seed uint64, order int) *Injector {
 	t.Helper()
@@ -126,7 +100,7 @@ func TestTheKernelsHashPicksExactlyTheTuplesPredicted(t *testing.T) {
 			if f.IsLink() {
 				middles = append(middles, f.At)
 			}
-			lab := build(t, row.family, middles...)
+			lab := labtest.Build(t, row.family, middles...)
 			const seed, n = 99, 3000
 			i := inject(t, lab, f, seed, 7)
 			want := 0
@@ -155,7 +129,7 @@ func TestTheKernelsHashPicksExactlyTheTuplesPredicted(t *testing.T) {
 func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run(string(family), func(t *testing.T) {
-			lab := build(t, family)
+			lab := labtest.Build(t, family)
 			a := topology.StandardAddresses(family)
 			f := valid()
 			i := inject(t, lab, f, 5, 7)
@@ -195,7 +169,7 @@ func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
 }
 
 func TestPerPacketEveryBlockHasItsHits(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
 	f := valid()
 	f.Per, f.Probability = PerPacket, 0.03
@@ -222,7 +196,7 @@ func TestPerPacketEveryBlockHasItsHits(t *testing.T) {
 func TestProbabilities0And1AreExactAndTwoFaultsKeepTheirLedgersApart(t *testing.T) {
 	for _, per := range []Per{PerTuple, PerPacket, PerConnection} {
 		t.Run(string(per), func(t *testing.T) {
-			lab := build(t, topology.IPv4)
+			lab := labtest.Build(t, topology.IPv4)
 			a := topology.StandardAddresses(topology.IPv4)
 			never, always := valid(), valid()
 			never.Name, never.Per, never.Probability = "never", per, 0
@@ -249,7 +223,7 @@ func TestProbabilities0And1AreExactAndTwoFaultsKeepTheirLedgersApart(t *testing.
 }
 
 func TestAFaultThatCannotBeInjectedSaysWhyAndLeavesNothing(t *testing.T) {
-	lab := build(t, topology.IPv4)
+	lab := labtest.Build(t, topology.IPv4)
 	f := valid()
 	f.At = "link:f5-firewall"
 	if _, err := Inject(lab, f, 1, 7); err == nil || err.Error() != "fault syn-drop: link:f5-firewall has no middle to drop packets in" {
