@@ -101,7 +101,7 @@ func rstSentence(v *analyzer.Verdict) string {
 	if v.RST == nil {
 		return ""
 	}
-	s := "reset by an unknown sender"
+	s := "reset in the name of " + v.Request.Server + " (its sender was not captured)"
 	if v.RST.By != "" {
 		s = "reset by " + v.RST.By
 	}
