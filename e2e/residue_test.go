@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -58,15 +59,19 @@ func canBecomeNobody() bool {
 }
 
 // processesOf counts running processes of a program.
-func processesOf(program string) (n int) {
+func processesOf(program string) int { return len(pidsOf(program)) }
+
+func pidsOf(program string) (pids []int) {
 	all, err := filepath.Glob("/proc/[0-9]*/exe")
 	Expect(err).NotTo(HaveOccurred())
 	for _, exe := range all {
 		if target, err := os.Readlink(exe); err == nil && target == program {
-			n++
+			pid, err := strconv.Atoi(strings.Split(exe, "/")[2])
+			Expect(err).NotTo(HaveOccurred())
+			pids = append(pids, pid)
 		}
 	}
-	return n
+	return pids
 }
 
 // interfaces lists the interfaces of the suite's own namespace.
@@ -133,6 +138,25 @@ var _ = Describe("a run", func() {
 			}
 		}
 	}, SpecTimeout(2*time.Minute))
+
+	It("whose working half is killed, as for want of memory, says so", func(ctx SpecContext) {
+		program := buildProgram()
+		cmd, tmp := start(program, account{}, "run", "firewall-drops-syn", "--requests", "100000")
+		var said strings.Builder
+		cmd.Stderr = &said
+		Expect(cmd.Start()).To(Succeed())
+		Eventually(func() error { return threadsInLab(program) }).WithTimeout(5 * time.Second).Should(Succeed())
+		for _, pid := range pidsOf(program) {
+			if pid != cmd.Process.Pid {
+				Expect(unix.Kill(pid, unix.SIGKILL)).To(Succeed())
+			}
+		}
+		Expect(cmd.Wait()).To(MatchError("exit status 4"))
+		Expect(said.String()).To(ContainSubstring("was killed (SIGKILL), perhaps for want of memory"))
+		left, err := os.ReadDir(tmp)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(left).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
 
 	It("that is interrupted cleans up and says so", func(ctx SpecContext) {
 		program := buildProgram()
