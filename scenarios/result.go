@@ -84,7 +84,7 @@ type Settings struct {
 }
 
 // newResult sums up a run; score and verdicts come later.
-func newResult(s *Scenario, facts *sim.Facts, predictable bool, files map[string]string) *Result {
+func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 	profile := facts.Config.Serverside.WithDefaults()
 	r := &Result{SchemaVersion: SchemaVersion, Scenario: s.Name, Seed: facts.Config.Seed, Played: s,
 		InvalidBecause: facts.Check(),
@@ -114,7 +114,7 @@ func newResult(s *Scenario, facts *sim.Facts, predictable bool, files map[string
 	for _, rep := range facts.Reports {
 		r.Ledger.Counter += rep.Counter
 	}
-	if predictable {
+	if facts.Predictable {
 		planned := map[[2]int]bool{}
 		for _, p := range facts.Planned {
 			planned[[2]int{p.Ordinal, p.Attempt}] = true

@@ -86,15 +86,11 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 			o.Progress(Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Failed: p.Failed})
 		}
 	}
-	_, predictable, err := config.Plan()
-	if err != nil {
-		return nil, err
-	}
 	facts, err := sim.Run(ctx, config)
 	if err != nil {
 		return nil, err
 	}
-	result := newResult(s, facts, predictable, dir.files)
+	result := newResult(s, facts, dir.files)
 	if result.Truths, err = truths(facts, s.Expect); err != nil {
 		return nil, err
 	}

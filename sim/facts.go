@@ -18,10 +18,12 @@ type Facts struct {
 	Reports  []fault.Report
 	Captures []capture.Result
 	Planned  []Planned
-	Balances []Balance
-	Settings map[string]map[string]string // sysctls by node
-	Kernel   string                       // release, as uname -r says
-	Timing   Timing
+	// Predictable says that Planned is all there is to hit: no fault is per packet.
+	Predictable bool
+	Balances    []Balance
+	Settings    map[string]map[string]string // sysctls by node
+	Kernel      string                       // release, as uname -r says
+	Timing      Timing
 
 	problems []string // of the run itself; see Check
 	segments map[string]uint64

@@ -31,7 +31,7 @@ var enoughThreads = sync.OnceFunc(func() {
 func Run(ctx context.Context, c Config) (*Facts, error) {
 	f := &Facts{Config: c}
 	var err error
-	if f.Planned, _, err = c.Plan(); err != nil {
+	if f.Planned, f.Predictable, err = c.Plan(); err != nil {
 		return nil, err
 	}
 	enoughThreads()
@@ -187,7 +187,7 @@ func (r *run) serverSegments() (map[string]uint64, error) {
 
 // collect ends the actors in the order of the packets and gathers what they know.
 func (r *run) collect(ctx context.Context) (err error) {
-	if r.facts.Flows, err = r.closeProxy(ctx); err != nil {
+	if r.facts.Flows, err = r.closeProxy(); err != nil {
 		return err
 	}
 	session := r.session
@@ -205,17 +205,17 @@ func (r *run) collect(ctx context.Context) (err error) {
 	return nil
 }
 
-func (r *run) closeProxy(ctx context.Context) ([]*bigip.Flow, error) {
+func (r *run) closeProxy() ([]*bigip.Flow, error) {
 	p := r.proxy
 	r.proxy = nil
-	return p.Close(ctx)
+	return p.Close()
 }
 
 // close ends what is still running, also after a failure half-way.
 func (r *run) close() error {
 	var errs []error
 	if r.proxy != nil {
-		_, err := r.closeProxy(context.Background())
+		_, err := r.closeProxy()
 		errs = append(errs, err)
 	}
 	for _, b := range r.backends {

@@ -58,9 +58,6 @@ func (l *Lab) Host(node string) *Host { return l.hosts[node] }
 // Middle returns the namespace in the middle of a link; nil if it has none.
 func (l *Lab) Middle(link string) *Host { return l.middles[link] }
 
-// MAC returns the hardware address of an interface.
-func (l *Lab) MAC(e Endpoint) net.HardwareAddr { return l.macs[e] }
-
 // Settings returns the sysctls set in each node, by node and dotted name.
 func (l *Lab) Settings() map[string]map[string]string {
 	out := map[string]map[string]string{}

@@ -2,7 +2,6 @@ package bigip
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -84,7 +83,7 @@ func (b *bench) close() []*Flow {
 	}
 	done := make(chan result, 1)
 	go func(p *Proxy) {
-		flows, err := p.Close(context.Background())
+		flows, err := p.Close()
 		done <- result{flows, err}
 	}(b.proxy)
 	b.proxy = nil

@@ -1,7 +1,6 @@
 package bigip
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -107,7 +106,7 @@ func (p *Proxy) Table() *FlowTable { return p.table }
 
 // Close stops the proxy, drops what is still open, and returns every serverside
 // flow there was.
-func (p *Proxy) Close(context.Context) ([]*Flow, error) {
+func (p *Proxy) Close() ([]*Flow, error) {
 	p.loop.Stop()
 	err := <-p.ended
 	unix.Close(p.listener)
