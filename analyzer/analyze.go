@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
 )
@@ -39,6 +40,9 @@ type analysis struct {
 	cal      *calibration
 	report   *Report
 	progress sync.Mutex
+	// Of the second pass:
+	cols   []*collection
+	wanted *wanted
 }
 
 // Analyze reads the captures of all points, which are in path order with the
@@ -65,6 +69,7 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := checkOrder(a.surveys); err != nil {
 		return nil, err
 	}
+	steadyClocks(a.surveys)
 	inferSides(a.surveys)
 	a.topo = newPathFinder(a.surveys)
 	a.cal = calibrate(a.surveys, a.topo)
@@ -166,8 +171,8 @@ func (a *analysis) describePoints() {
 			from, to := s.coverage()
 			r.First, r.Last = stamp(from), stamp(to)
 		}
-		r.Loss[0], r.Loss[1] = a.cal.loss(i)
-		if off := a.cal.offset(0, i); i == 0 || off.bounded() {
+		r.Loss[0], r.Loss[1] = a.cal.losses[i].bounds()
+		if off := a.cal.offsetFromFirst(i); i == 0 || off.bounded() {
 			r.ClockOffset = &[2]int64{off.lo, off.hi}
 		}
 		a.report.Points = append(a.report.Points, r)
@@ -180,6 +185,12 @@ func (a *analysis) describePoints() {
 			a.warn("%s: no packets; point %s proves nothing", s.point.File, s.point.Name)
 		case len(s.conns) == 0:
 			a.warn("%s: none of its %d frames is TCP over IP; point %s proves nothing", s.point.File, s.packets, s.point.Name)
+		}
+		for k, e := range s.epochs {
+			if k > 0 && e.step != s.epochs[k-1].step {
+				a.warn("%s: its clock was set by about %v at frame %d; times from there on are corrected", s.point.File,
+					time.Duration(e.step-s.epochs[k-1].step).Round(time.Millisecond), e.frame)
+			}
 		}
 		if s.stats.Dropped > 0 {
 			a.warn("%s: its capture dropped %d packets", s.point.File, s.stats.Dropped)

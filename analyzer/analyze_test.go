@@ -207,7 +207,7 @@ func TestVerdicts(t *testing.T) {
 			open := s.handshake(at, c)
 			s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: post(17)})
 			s.tell(open+time.Second, told{flow: c, flags: flagRST | flagACK, seq: c.answer + 1, rst: &f5trailer.RSTCause{Text: "No pool member available"}})
-		}, []want{{"", Inconclusive, "", "trailers"}}},
+		}, []want{{"f5", NoPoolMember, "f5/0.0", ""}}},
 		{"an empty capture proves nothing", func(s *story) {
 			s.quiet = true
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
@@ -246,7 +246,7 @@ func TestVerdicts(t *testing.T) {
 				if v.Hop != w.hop || v.Cause != w.cause || strings.Join(v.Between, " ") != w.between || !strings.Contains(v.WouldSettle, w.settle) {
 					t.Errorf("verdict %d: got %s %s between %v, settle %q; want %+v\n%s", i, v.Hop, v.Cause, v.Between, v.WouldSettle, w, show(r))
 				}
-				if (v.Hop == "") != (v.WouldSettle != "") || v.Hop != "" && v.Confidence < sure {
+				if (v.Hop == "") != (v.WouldSettle != "") || v.Hop != "" && v.Confidence < 1-doubtful {
 					t.Errorf("verdict %d: hop %q with confidence %v and would_settle %q", i, v.Hop, v.Confidence, v.WouldSettle)
 				}
 			}

@@ -1,8 +1,8 @@
 package analyzer
 
 import (
-	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 
@@ -21,8 +21,11 @@ type sighting struct {
 	icmpFrom netip.Addr
 	seq, ack uint32
 	length   int
-	status   int // of an HTTP response that starts here
+	status   int  // of an HTTP response that starts here
+	size     int  // of the IP packet
+	alert    byte // description of a fatal TLS alert in the clear, plus one; 0: none
 	note     *trailerNote
+	digest   [8]byte // SHA-256 of the captured bytes, its beginning
 }
 
 func (s *sighting) is(set, clear byte) bool {
@@ -41,11 +44,18 @@ type collection struct {
 	ports    [1 << 16 / 64]uint64
 	seen     [][]sighting
 
-	ids    map[string]tuple // request ids to look for; value: the client's own tuple
-	idHits map[string][]tuple
+	keys map[uint64]tuple // requests to look for by their message; value: the client's own tuple
+	hits map[uint64][]requestHit
 
 	// Pauses of other points: packets seen here in one void the absence there.
 	holes []*hole
+}
+
+// requestHit is a request found by its message in another connection.
+type requestHit struct {
+	tuple
+	seq  uint32 // of its first byte
+	time int64
 }
 
 // hole asks whether a pause at one point is a hole in its capture: whether
@@ -58,9 +68,9 @@ type hole struct {
 	which  int // index of its gap
 }
 
-func newCollection(s *survey, tuples []tuple, ids map[string]tuple) *collection {
+func newCollection(s *survey, tuples []tuple, keys map[uint64]tuple) *collection {
 	c := &collection{want: map[flowKey]int{}, tuples: tuples, reversed: make([]bool, len(tuples)),
-		seen: make([][]sighting, len(tuples)), ids: ids, idHits: map[string][]tuple{}}
+		seen: make([][]sighting, len(tuples)), keys: keys, hits: map[uint64][]requestHit{}}
 	for i, t := range tuples {
 		key, b := s.names.key(t)
 		c.want[key], c.reversed[i] = i, b
@@ -77,9 +87,9 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	if !decode(link, f.Data, p) {
 		return
 	}
-	p.frame, p.time = f.Number, f.Time
-	if len(c.ids) > 0 && len(p.payload) > 32 && !p.icmp {
-		c.findID(s, p)
+	p.frame, p.time = f.Number, s.steady(f.Number, f.Time)
+	if len(c.keys) > 0 && len(p.payload) > 16 && !p.icmp {
+		c.findRequest(p)
 	}
 	i, found, srcIsB := 0, false, false
 	if c.wanted(p.sport) || c.wanted(p.dport) {
@@ -99,7 +109,9 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	g := sighting{frame: p.frame, time: p.time, toServer: srcIsB == c.reversed[i], flags: p.flags, ttl: p.ttl,
-		seq: p.seq, ack: p.ack, length: p.length}
+		seq: p.seq, ack: p.ack, length: p.length, size: p.size}
+	sum := sha256.Sum256(f.Data)
+	copy(g.digest[:], sum[:])
 	if p.icmp {
 		// The quoted packet went the other way; the error comes back.
 		g.icmp, g.icmpWhat, g.toServer = true, p.icmpWhat, !g.toServer
@@ -110,6 +122,9 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 			g.status = int(n)
 		}
 	}
+	if v := p.payload; len(v) == 7 && p.length == 7 && v[0] == tlsAlert && v[1] == 3 && v[5] == 2 {
+		g.alert = v[6] + 1
+	}
 	if s.point.Side != Clientside && s.point.Side != Serverside || g.flags&flagRST != 0 {
 		var n trailerNote
 		if decodeTrailer(f.Data, f.WireLength, &n) && (n.hasPeer || n.hasCause) {
@@ -119,39 +134,33 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	c.seen[i] = append(c.seen[i], g)
 }
 
-// findID looks for a request that carries one of the wanted ids.
-func (c *collection) findID(s *survey, p *packet) {
-	const name = "\r\nx-request-id:"
-	b := p.payload
-	if !(&message{request: true}).looksRight(b[:24]) {
+// tlsAlert is the content type of a TLS alert record, RFC 8446 §5.1.
+const tlsAlert = 21
+
+// findRequest looks for a request that is wanted by its message.
+func (c *collection) findRequest(p *packet) {
+	key := requestKey(p.payload, len(p.payload) == p.length)
+	own, ok := c.keys[key]
+	if key == 0 || !ok {
 		return
 	}
-	for i := bytes.IndexByte(b, '\r'); i >= 0 && i+len(name) < len(b); {
-		if equalFold(b[i:i+len(name)], name) {
-			v, _, _ := bytes.Cut(b[i+len(name):], []byte("\r"))
-			id := string(bytes.Trim(v, " \t"))
-			own, ok := c.ids[id]
-			src, _ := netip.AddrFromSlice(p.src)
-			dst, _ := netip.AddrFromSlice(p.dst)
-			t := tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}
-			if ok && t != own && len(c.idHits[id]) < 16 {
-				c.idHits[id] = append(c.idHits[id], t)
-			}
-			return
-		}
-		j := bytes.IndexByte(b[i+1:], '\r')
-		if j < 0 {
-			return
-		}
-		i += 1 + j
+	src, _ := netip.AddrFromSlice(p.src)
+	dst, _ := netip.AddrFromSlice(p.dst)
+	t := tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}
+	if t != own && len(c.hits[key]) < maxHits {
+		c.hits[key] = append(c.hits[key], requestHit{t, p.seq, p.time})
 	}
 }
 
+// maxHits bounds how often one request's message is noted at a point: more is no
+// identity.
+const maxHits = 16
+
 // collect runs the second pass over all points.
-func (a *analysis) collect(ctx context.Context, tuples []tuple, ids map[string]tuple) ([]*collection, error) {
+func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]tuple) ([]*collection, error) {
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {
-		out[i] = newCollection(s, tuples, ids)
+		out[i] = newCollection(s, tuples, keys)
 		out[i].holes = a.holesSeenFrom(i)
 	}
 	err := a.eachPoint(ctx, "collect", func(i int, read reader) error {
@@ -187,8 +196,7 @@ func (a *analysis) holesSeenFrom(i int) []*hole {
 	var out []*hole
 	s := a.surveys[i]
 	for j, q := range a.surveys {
-		off := a.cal.offset(j, i)
-		if j == i || !off.bounded() || len(q.gaps) > maxHoles {
+		if j == i || len(q.gaps) > maxHoles || !a.cal.offset(j, i, q.first).bounded() {
 			continue
 		}
 		// What both carry: a server that both have seen connections to.
@@ -203,6 +211,7 @@ func (a *analysis) holesSeenFrom(i int) []*hole {
 		}
 		const edge = int64(20e6) // packets under way when the pause begins or ends
 		for k, g := range q.gaps {
+			off := a.cal.offset(j, i, g.from)
 			h := gap{from: g.from + off.hi + edge, to: g.to + off.lo - edge}
 			if h.to > h.from {
 				out = append(out, &hole{gap: &h, addrs: addrs, at: j, which: k})

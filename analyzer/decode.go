@@ -16,6 +16,7 @@ type packet struct {
 	icmpWhat     uint16 // type<<8 | code
 	vlan         uint16 // innermost tag's id
 	length       int    // TCP payload on the wire, by IP length
+	size         int    // of the IP packet on the wire
 	payload      []byte // its captured part
 }
 
@@ -107,7 +108,7 @@ func decodeIPv4(f []byte, p *packet, quoted bool) bool {
 	if head < 20 || head > len(f) || total < head || binary.BigEndian.Uint16(f[6:])&0x1fff != 0 {
 		return false
 	}
-	p.ttl = f[8]
+	p.ttl, p.size = f[8], total
 	src, dst, proto := f[12:16], f[16:20], f[9]
 	body := f[head:min(len(f), total)]
 	switch {
@@ -133,7 +134,7 @@ func decodeIPv6(f []byte, p *packet, quoted bool) bool {
 	if length == 0 {
 		length = len(f) - 40
 	}
-	p.ttl = f[7]
+	p.ttl, p.size = f[7], 40+length
 	src, dst, next := f[8:24], f[24:40], f[6]
 	body := f[40:min(len(f), 40+length)]
 	for {

@@ -7,8 +7,13 @@ type exchange struct {
 	answered bool // bytes of its response were seen
 	ordinal  int  // requests begun on this connection
 	began    int64
+	epoch    uint16 // of began
+	seq      uint32 // of the request's first byte
+	key      uint64 // of its message
+	turns    bool   // heads are cut off: a request is what comes before a response
 	counts   *RequestCounts
 	now      int64 // of the packet being fed
+	nowEpoch uint16
 	failed   Outcome
 }
 
@@ -22,7 +27,7 @@ type (
 func (e *exchange) reset(counts *RequestCounts) {
 	e.up.reuse(true)
 	e.down.reuse(false)
-	e.active, e.answered, e.ordinal, e.began, e.counts, e.failed = false, false, 0, 0, counts, OK
+	*e = exchange{up: e.up, down: e.down, counts: counts, failed: OK}
 }
 
 func (m *message) reuse(request bool) {
@@ -32,13 +37,17 @@ func (m *message) reuse(request bool) {
 
 func (u *upSink) data(b []byte) {
 	e := (*exchange)(u)
+	at := e.up.stream.at
+	e.turn()
 	for len(b) > 0 {
 		idle := e.up.state == atHead && len(e.up.head) == 0
+		whole := b
 		var ev event
 		b, ev = e.up.feed(b)
 		if idle && ev != nothing {
-			e.begin()
+			e.begin(at, requestKey(whole, true))
 		}
+		at += uint32(len(whole) - len(b))
 		if ev == headed || ev == done {
 			e.down.bodiless = string(e.up.method) == "HEAD"
 		}
@@ -47,19 +56,36 @@ func (u *upSink) data(b []byte) {
 
 func (u *upSink) gap(n int) {
 	e := (*exchange)(u)
+	e.turn()
+	cut := e.up.state == atHead && len(e.up.head) > 0 // by the snap length, in the middle of a head
 	if e.up.skip(int64(n)); !e.active && e.up.state == opaque {
-		e.begin()
+		e.begin(e.up.stream.at, 0)
 	}
+	e.turns = e.turns || cut
+}
+
+// turn sees a request begin where heads are cut off: with the first byte after a
+// response.
+func (e *exchange) turn() {
+	if !e.turns || !e.answered || e.up.state != opaque {
+		return
+	}
+	if e.active {
+		e.active = false
+		e.counts.OK++
+		e.forget()
+	}
+	e.up.state, e.down.state, e.down.status = atHead, atHead, 0
 }
 
 // begin notes the first byte of a request. One that begins while another is
 // unanswered (pipelining) makes the connection opaque: pairing would be a guess.
-func (e *exchange) begin() {
+func (e *exchange) begin(seq uint32, key uint64) {
 	if e.active {
 		e.up.state, e.down.state = opaque, opaque
 		return
 	}
-	e.active, e.answered, e.began = true, false, e.now
+	e.active, e.answered, e.began, e.epoch, e.seq, e.key = true, false, e.now, e.nowEpoch, seq, key
 	e.ordinal++
 	e.counts.Seen++
 }
@@ -80,8 +106,11 @@ func (d *downSink) data(b []byte) {
 func (d *downSink) gap(n int) {
 	e := (*exchange)(d)
 	e.answered = e.answered || e.active
-	if e.down.skip(int64(n)) == done {
+	switch ev := e.down.skip(int64(n)); {
+	case ev == done:
 		e.complete()
+	case e.turns && e.active && e.down.state == opaque && e.down.status >= 500:
+		e.active, e.failed = false, Error
 	}
 }
 
@@ -96,6 +125,7 @@ func (e *exchange) complete() {
 		return
 	}
 	e.counts.OK++
+	e.counts.slowest = max(e.counts.slowest, e.now-e.began)
 	e.forget()
 }
 
@@ -113,8 +143,15 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 		if how == serverReset && (!e.answered || e.up.state != opaque) {
 			return Reset, true
 		}
-		if how == cutOff {
+		switch {
+		case how == cutOff:
 			return "", false
+		case e.down.status >= 500:
+			return Error, true
+		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && !c.down.missing():
+			return Truncated, true
+		case e.turns && !e.answered:
+			return Timeout, true
 		}
 		return OK, true
 	case how == serverReset:
@@ -125,6 +162,9 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 		}
 		return OK, true
 	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
+		if c.down.missing() { // what is not in the capture may have been the rest
+			return "", false
+		}
 		return Truncated, true
 	case how == clientReset, c.flags&clientFIN != 0, how == replaced:
 		return Timeout, true

@@ -70,7 +70,7 @@ func (a *analysis) reused(ms []*matter) []Finding {
 				at = s
 				if o.gap >= 0 {
 					if len(ages) == 0 {
-						example = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: o.frame, What: "SYN of a 5-tuple used before"}
+						example = m.view.frame(0, &m.view.steps[0].packets[0], "SYN of a 5-tuple used before")
 					}
 					ages = append(ages, o.gap)
 				}
@@ -108,6 +108,13 @@ func (a *analysis) slow() []Finding {
 	if most.slowSYNs == 0 {
 		return nil
 	}
-	return []Finding{{Requests: most.slowSYNs, Evidence: []Evidence{most.slowExample},
+	example := []Evidence{}
+	v := a.view(a.cols, a.wanted.index[most.slowExample], most.slowExample, most.slowISN, true)
+	for i := range v.steps {
+		if g := v.steps[i].of(synKind(v)); v.steps[i].s == most && len(g) > 0 {
+			example = append(example, v.frame(i, g[0], "the first SYN of a connection that needed several"))
+		}
+	}
+	return []Finding{{Requests: most.slowSYNs, Evidence: example,
 		What: fmt.Sprintf("%s connections at %s succeeded only after a retransmitted SYN: slow, not failed", digits.Group(most.slowSYNs), most.point.Name)}}
 }

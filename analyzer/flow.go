@@ -80,7 +80,7 @@ func (t *interner) key(u tuple) (flowKey, bool) {
 
 // hash is the same for a connection at every point, whatever the program's run.
 func (t tuple) hash(isn uint32) uint64 {
-	h := uint64(14695981039346656037) // FNV-1a, then a finalizer since low bits alone would be weak
+	h := uint64(14695981039346656037) // FNV-1a, then mix since low bits alone would be weak
 	add := func(b byte) { h = (h ^ uint64(b)) * 1099511628211 }
 	for _, e := range [2]netip.AddrPort{t.client, t.server} {
 		for _, b := range e.Addr().As16() {
@@ -92,6 +92,12 @@ func (t tuple) hash(isn uint32) uint64 {
 	for i := range 4 {
 		add(byte(isn >> (8 * i)))
 	}
+	return mix(h)
+}
+
+// mix is a finalizer (Stafford's variant in MurmurHash3): every bit of the input
+// moves every bit of the output.
+func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
 	h ^= h >> 33

@@ -256,8 +256,23 @@ func (m *message) skip(n int64) event {
 			return done
 		}
 	}
+	if m.state == atHead {
+		m.parseCutHead()
+	}
 	m.state, m.head = opaque, m.head[:0]
 	return begun
+}
+
+// parseCutHead takes what it can from a head of which the rest was not captured:
+// a whole request line, or a status.
+func (m *message) parseCutHead() {
+	line, _, whole := bytes.Cut(m.head, []byte("\r\n"))
+	if m.request && !whole || !m.looksRight(line) {
+		return
+	}
+	if len(line) >= len("HTTP/1.1 200") {
+		m.parseStart(line)
+	}
 }
 
 func equalFold(b []byte, lower string) bool {

@@ -76,7 +76,8 @@ func playScript(script []string) string {
 		if from == 1 {
 			p.sport, p.dport = 80, 4000
 		}
-		s.last = now
+		s.note(p.frame, now)
+		s.now = now
 		s.digest(&p, nil, 0)
 		seq[from] += uint32(len(payload)) + gap
 		if flags&(flagSYN|flagFIN) != 0 {

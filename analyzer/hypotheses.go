@@ -10,79 +10,110 @@ import (
 // last. Those further on fall only if that place is proven; if the SYN got
 // everywhere, last is len(steps).
 func (v *flowView) hypotheses(last int, proven bool) []Hypothesis {
-	k := synKind(v)
-	_, seen := v.furthest(k)
-	if seen == nil {
+	return v.rivals(synKind(v), last, proven)
+}
+
+// rivals does the same for any kind of packet, in its direction of travel.
+func (v *flowView) rivals(k kind, last int, proven bool) []Hypothesis {
+	at, seen := v.furthest(k)
+	if at < 0 {
 		return nil
 	}
-	var out []Hypothesis
-	add := func(what, why string, e ...Evidence) { out = append(out, Hypothesis{what, why, e}) }
-	origin := v.clientName()
+	l := &ladder{v: v, k: k, last: last, seen: seen, proven: proven}
 	first, tries := v.origin(k)
-	add(fmt.Sprintf("%s never sent the SYN", origin), fmt.Sprintf("%s saw %s", v.point(first), count(len(tries))), v.tries(first, tries, "SYN")...)
-	from := ""
-	if last >= 0 && last < len(v.steps)-1 {
-		from = v.point(last)
-	}
-	for q := 1; q < len(v.steps); q++ {
-		p := q - 1
-		if p == last {
-			continue
+	l.add(fmt.Sprintf("%s never sent the %s", v.sender(k.toServer), k.name), fmt.Sprintf("%s saw %s", v.point(first), count(len(tries))), v.tries(first, tries, k.name)...)
+	for p := first; ; p = next(p, k.toServer) {
+		q := next(p, k.toServer)
+		if q < 0 || q >= len(v.steps) {
+			break
 		}
-		what := v.segmentHypothesis(p, q)
-		switch {
-		case p < last || last >= len(v.steps):
-			if g := v.laterSighting(q, k); g.Kind != "" {
-				add(what, "the SYN was seen beyond it, at "+g.Point, g)
-			}
-		case proven:
-			_, lastSeen := v.furthest(k)
-			add(what, "the SYN was lost before: "+from+" saw it last", v.absence(last, p, lastSeen, k).evidence)
+		if p != last {
+			l.segment(p, q)
 		}
 	}
-	end := len(v.steps) - 1
-	if last == end && v.atServer(end) {
-		return out // the server's silence is the verdict, or open
-	}
-	silent := fmt.Sprintf("%s received the SYN and did not answer", v.serverName())
+	l.end()
+	return l.out
+}
+
+// ladder gathers the hypotheses about one packet from its sender on.
+type ladder struct {
+	v      *flowView
+	k      kind
+	last   int
+	seen   []*sighting // where it was seen last
+	proven bool
+	out    []Hypothesis
+}
+
+func (l *ladder) add(what, why string, e ...Evidence) {
+	l.out = append(l.out, Hypothesis{what, why, e})
+}
+
+// before tells whether a step lies before the place where the packet was lost.
+func (l *ladder) before(p int) bool {
+	return l.last >= len(l.v.steps) || l.k.toServer && p < l.last || !l.k.toServer && p > l.last
+}
+
+func (l *ladder) segment(p, q int) {
+	what := l.v.segmentHypothesis(p, q, l.k)
 	switch {
-	case last >= len(v.steps):
-		at, g := v.origin(synAckKind(v))
-		add(silent, v.point(at)+" saw its answer", v.frame(at, g[0], "SYN-ACK"))
-	case proven && v.atServer(end):
-		a := v.absence(last, end, seen, k)
-		if a.doubt == "" {
-			why, e := v.point(end)+" saw no packet of this connection", []Evidence{a.evidence}
-			if g := v.before(end, last, seen[0]); g != nil {
-				ago := time.Duration(seen[0].time - g.time).Round(100 * time.Millisecond)
-				why += fmt.Sprintf("; its last of this 5-tuple is of %v earlier", ago)
-				e = append(e, v.frame(end, g, "last packet of an earlier connection of the 5-tuple"))
-			}
-			add(silent, why, e...)
-		} else {
-			add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence)
+	case l.before(p):
+		if g := l.v.laterSighting(q, l.k); g.Kind != "" {
+			l.add(what, "the "+l.k.name+" was seen beyond it, at "+g.Point, g)
 		}
-	case proven && last < end:
-		add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence)
+	case l.proven:
+		l.add(what, "the "+l.k.name+" was lost before: "+l.v.point(l.last)+" saw it last", l.v.absence(l.last, p, l.seen, l.k).evidence...)
 	}
-	return out
+}
+
+// end is the far end's own part: it received the packet and did nothing.
+func (l *ladder) end() {
+	v, end := l.v, len(l.v.steps)-1
+	if !l.k.toServer || l.last == end && v.atServer(end) {
+		return // its silence is the verdict, or open
+	}
+	silent := fmt.Sprintf("%s received the %s and did not answer", v.serverName(), l.k.name)
+	switch {
+	case l.last >= len(v.steps):
+		if at, g := v.origin(synAckKind(v)); at >= 0 {
+			l.add(silent, v.point(at)+" saw its answer", v.frame(at, g[0], "SYN-ACK"))
+		}
+	case l.proven && v.atServer(end):
+		a := v.absence(l.last, end, l.seen, l.k)
+		if a.doubt != "" {
+			l.add(silent, "the "+l.k.name+" was lost before it, after "+v.point(l.last), v.absence(l.last, l.last+1, l.seen, l.k).evidence...)
+			return
+		}
+		why, e := v.point(end)+" saw no such packet of this connection", a.evidence
+		if l.k.name == "SYN" {
+			why = v.point(end) + " saw no packet of this connection"
+		}
+		if g := v.before(end, l.last, l.seen[0]); g != nil && l.k.name == "SYN" {
+			ago := time.Duration(l.seen[0].time - g.time).Round(100 * time.Millisecond)
+			why += fmt.Sprintf("; its last of this 5-tuple is of %v earlier", ago)
+			e = append(e, v.frame(end, g, "last packet of an earlier connection of the 5-tuple"))
+		}
+		l.add(silent, why, e...)
+	case l.proven && l.last < end:
+		l.add(silent, "the "+l.k.name+" was lost before it, after "+v.point(l.last), v.absence(l.last, l.last+1, l.seen, l.k).evidence...)
+	}
 }
 
 // segmentHypothesis puts a loss between two neighbouring steps in words.
-func (v *flowView) segmentHypothesis(p, q int) string {
+func (v *flowView) segmentHypothesis(p, q int, k kind) string {
 	a, b := v.hop(p), v.hop(q)
 	switch {
 	case a == b:
-		return fmt.Sprintf("%s received the SYN and did not forward it", a)
-	case v.atClient(p):
-		return fmt.Sprintf("%s sent the SYN, %s never received it", a, b)
+		return fmt.Sprintf("%s received the %s and did not forward it", a, k.name)
+	case k.toServer && v.atClient(p) || !k.toServer && v.atServer(p):
+		return fmt.Sprintf("%s sent the %s, %s never received it", a, k.name, b)
 	}
-	return fmt.Sprintf("%s forwarded the SYN, %s never received it", a, b)
+	return fmt.Sprintf("%s forwarded the %s, %s never received it", a, k.name, b)
 }
 
-// laterSighting cites the SYN at step q or the first one after it.
+// laterSighting cites the packet at step q or the first one after it.
 func (v *flowView) laterSighting(q int, k kind) Evidence {
-	for ; q < len(v.steps); q++ {
+	for ; q >= 0 && q < len(v.steps); q = next(q, k.toServer) {
 		if g := v.steps[q].of(k); len(g) > 0 {
 			return v.frame(q, g[0], k.name)
 		}

@@ -18,6 +18,9 @@ type conclusion struct {
 	evidence   []Evidence
 	eliminated []Hypothesis
 	settle     string
+	// What is known when only hop or cause is: see size.
+	bySize    string
+	certainty float64
 }
 
 // rule recognises one cause. It returns nil when the cause does not apply;
@@ -30,15 +33,23 @@ type rule struct {
 // rules in the order of asking: who answered, then who should have, then what
 // became of an open connection.
 var rules = []rule{
+	proxySays,
 	portClosed,
 	rejected,
 	synAckDropped,
 	tupleReused,
 	noAnswer,
 	synDropped,
+	listenQueueFull,
+	resetInjected,
+	tlsFailure,
 	appError,
 	appReset,
 	appTruncated,
+	ackDropped,
+	dataDropped,
+	responseDropped,
+	clientAbort,
 	appSilent,
 }
 
@@ -50,9 +61,15 @@ func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
 	if err != nil {
 		return err
 	}
-	for _, m := range matters {
-		a.report.Verdicts = append(a.report.Verdicts, m.judge())
+	cs := make([]*conclusion, len(matters))
+	for i, m := range matters {
+		cs[i] = m.conclude()
 	}
+	settleSizes(cs)
+	for i, m := range matters {
+		a.report.Verdicts = append(a.report.Verdicts, m.verdict(cs[i]))
+	}
+	a.report.Requests.Failed = len(matters)
 	a.report.Findings = a.findings(matters)
 	return nil
 }
@@ -60,7 +77,7 @@ func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
 // failures are the failed requests of clients, in order of their start; those
 // of the proxy itself, where the start point sees both its sides, are not.
 func (a *analysis) failures(start *survey) []failure {
-	fs := slices.DeleteFunc(slices.Clone(start.log.failures), func(f failure) bool { return !a.ofClient(start, f.tuple) })
+	fs := slices.DeleteFunc(slices.Concat(start.log.failures, start.log.pending), func(f failure) bool { return !a.ofClient(start, f.tuple) })
 	sortBy(fs, func(f *failure) int64 { return f.start })
 	return fs
 }
@@ -79,20 +96,27 @@ func (a *analysis) count(start *survey, fs []failure) {
 			r.OK += v.counts.OK
 		}
 	}
-	r.Failed = len(fs)
+	for _, f := range fs {
+		if !f.pending {
+			r.Failed++
+		}
+	}
 	if open := r.Seen - r.OK - r.Failed; open > 0 {
 		a.warn("%d requests had no outcome yet when the capture at %s ended", open, start.point.Name)
 	}
 }
 
-func (m *matter) judge() Verdict {
+func (m *matter) verdict(c *conclusion) Verdict {
 	f := m.f
-	v := Verdict{Outcome: f.outcome, RST: m.rst(), Between: []string{}, Evidence: []Evidence{}, Eliminated: []Hypothesis{},
-		Request: RequestRef{Client: f.client.String(), Server: f.tuple.server.String(), Start: stamp(f.start),
+	v := Verdict{Outcome: m.outcome(), RST: m.rst(), Between: []string{}, Evidence: []Evidence{}, Eliminated: []Hypothesis{},
+		Request: RequestRef{Client: f.client.String(), Server: f.tuple.server.String(), Start: stamp(f.start + m.start.stepOf(f.epochs[0])),
 			StartPoint: m.start.point.Name, Method: f.method, Target: f.target, ID: f.id}}
-	c := m.conclude()
 	v.Cause, v.Hop, v.Direction, v.WouldSettle = c.cause, c.hop, c.direction, c.settle
-	v.Confidence = math.Floor(min(c.confidence, almost)*1e4) / 1e4
+	if c.hop == "" {
+		v.Cause = Inconclusive
+	} else {
+		v.Confidence = math.Floor(min(c.confidence, almost)*1e4) / 1e4
+	}
 	if c.between != nil {
 		v.Between = c.between
 	}
@@ -106,25 +130,63 @@ func (m *matter) judge() Verdict {
 	return v
 }
 
+// outcome is how the request ended for the client; another point may have the
+// RST that the start point's capture missed.
+func (m *matter) outcome() Outcome {
+	if m.f.outcome == Timeout {
+		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
+			return Reset
+		}
+	}
+	return m.f.outcome
+}
+
 // conclude finds the flow on which the request failed and asks the rules.
 func (m *matter) conclude() *conclusion {
+	m.view = m.client
 	if !m.proxied || !m.client.established() {
-		m.view = m.client
 		return m.ask(m.client)
 	}
+	own := m.clientside()
+	if own != nil && own.hop != "" {
+		return own
+	}
+	c := m.serverside()
+	if c.hop == "" && own != nil {
+		m.view = m.client
+		return own
+	}
+	return c
+}
+
+// clientside asks the rules that can find the fault between client and proxy:
+// what the proxy says of itself, and bytes or RSTs that went astray there.
+func (m *matter) clientside() *conclusion {
+	for _, r := range []rule{proxySays, resetInjected, dataDropped, responseDropped} {
+		if c := r.apply(m.client, m); c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+func (m *matter) serverside() *conclusion {
 	switch p := m.pairing; {
 	case p.absent:
 		return m.unknown("a capture of the proxy's serverside that covers the request: its trailer names a connection of which no packet was seen")
-	case len(p.views)+len(p.rivals) == 0:
-		return m.unknown("a capture on the proxy with its trailers, or one that shows which serverside connection belongs to the request")
 	case len(p.views) > 0:
 		m.view = p.views[0]
 		c := m.ask(m.view)
 		c.evidence = append(m.pairEvidence(), c.evidence...)
 		return c
-	default:
+	case len(p.rivals) > 0:
 		return m.unanimous()
 	}
+	settle := "a capture on the proxy with its trailers, or one that shows which serverside connection belongs to the request"
+	if m.pairing.why != "" {
+		settle += ": " + m.pairing.why
+	}
+	return m.unknown(settle)
 }
 
 // unanimous judges a request by the connections that could be its own. They
@@ -172,17 +234,26 @@ func (m *matter) ask(v *flowView) *conclusion {
 		return m.unknown("a capture at any point of " + v.client.String() + " → " + v.server.String())
 	}
 	for _, r := range rules {
-		if c := r.match(v, m); c != nil {
-			if c.cause == "" {
-				c.cause = r.cause
-			}
-			if c.hop == "" {
-				c.cause, c.confidence = Inconclusive, 0
-			}
+		if c := r.apply(v, m); c != nil {
 			return c
 		}
 	}
 	return m.unknown("captures nearer to the server: those there are show nothing that explains the fate of " + v.client.String() + " → " + v.server.String())
+}
+
+// apply asks a rule; what it concludes without naming a hop is inconclusive.
+func (r rule) apply(v *flowView, m *matter) *conclusion {
+	c := r.match(v, m)
+	if c == nil {
+		return nil
+	}
+	if c.cause == "" {
+		c.cause = r.cause
+	}
+	if c.hop == "" {
+		c.cause, c.confidence = Inconclusive, 0
+	}
+	return c
 }
 
 func (m *matter) unknown(settle string) *conclusion {
@@ -205,7 +276,7 @@ func (m *matter) ambiguous() *conclusion {
 // rst tells who sent the RST that ended the client's connection. The sender
 // says so in a trailer, or it is the hop whose address the RST carries.
 func (m *matter) rst() *RST {
-	i, g := m.client.origin(rstKind(m.client))
+	i, g := m.client.origin(rstKind(m.client, false))
 	if i < 0 {
 		return nil
 	}
@@ -215,7 +286,7 @@ func (m *matter) rst() *RST {
 		r.By = m.client.hop(i)
 	}
 	for j := range m.client.steps {
-		for _, g := range m.client.steps[j].of(rstKind(m.client)) {
+		for _, g := range m.client.steps[j].of(rstKind(m.client, false)) {
 			if n := g.note; n != nil && n.hasCause && !n.ingress {
 				r.By, r.Cause, r.Peer = m.client.hop(j), n.cause, n.causePeer
 			}
@@ -232,7 +303,7 @@ func (m *matter) outcomeEvidence() []Evidence {
 	var out []Evidence
 	v := m.client
 	for i := range v.steps {
-		for _, g := range v.steps[i].of(rstKind(v)) {
+		for _, g := range v.steps[i].of(rstKind(v, false)) {
 			what := "RST to the client"
 			if n := g.note; n != nil && n.hasCause {
 				if what += ": " + n.cause; n.causePeer {
@@ -243,9 +314,15 @@ func (m *matter) outcomeEvidence() []Evidence {
 			break
 		}
 	}
-	if len(out) == 0 && m.f.endFrame != 0 {
-		p := m.start.point
-		out = append(out, Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: m.f.endFrame, What: "the request ends: " + string(m.f.outcome)})
+	if len(out) > 0 || m.f.endFrame == 0 {
+		return out
+	}
+	for i := range v.steps {
+		for j := range v.steps[i].packets {
+			if g := &v.steps[i].packets[j]; v.steps[i].at == m.start.index && g.frame == m.f.endFrame {
+				return []Evidence{v.frame(i, g, "the request ends: "+string(m.f.outcome))}
+			}
+		}
 	}
 	return out
 }
@@ -254,9 +331,9 @@ func (m *matter) outcomeEvidence() []Evidence {
 // were the last sightings.
 func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 	c := &conclusion{direction: ToServer, evidence: v.tries(p, seen, k.name)}
-	q := p + 1
+	q := next(p, k.toServer)
 	if !k.toServer {
-		c.direction, q = ToClient, p-1
+		c.direction = ToClient
 	}
 	c.between = []string{v.point(p)}
 	if q < 0 || q >= len(v.steps) {
@@ -274,9 +351,10 @@ func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 		c.settle = absent.settle + ": " + absent.doubt
 		return c
 	}
-	c.evidence = append(c.evidence, absent.evidence)
+	c.evidence = append(c.evidence, absent.evidence...)
 	c.hop = hop
 	c.confidence = 1 - absent.missed
+	c.certainty = c.confidence
 	return c
 }
 

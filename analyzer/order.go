@@ -46,22 +46,6 @@ func checkOrder(surveys []*survey) error {
 	return nil
 }
 
-// shared calls f for each sampled handshake that both points saw.
-func shared(p, q *survey, f func(x, y *handshake)) {
-	a, b := p.samples.all, q.samples.all
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch x, y := &a[i], &b[j]; {
-		case x.hash < y.hash:
-			i++
-		case x.hash > y.hash:
-			j++
-		default:
-			f(x, y)
-			i, j = i+1, j+1
-		}
-	}
-}
-
 // checkFiles finds one capture given for two points.
 func checkFiles(points []Point) error {
 	seen := make([]os.FileInfo, len(points))

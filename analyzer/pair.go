@@ -11,6 +11,7 @@ type pairing struct {
 	rivals []*candidate // connections that fit in time
 	how    string       // for people
 	absent bool         // a trailer names a flow of which no packet was seen
+	why    string       // nothing was found: what would have to be there
 }
 
 // matter is one failed request before the judge.
@@ -24,71 +25,96 @@ type matter struct {
 	view    *flowView // what the rules look at: the flow on which it failed
 }
 
-// candidate is a serverside connection that never came about.
-type candidate struct {
+// named is a serverside connection that a trailer or the request's own message
+// ties to a failed request.
+type named struct {
 	tuple
-	isn     uint32
-	at      int // point that saw it first
-	odd     *oddConn
-	view    *flowView
-	verdict *conclusion // the same whichever request it belongs to
+	how string
+	seq uint32 // of the request's first byte there; 0: unknown
+	// at and time are where and when the request was seen there; at is -1 if a
+	// trailer names the connection.
+	at   int
+	time int64
 }
 
 // pair collects the flows of all failures and ties the two sides together.
 func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*matter, error) {
-	tuples, index := []tuple{}, map[tuple]int{}
-	add := func(t tuple) {
-		if _, ok := index[t]; !ok && t.client.IsValid() && t.server.IsValid() {
-			index[t] = len(tuples)
-			tuples = append(tuples, t)
-		}
-	}
-	ids, lonely := map[string]tuple{}, false
+	w := newWanted()
+	keys, lonely := map[uint64]tuple{}, false
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
-		add(f.tuple)
+		w.add(f.tuple)
 		for _, t := range notes[f.tuple] {
-			add(t)
+			w.add(t)
 		}
-		if len(notes[f.tuple]) == 0 {
-			lonely = true
-			if f.id != "" {
-				ids[f.id] = f.tuple
-			}
+		if f.key != 0 {
+			keys[f.key] = f.tuple
 		}
+		lonely = lonely || len(notes[f.tuple]) == 0
 	}
 	candidates := a.candidates()
 	if lonely {
 		for _, c := range candidates {
-			add(c.tuple)
+			w.add(c.tuple)
 		}
 	}
-	cols, err := a.collect(ctx, tuples, ids)
+	for _, s := range a.surveys {
+		if s.slowSYNs > 0 {
+			w.add(s.slowExample)
+		}
+	}
+	cols, err := a.collect(ctx, w.tuples, keys)
 	if err != nil {
 		return nil, err
 	}
-	before := len(tuples)
+	before := len(w.tuples)
 	for i := range fs { // what only the second pass could find
-		for _, t := range a.named(cols, index, &fs[i]) {
-			add(t)
+		for _, n := range a.named(cols, w, &fs[i], notes) {
+			w.add(n.tuple)
 		}
 	}
-	if len(tuples) > before {
-		if cols, err = a.collect(ctx, tuples, ids); err != nil {
+	if len(w.tuples) > before {
+		if cols, err = a.collect(ctx, w.tuples, keys); err != nil {
 			return nil, err
 		}
 	}
+	a.cols, a.wanted = cols, w
 	var out []*matter
 	for i := range fs {
 		f := &fs[i]
 		m := &matter{a: a, f: f, start: start}
-		m.client = a.view(cols, index[f.tuple], f.tuple, f.isn, f.knowsISN)
+		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
+		if f.ordinal > 1 {
+			m.client.narrow(f.seq)
+		}
+		if f.pending && !m.ending() {
+			continue
+		}
+		if m.acquitted() {
+			a.report.Requests.OK++
+			continue
+		}
 		m.proxied = a.proxied(f)
-		m.pairing = a.findPeer(cols, index, m, notes, candidates, len(fs))
 		out = append(out, m)
 	}
+	a.pairSides(out, notes, candidates)
 	return out, nil
+}
+
+// wanted numbers the tuples that the second pass gathers.
+type wanted struct {
+	tuples []tuple
+	index  map[tuple]int
+}
+
+func newWanted() *wanted { return &wanted{index: map[tuple]int{}} }
+
+func (w *wanted) add(t tuple) {
+	if _, ok := w.index[t]; !ok && t.client.IsValid() && t.server.IsValid() {
+		w.index[t] = len(w.tuples)
+		w.tuples = append(w.tuples, t)
+	}
 }
 
 // notesByClient lists, for each clientside tuple, the serverside tuples that
@@ -109,20 +135,34 @@ func (a *analysis) notesByClient() map[tuple][]tuple {
 	return out
 }
 
-// named returns the tuples that trailers and request ids tie to a failure.
-func (a *analysis) named(cols []*collection, index map[tuple]int, f *failure) []tuple {
-	var out []tuple
-	v := a.view(cols, index[f.tuple], f.tuple, f.isn, f.knowsISN)
+// named returns the connections that trailers and the request's message tie to a
+// failure, the strongest tie first. A proxy that tries again has several.
+func (a *analysis) named(cols []*collection, w *wanted, f *failure, notes map[tuple][]tuple) (out []named) {
+	add := func(n named) {
+		if !slices.ContainsFunc(out, func(o named) bool { return o.tuple == n.tuple }) {
+			out = append(out, n)
+		}
+	}
+	v := a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 	for _, s := range v.steps {
 		for i := range s.packets {
 			if n := s.packets[i].note; n != nil && n.hasPeer {
-				out = append(out, n.serverside())
+				add(named{tuple: n.serverside(), how: "found by F5 trailer", at: -1})
 			}
 		}
 	}
-	if f.id != "" {
-		for _, c := range cols {
-			out = append(out, c.idHits[f.id]...)
+	// The RST's note in the survey knows no ISN; its time must fit, which during sees to.
+	for _, t := range notes[f.tuple] {
+		add(named{tuple: t, how: "found by F5 trailer", at: -1})
+	}
+	if f.key == 0 {
+		return out
+	}
+	for i, c := range cols {
+		for _, h := range c.hits[f.key] {
+			if a.surveys[i].point.Side != Clientside && !a.topo.toProxy(h.server) {
+				add(named{tuple: h.tuple, how: "found by the request's own message", seq: h.seq, at: i, time: h.time})
+			}
 		}
 	}
 	return out
@@ -148,102 +188,71 @@ func (a *analysis) proxied(f *failure) bool {
 	return (both || clientside && serverside) && !seenBeyond
 }
 
-// candidates are the serverside connections that got no answer.
-func (a *analysis) candidates() []*candidate {
-	var out []*candidate
-	seen := map[uint64]bool{}
-	for i, s := range a.surveys {
-		if s.point.Side == Clientside {
+// pairSides finds the serverside half of each failed request: by trailer, by the
+// request's own message, else by elimination in time.
+func (a *analysis) pairSides(ms []*matter, notes map[tuple][]tuple, cs []*candidate) {
+	var open []*matter
+	for _, m := range ms {
+		if !m.proxied || !m.client.established() {
 			continue
 		}
-		for j := range s.odd {
-			o := &s.odd[j]
-			h := o.tuple.hash(o.isn)
-			if o.flags&(sawSYN|completed) != sawSYN || seen[h] || a.topo.toProxy(o.tuple.server) {
-				continue
-			}
-			seen[h] = true
-			out = append(out, &candidate{tuple: o.tuple, isn: o.isn, at: i, odd: o})
+		ties := a.named(a.cols, a.wanted, m.f, notes)
+		m.pairing = a.byName(m, ties)
+		if len(m.pairing.views) == 0 && !m.pairing.absent {
+			open = append(open, m)
 		}
 	}
-	return out
+	a.eliminate(open, ms, cs)
 }
 
-// findPeer finds the serverside half of a failed request: by trailer, by
-// request id, else by elimination in time.
-func (a *analysis) findPeer(cols []*collection, index map[tuple]int, m *matter, notes map[tuple][]tuple, cs []*candidate, failures int) pairing {
-	if !m.proxied || !m.client.established() {
-		return pairing{}
-	}
-	named := a.named(cols, index, m.f)
-	how := "found by its request id"
-	for _, s := range m.client.steps {
-		for i := range s.packets {
-			if n := s.packets[i].note; n != nil && n.hasPeer {
-				how = "found by F5 trailer"
-			}
-		}
-	}
-	if len(named) == 0 {
-		// The RST's note in the survey knows no ISN; its time must fit.
-		named, how = notes[m.f.tuple], "found by F5 trailer"
-	}
-	var p pairing
-	for i := len(named) - 1; i >= 0; i-- { // a retry by the proxy comes last
-		if v := a.during(cols, index, named[i], m.f, m.start); v != nil {
-			return pairing{views: []*flowView{v}, how: how}
-		}
-		p = pairing{how: how, absent: true}
-	}
-	if p.absent {
-		return p
-	}
-	if len(cs) < failures {
-		return pairing{} // not every failure has a candidate: theirs may be someone else's
-	}
-	inWindow := 0
-	for _, c := range cs {
-		off := a.cal.offset(m.start.index, c.at)
-		if !off.bounded() || c.odd.started < m.f.startOfWork()+off.lo || c.odd.last > m.f.ended+off.hi {
+// byName takes the last connection that is tied to the request: earlier ones are
+// tries that the proxy gave up.
+func (a *analysis) byName(m *matter, ties []named) (p pairing) {
+	best := int64(0)
+	for _, n := range ties {
+		v := a.during(n, m)
+		if v == nil {
+			p.absent, p.how = p.absent || n.at < 0, n.how
 			continue
 		}
-		inWindow++
-		if i, ok := index[c.tuple]; ok && len(p.rivals) < maxCandidates {
-			if c.view == nil {
-				c.view = a.view(cols, i, c.tuple, c.isn, true)
-			}
-			p.rivals = append(p.rivals, c)
+		if n.seq != 0 && v.known && n.seq != v.isn+1 {
+			v.narrow(n.seq)
+		}
+		if begun := v.firstSeen(); len(p.views) == 0 || begun > best {
+			p.views, p.how, best = []*flowView{v}, n.how, begun
 		}
 	}
-	p.how = "found by timing: the only unanswered connection of the proxy in that time"
-	if inWindow > 1 {
-		p.how = "found by timing: one of several unanswered connections of the proxy in that time, all with the same fate"
-	}
-	if inWindow > len(p.rivals) {
-		return pairing{} // some candidates could not be looked at
-	}
+	p.absent = p.absent && len(p.views) == 0
 	return p
 }
 
-const maxCandidates = 1024
-
-// startOfWork is when the proxy could begin: the first byte of the request,
-// or the connection for a proxy that does not wait for it.
-func (f *failure) startOfWork() int64 { return f.start }
+// firstSeen is when a view's first packet was seen, by the clock of its first
+// point that saw any.
+func (v *flowView) firstSeen() int64 {
+	for i := range v.steps {
+		if len(v.steps[i].packets) > 0 {
+			return v.steps[i].packets[0].time
+		}
+	}
+	return 0
+}
 
 // during finds the connection of a tuple that was in use while the request
 // was: the tuple alone does not tell, it may come round again.
-func (a *analysis) during(cols []*collection, index map[tuple]int, t tuple, f *failure, start *survey) *flowView {
-	i, ok := index[t]
+func (a *analysis) during(n named, m *matter) *flowView {
+	i, ok := a.wanted.index[n.tuple]
 	if !ok {
 		return nil
 	}
-	for _, at := range a.topo.path(t) {
-		off := a.cal.offset(start.index, at)
+	for _, at := range a.topo.path(n.tuple) {
+		off := a.cal.offset(m.start.index, at, m.f.start)
 		if !off.bounded() {
 			continue
 		}
-		from, to := f.startOfWork()+off.lo, f.ended+off.hi
+		from, to := m.f.startOfWork()+off.lo, m.f.ended+off.hi
+		if at == n.at { // the very moment is known
+			from, to = n.time, n.time
+		}
 		var isn uint32
 		var last int64
 		found, inside := false, false
@@ -253,18 +262,76 @@ func (a *analysis) during(cols []*collection, index map[tuple]int, t tuple, f *f
 				best, ok = isn, true
 			}
 		}
-		for j := range cols[at].seen[i] {
-			g := &cols[at].seen[i][j]
-			if g.toServer && g.is(flagSYN, flagACK) && (!found || g.seq != isn) {
+		for j := range a.cols[at].seen[i] {
+			g := &a.cols[at].seen[i][j]
+			syn, first := g.toServer && g.is(flagSYN, flagACK), g.seq
+			if !g.toServer && g.is(flagSYN|flagACK, 0) {
+				syn, first = true, g.ack-1
+			}
+			if syn && (!found || first != isn) {
 				flush()
-				found, isn, inside = true, g.seq, g.time <= to
+				found, isn, inside = true, first, g.time <= to
 			}
 			last = g.time
 		}
 		flush()
 		if ok {
-			return a.view(cols, i, t, best, true)
+			return a.view(a.cols, i, n.tuple, best, true)
 		}
 	}
 	return nil
+}
+
+// startOfWork is when the proxy could begin: the first byte of the request,
+// or the connection for a proxy that does not wait for it.
+func (f *failure) startOfWork() int64 { return f.start }
+
+// ending looks for the end of a request that the start point did not see, at the
+// client's other points; false if there is none either.
+func (m *matter) ending() bool {
+	v := m.client
+	for _, k := range []struct {
+		kind
+		Outcome
+	}{
+		{rstKind(v, false), Reset},
+		{kind{"FIN", false, func(g *sighting) bool { return !g.toServer && g.is(flagFIN, flagRST) }, ""}, Truncated},
+	} {
+		if k.Outcome == Truncated && len(v.replies()) > 0 {
+			return false // it may well have been whole
+		}
+		if at, g := v.origin(k.kind); at >= 0 && v.steps[at].at != m.start.index {
+			m.f.outcome, m.f.pending = k.Outcome, false
+			if off := m.a.cal.offset(v.steps[at].at, m.start.index, g[0].time); off.bounded() {
+				m.f.ended = max(m.f.ended, g[0].time+off.hi)
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// acquitted tells whether the request seems to have failed only because the start
+// point's capture missed part of its response: another point has bytes of it that
+// the start point has not, and the client acknowledged them all.
+func (m *matter) acquitted() bool {
+	if m.f.outcome != Timeout && m.f.outcome != Truncated || !m.client.delivered(false) {
+		return false
+	}
+	own := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	if own < 0 {
+		return false
+	}
+	for i := range m.client.steps {
+		if i == own {
+			continue
+		}
+		for _, g := range m.client.steps[i].requestOf(responseKind(m.client)) {
+			last := byteKind(m.client, false, g.seq+uint32(g.length)-1)
+			if len(m.client.steps[own].requestOf(byteKind(m.client, false, g.seq)))*len(m.client.steps[own].requestOf(last)) == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -7,6 +7,7 @@ type requestLog struct {
 	exchanges []exchange
 	free      []int32
 	failures  []failure
+	pending   []failure
 }
 
 // failure is a request that failed, as the start point saw it.
@@ -15,12 +16,19 @@ type failure struct {
 	isn                uint32
 	knowsISN           bool
 	server             *serverSeen
-	start              int64 // SYN, or first byte on a re-used connection
-	began              int64 // first byte; 0: none was sent
+	frame              uint64 // its SYN, or first packet
+	start              int64  // SYN, or first byte on a re-used connection
+	began              int64  // first byte; 0: none was sent
 	ended              int64
 	endFrame           uint64
+	seq                uint32 // of the request's first byte; valid if began
+	key                uint64 // of its message; 0: unknown
+	epochs             [3]uint16
 	outcome            Outcome
 	method, target, id string
+	ordinal            int // requests begun on the connection, with this one
+	// pending: the capture does not show how the request ended; another may.
+	pending bool
 }
 
 func (l *requestLog) get(counts *RequestCounts) int32 {
@@ -53,6 +61,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 		outcome, known := e.closed(c, how)
 		switch {
 		case !known:
+			s.leavePending(c, e, at)
 		case outcome == OK:
 			e.counts.OK++
 		default:
@@ -64,7 +73,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.failed = Refused
 		}
 	case c.flags&sawSYN != 0 && c.synAcks == 0 && how != clientReset:
-		if _, end := s.coverage(); how == replaced || end-c.lastSYN >= synPatience {
+		if how == replaced || s.now-c.lastSYN >= synPatience {
 			e.failed = Timeout
 		}
 	}
@@ -80,14 +89,38 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 
 // fail records the failed request of an exchange.
 func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
-	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server,
-		start: c.started, began: e.began, ended: at, endFrame: frame, outcome: e.failed,
-		method: string(e.up.method), target: string(e.up.target), id: string(e.up.id)}
-	if e.ordinal > 1 {
-		f.start = e.began
-	}
+	f := s.describe(c, e, at)
+	f.endFrame, f.outcome = frame, e.failed
 	e.failed = OK
 	e.forget()
 	e.counts.Failed++
 	s.log.failures = append(s.log.failures, f)
+}
+
+func (s *survey) describe(c *conn, e *exchange, at int64) failure {
+	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server, frame: c.frame,
+		start: c.started, began: e.began, ended: at, seq: e.seq, key: e.key, ordinal: e.ordinal,
+		epochs: [3]uint16{c.synEpoch, e.epoch, s.epoch()},
+		method: string(e.up.method), target: string(e.up.target), id: string(e.up.id)}
+	if e.ordinal > 1 {
+		f.start, f.epochs[0] = e.began, e.epoch
+	}
+	if f.id != "" {
+		f.key = hashKey(e.up.id, nil)
+	}
+	return f
+}
+
+// maxPending bounds the requests whose end is looked for at other points.
+const maxPending = 4096
+
+// leavePending remembers a request that was open when its connection was last
+// seen, long before the capture ended: the end itself may not have been captured.
+func (s *survey) leavePending(c *conn, e *exchange, at int64) {
+	if s.now-c.last < synPatience || len(s.log.pending) >= maxPending {
+		return
+	}
+	f := s.describe(c, e, at)
+	f.pending = true
+	s.log.pending = append(s.log.pending, f)
 }

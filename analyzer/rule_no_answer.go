@@ -1,6 +1,9 @@
 package analyzer
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // noAnswer: the server's own capture has the SYN, and nothing that the server
 // sent.
@@ -8,6 +11,11 @@ import "fmt"
 //	f5        feth10     server2
 //	 |--SYN----->|--------->|
 //	 |--SYN 1s-->|--------->|  (silence)
+//
+// A full listen queue looks the same from one connection: Linux drops SYNs then
+// (net/ipv4/tcp_input.c, tcp_conn_request). Other connections tell: while the
+// queue is full no SYN to that port is answered, and some connections in it are
+// open and unserved.
 var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclusion {
 	p, seen := v.furthest(synKind(v))
 	if p < 0 || v.established() || !v.atServer(p) {
@@ -19,16 +27,34 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	}
 	c := &conclusion{direction: ToServer, between: []string{v.point(p)}, evidence: v.tries(p, seen, "SYN")}
 	// Its answers would have to be missing here and at every point on the way.
+	k.name, k.filter = "answer of the server", v.filter(false)+fmt.Sprintf(" && tcp.ack_raw==%d", v.isn+1)
 	absent := v.absence(p, p, seen, k)
-	absent.evidence.What = "no answer of the server"
-	absent.evidence.Filter = v.filter(false)
-	absent.evidence.Filter += fmt.Sprintf(" && tcp.ack_raw==%d", v.isn+1)
-	if absent.doubt != "" {
+	c.evidence = append(c.evidence, absent.evidence...)
+	switch {
+	case absent.doubt != "":
 		c.settle = absent.settle + ": " + absent.doubt
-	} else {
-		c.evidence = append(c.evidence, absent.evidence)
+	case v.queueMayBeFull(p, seen):
+		c.settle = fmt.Sprintf("the listen queue of %s at %s (ss -lnt, nstat TcpExtListenOverflows): it answered no SYN at that time, and held connections that it did not serve",
+			v.server, stamp(seen[0].time).Format(clockFormat))
+	default:
 		c.hop, c.confidence = v.hop(p), 1-absent.missed
 	}
 	c.eliminated = v.hypotheses(p, c.hop != "")
 	return c
 }}
+
+// queueMayBeFull tells whether the listener's state explains the silence as well:
+// no other SYN to it was answered between the tries, or around a single one, and
+// connections to it were open then without being served.
+func (v *flowView) queueMayBeFull(p int, seen []*sighting) bool {
+	from, to := seen[0].time, seen[len(seen)-1].time
+	const around = int64(500 * time.Millisecond)
+	load := v.steps[p].s.loadOf(v.server, from-around, to+around)
+	return load.unserved > 0 && load.answered == 0
+}
+
+// load is what a listener did in a stretch of time.
+type load struct {
+	answered int // SYNs of other connections
+	unserved int // connections that were open all the time, their requests acknowledged, and got no response
+}

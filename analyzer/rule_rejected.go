@@ -8,7 +8,7 @@ func (v *flowView) refusal() (at int, g *sighting) {
 	if v.established() {
 		return -1, nil
 	}
-	at, seen := v.origin(rstKind(v))
+	at, seen := v.origin(rstKind(v, false))
 	if at < 0 {
 		return -1, nil
 	}
@@ -33,13 +33,8 @@ var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *co
 	}
 	c := &conclusion{direction: ToServer, hop: v.hop(at), between: []string{v.point(at)}, confidence: almost,
 		evidence: []Evidence{v.frame(at, syns[0], "SYN"), v.frame(at, g, "RST in answer to the SYN")}}
-	if g.note != nil && g.note.hasCause && !g.note.ingress {
-		switch g.note.cause {
-		case "No local listener", "No available listener", "Port denied":
-			c.cause = NoListener
-		default:
-			c.hop, c.settle = "", "the RST cause "+g.note.cause+" is not one this version can judge"
-		}
+	if g.note != nil && g.note.hasCause && !g.note.ingress { // proxySays would have known it
+		c.hop, c.settle = "", "the documentation of the RST cause \""+g.note.cause+"\": it is none of those whose meaning is known"
 	}
 	c.eliminated = v.hypotheses(at, true)
 	return c

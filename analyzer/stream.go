@@ -6,6 +6,7 @@ package analyzer
 // their absence is the capture's loss, not the network's.
 type stream struct {
 	next  uint32 // next sequence number expected
+	at    uint32 // of the first byte that a sink is given
 	known bool
 	early []segment // out of order, few
 }
@@ -61,6 +62,7 @@ func (s *stream) acked(seq uint32, to sink) {
 				upto = s.early[i].seq
 			}
 		}
+		s.at = s.next
 		to.gap(int(upto - s.next))
 		s.next = upto
 		s.drain(to)
@@ -89,10 +91,12 @@ func (s *stream) deliver(g segment, to sink) {
 	s.next = g.seq + uint32(g.length)
 	have := g.payload[:min(len(g.payload), g.length)]
 	if old < len(have) {
+		s.at = g.seq + uint32(old)
 		to.data(have[old:])
 		old = len(have)
 	}
 	if old < g.length {
+		s.at = g.seq + uint32(old)
 		to.gap(g.length - old)
 	}
 }

@@ -15,21 +15,25 @@ type survey struct {
 	lastFrame uint64
 	undecoded uint64
 	timeIndex
-	stats   pcapng.Statistics
-	hasISB  bool
-	addrs   []netip.Prefix // of the interface, if the file tells
-	damage  *pcapng.TruncatedError
-	names   interner
-	flows   map[flowKey]int32
-	conns   []conn
-	odd     []oddConn
-	resets  []resetNote // RSTs whose trailer tells about the peer flow
-	samples sampler
-	reuse   reuseCount
-	servers map[endpoint]*serverSeen
+	now       int64 // time of the latest frame
+	stats     pcapng.Statistics
+	hasISB    bool
+	addrs     []netip.Prefix // of the interface, if the file tells
+	damage    *pcapng.TruncatedError
+	names     interner
+	flows     map[flowKey]int32
+	conns     []conn
+	odd       []oddConn
+	resets    []resetNote // RSTs whose trailer tells about the peer flow
+	samples   sampler
+	anchors   anchorage
+	listeners listenerLog
+	reuse     reuseCount
+	servers   map[endpoint]*serverSeen
 	// Connections that succeeded only after a SYN retry.
 	slowSYNs    int
-	slowExample Evidence
+	slowExample tuple
+	slowISN     uint32
 	log         *requestLog // nil: requests are not followed here
 }
 
@@ -40,6 +44,8 @@ type serverSeen struct {
 	reuse  reuseCount
 	vlan   uint16
 	order  int
+	// Size of the largest IP packet to it and from it.
+	largestUp, largestDown int
 }
 
 // conn is one connection of a flow, the latest.
@@ -56,6 +62,12 @@ type conn struct {
 	gap            int64 // since the tuple's previous use; -1: none seen
 	frame          uint64
 	server         *serverSeen
+	anchor         *anchor // its first request, if sampled
+	up, down       bytesSeen
+	synEpoch       uint16 // of started
+	answerEpoch    uint16 // of synAckAt
+	lastEpoch      uint16 // of last
+	lastSYNEpoch   uint16 // of lastSYN
 }
 
 type connFlags uint16
@@ -69,6 +81,8 @@ const (
 	serverFIN
 	wasReset
 	clientFirst // the client said FIN before the server did
+	triedAnchor // its first request was looked at
+	served      // the server sent data
 )
 
 // oddConn is a connection that did not live and end in health.
@@ -77,9 +91,10 @@ type oddConn struct {
 	isn           uint32
 	flags         connFlags
 	syns, synAcks uint8
-	started, last int64
+	started, last int64 // its first and last SYN, or 0
 	gap           int64
 	frame         uint64
+	epochs        [2]uint16 // of started and last
 }
 
 // resetNote is a RST whose trailer names the flow on the proxy's other side.
@@ -87,6 +102,7 @@ type resetNote struct {
 	tuple // of the connection that was reset
 	time  int64
 	frame uint64
+	epoch uint16
 	note  trailerNote
 }
 
@@ -98,7 +114,7 @@ type reuseCount struct {
 
 func newSurvey(p Point, index int, follow bool) *survey {
 	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
-	s.samples.limit = 1<<64 - 1
+	s.samples.limit, s.anchors.limit = 1<<64-1, 1<<64-1
 	if follow {
 		s.log = &requestLog{}
 	}
@@ -113,6 +129,7 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	s.note(f.Number, f.Time)
+	s.now = f.Time
 	if !decode(link, f.Data, p) {
 		s.undecoded++
 		return
@@ -141,13 +158,13 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 	case p.is(flagSYN, flagACK|flagRST):
 		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {
 			c.syns = inc(c.syns)
-			c.lastSYN = p.time
+			c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
 			c.flags |= sawSYN
 			break
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
-		c.isn, c.syns, c.lastSYN = p.seq, 1, p.time
+		c.isn, c.syns, c.lastSYN, c.lastSYNEpoch = p.seq, 1, p.time, s.epoch()
 		fromClient = true
 	case p.is(flagSYN|flagACK, flagRST):
 		if known && !fromClient && c.flags&knowsISN != 0 && c.isn != p.ack-1 && !c.ended() {
@@ -159,7 +176,8 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 			fromClient = false
 		}
 		if c.synAcks == 0 {
-			c.synAckAt, c.serverISN = p.time, p.seq
+			c.synAckAt, c.serverISN, c.answerEpoch = p.time, p.seq, s.epoch()
+			s.listeners.answered(c.server.endpoint, p.time)
 		}
 		c.synAcks = inc(c.synAcks)
 	case !known:
@@ -189,7 +207,7 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 		seen = &serverSeen{endpoint: server, vlan: p.vlan, order: len(s.servers)}
 		s.servers[server] = seen
 	}
-	*c = conn{key: c.key, exchange: -1, gap: gap, started: p.time, last: p.time, frame: p.frame, flags: knowsISN, server: seen}
+	*c = conn{key: c.key, exchange: -1, gap: gap, started: p.time, last: p.time, frame: p.frame, flags: knowsISN, server: seen, synEpoch: s.epoch()}
 	if initiatorB {
 		c.flags |= initiatorIsB
 	}
@@ -197,6 +215,9 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 		c.exchange = s.log.get(&seen.counts)
 	}
 }
+
+// epoch is the present one of the capture's clock.
+func (s *survey) epoch() uint16 { return uint16(len(s.epochs) - 1) }
 
 // ended tells whether both sides closed the connection, or one reset it.
 func (c *conn) ended() bool {
@@ -206,9 +227,25 @@ func (c *conn) ended() bool {
 
 // follow updates a connection with one of its packets.
 func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromClient bool) {
-	c.last = max(c.last, p.time)
+	c.last, c.lastEpoch = max(c.last, p.time), s.epoch()
+	s.account(c, p, fromClient)
+	if fromClient {
+		c.server.largestUp = max(c.server.largestUp, p.size)
+	} else {
+		c.server.largestDown = max(c.server.largestDown, p.size)
+	}
 	if fromClient && c.synAcks > 0 && p.is(flagACK, flagSYN|flagRST) || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
 		c.flags |= completed
+	}
+	if p.length > 0 && !fromClient {
+		c.flags |= served
+	}
+	if len(p.payload) > 0 {
+		if fromClient && c.flags&triedAnchor == 0 {
+			s.anchorRequest(c, p)
+		} else if !fromClient && c.anchor != nil && c.anchor.replied == 0 {
+			c.anchor.replied, c.anchor.epochs[2] = p.time, s.epoch()
+		}
 	}
 	if c.exchange >= 0 {
 		s.feed(c, p, fromClient)
@@ -226,7 +263,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		c.flags |= wasReset
 		var note trailerNote
 		if decodeTrailer(frame, wireLength, &note) && note.hasPeer && len(s.resets) < maxRemembered {
-			s.resets = append(s.resets, resetNote{s.tuple(c), p.time, p.frame, note})
+			s.resets = append(s.resets, resetNote{s.tuple(c), p.time, p.frame, s.epoch(), note})
 		}
 		how := serverReset
 		if fromClient {
@@ -247,7 +284,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 // feed hands a packet's bytes to the exchange.
 func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 	e := &s.log.exchanges[c.exchange]
-	e.now = p.time
+	e.now, e.nowEpoch = p.time, s.epoch()
 	from, to := &e.up, &e.down
 	var fromSink, toSink sink = (*upSink)(e), (*downSink)(e)
 	if !fromClient {
@@ -293,15 +330,18 @@ func (s *survey) finish(c *conn, how closing) {
 	}
 	t := s.tuple(c)
 	s.samples.add(t, c)
+	if c.synAcks > 0 && c.flags&served == 0 {
+		s.listeners.stayed(c.server.endpoint, c.synAckAt, c.last)
+	}
 	healthy := c.flags&completed != 0 && c.flags&wasReset == 0
 	if healthy && c.syns > 1 {
 		if s.slowSYNs++; s.slowSYNs == 1 {
-			s.slowExample = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: c.frame, What: "the first SYN of a connection that needed several"}
+			s.slowExample, s.slowISN = t, c.isn
 		}
 	}
 	c.server.reuse.count(healthy, c.gap >= 0)
 	if !healthy && len(s.odd) < maxRemembered {
-		s.odd = append(s.odd, oddConn{t, c.isn, c.flags, c.syns, c.synAcks, c.started, c.last, c.gap, c.frame})
+		s.odd = append(s.odd, oddConn{t, c.isn, c.flags, c.syns, c.synAcks, c.started, c.lastSYN, c.gap, c.frame, [2]uint16{c.synEpoch, c.lastSYNEpoch}})
 	}
 }
 
@@ -330,17 +370,18 @@ func (s *survey) end() {
 	}
 	sortBy(s.odd, func(o *oddConn) int64 { return o.started })
 	s.samples.sort()
+	s.anchors.sort()
 }
 
 // coverage is the time in which an absence here means something.
 func (s *survey) coverage() (from, to int64) {
 	from, to = s.first, s.last
-	if s.hasISB && s.damage == nil {
+	if s.hasISB && s.damage == nil && len(s.epochs) > 0 {
 		if t := s.stats.Start; !t.IsZero() {
-			from = min(from, t.UnixNano())
+			from = min(from, t.UnixNano()-s.epochs[0].step)
 		}
 		if t := s.stats.End; !t.IsZero() {
-			to = max(to, t.UnixNano())
+			to = max(to, t.UnixNano()-s.epochs[len(s.epochs)-1].step)
 		}
 	}
 	return from, to

@@ -47,6 +47,8 @@ type RequestCounts struct {
 	Seen   int `json:"seen"`
 	OK     int `json:"ok"`
 	Failed int `json:"failed"`
+
+	slowest int64 // ns from the first byte of a good request to the last of its response
 }
 
 // RequestRef identifies a request.
@@ -110,14 +112,16 @@ const (
 // Evidence is a frame, or the absence of one in a range of frames. Frame
 // numbers are Wireshark's.
 type Evidence struct {
-	Kind      string `json:"kind"`
-	Point     string `json:"point"`
-	File      string `json:"file"`
-	Frame     uint64 `json:"frame,omitempty"`
-	What      string `json:"what,omitempty"`
-	Filter    string `json:"filter,omitempty"` // a display filter that finds nothing in the range
-	FromFrame uint64 `json:"from_frame,omitempty"`
-	ToFrame   uint64 `json:"to_frame,omitempty"`
+	Kind      string    `json:"kind"`
+	Point     string    `json:"point"`
+	File      string    `json:"file"`
+	Frame     uint64    `json:"frame,omitempty"`
+	Time      time.Time `json:"time,omitzero"` // of the frame, as the file has it
+	What      string    `json:"what,omitempty"`
+	Filter    string    `json:"filter,omitempty"` // a display filter: it finds the frame, or nothing in the range
+	Digest    string    `json:"digest,omitempty"` // first 8 bytes of the SHA-256 of the frame's captured bytes, in hex
+	FromFrame uint64    `json:"from_frame,omitempty"`
+	ToFrame   uint64    `json:"to_frame,omitempty"`
 }
 
 // Hypothesis is a rival explanation and what it founders on.

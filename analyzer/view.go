@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,9 @@ type flowView struct {
 	isn   uint32
 	known bool // isn is known
 	steps []step
+	// On a connection with several requests, where ours begins in both directions.
+	narrowed         bool
+	reqSeq, replySeq uint32
 }
 
 // step is a point on a flow's path, client end first.
@@ -20,6 +24,7 @@ type step struct {
 	at      int // index of the point
 	s       *survey
 	packets []sighting // of this connection, in file order
+	request []sighting // those from the request on; all, if it is the first
 	all     []sighting // of its tuple, earlier and later connections too
 }
 
@@ -31,17 +36,18 @@ func (a *analysis) view(cols []*collection, index int, t tuple, isn uint32, know
 		all := cols[i].seen[index]
 		mine := all
 		if known {
-			mine = epoch(all, isn)
+			mine = connectionOf(all, isn)
 		}
-		v.steps = append(v.steps, step{i, a.surveys[i], mine, all})
+		v.steps = append(v.steps, step{i, a.surveys[i], mine, mine, all})
 	}
 	return v
 }
 
-// epoch cuts one connection out of all packets of its tuple: from its first
-// SYN or SYN-ACK until a SYN with another ISN. Tuples come round again, so
-// nothing less identifies a connection.
-func epoch(all []sighting, isn uint32) []sighting {
+// connectionOf cuts one connection out of all packets of its tuple: from its
+// first SYN or SYN-ACK until a SYN with another ISN. Tuples come round again, so
+// nothing less identifies a connection. If a capture has neither packet, the
+// sequence numbers tell which of the rest can be meant.
+func connectionOf(all []sighting, isn uint32) []sighting {
 	start := -1
 	for i := range all {
 		g := &all[i]
@@ -56,10 +62,72 @@ func epoch(all []sighting, isn uint32) []sighting {
 			return all[start:i]
 		}
 	}
-	if start < 0 {
+	if start >= 0 {
+		return all[start:]
+	}
+	return bySequence(all, isn)
+}
+
+// bySequence returns the stretch of packets whose numbers lie behind an ISN, and
+// not behind that of another connection of the tuple that was seen to begin.
+func bySequence(all []sighting, isn uint32) []sighting {
+	const window = 1 << 24
+	first, last := -1, -1
+	other, begun := uint32(0), false
+	for i := range all {
+		g := &all[i]
+		n := g.seq // of the initiator's direction
+		if !g.toServer {
+			n = g.ack
+		}
+		switch {
+		case g.icmp:
+		case g.is(flagSYN, 0):
+			if first >= 0 {
+				return all[first : last+1]
+			}
+			if other, begun = n, true; !g.toServer {
+				other--
+			}
+		case n-isn > 0 && n-isn < window && !(begun && n-other < window):
+			if last = i; first < 0 {
+				first = i
+			}
+		}
+	}
+	if first < 0 {
 		return nil
 	}
-	return all[start:]
+	return all[first : last+1]
+}
+
+// narrow confines the view to the request whose first byte has this number.
+func (v *flowView) narrow(seq uint32) {
+	v.narrowed, v.reqSeq = true, seq
+	for i := range v.steps { // what the client acknowledges with it is where the reply begins
+		for j := range v.steps[i].packets {
+			if g := &v.steps[i].packets[j]; g.toServer && g.length > 0 && g.covers(seq) {
+				v.replySeq = g.ack
+			}
+		}
+	}
+	for i := range v.steps {
+		s := &v.steps[i]
+		s.request = nil
+		for j := range s.packets {
+			g := &s.packets[j]
+			if g.icmp || g.toServer && int32(g.seq+uint32(g.length)-seq) > 0 || !g.toServer && int32(g.ack-seq) > 0 ||
+				g.flags&(flagFIN|flagRST) != 0 {
+				s.request = s.packets[j:]
+				break
+			}
+		}
+	}
+}
+
+// covers tells whether a segment carries the byte with this number.
+func (s *sighting) covers(seq uint32) bool {
+	return s.length > 0 && int32(seq-s.seq) >= 0 && int32(seq-s.seq) < int32(s.length)
 }
 
 // kind is a class of packets of a connection, and how Wireshark finds it.
@@ -82,10 +150,35 @@ func synAckKind(v *flowView) kind {
 		v.filter(false) + fmt.Sprintf(" && tcp.flags.syn==1 && tcp.flags.ack==1 && tcp.ack_raw==%d", v.isn+1)}
 }
 
-func rstKind(v *flowView) kind {
-	return kind{"RST", false,
-		func(g *sighting) bool { return !g.toServer && (g.icmp || g.is(flagRST, 0)) },
-		v.filter(false) + " && tcp.flags.reset==1"}
+// rstKind is a RST or ICMP error in one direction.
+func rstKind(v *flowView, toServer bool) kind {
+	return kind{"RST", toServer,
+		func(g *sighting) bool { return g.toServer == toServer && (g.icmp || g.is(flagRST, 0)) },
+		v.filter(toServer) + " && tcp.flags.reset==1"}
+}
+
+// byteKind is every segment of a direction that carries one byte: with other
+// segment sizes at other points (TSO, a proxy of segments), what matters is
+// whether the byte was there.
+func byteKind(v *flowView, toServer bool, seq uint32) kind {
+	name := "request data"
+	if !toServer {
+		name = "response data"
+	}
+	return kind{name, toServer,
+		func(g *sighting) bool {
+			return g.toServer == toServer && !g.icmp && g.flags&flagRST == 0 && g.covers(seq)
+		},
+		v.filter(toServer) + fmt.Sprintf(" && tcp.len>0 && tcp.seq_raw==%d", seq)}
+}
+
+// ackKind is the ACK that ends the handshake.
+func ackKind(v *flowView, serverISN uint32) kind {
+	return kind{"the handshake's last ACK", true,
+		func(g *sighting) bool {
+			return g.toServer && g.is(flagACK, flagSYN|flagRST) && int32(g.ack-serverISN) > 0
+		},
+		v.filter(true) + fmt.Sprintf(" && tcp.flags.ack==1 && tcp.flags.syn==0 && tcp.seq_raw==%d", v.isn+1)}
 }
 
 // filter is a Wireshark display filter for one direction of the connection.
@@ -133,6 +226,14 @@ func (v *flowView) origin(k kind) (int, []*sighting) {
 	return v.furthest(k)
 }
 
+// next is the step after p in a direction of travel; it may not exist.
+func next(p int, toServer bool) int {
+	if toServer {
+		return p + 1
+	}
+	return p - 1
+}
+
 func (v *flowView) hop(i int) string   { return v.steps[i].s.point.Hop }
 func (v *flowView) point(i int) string { return v.steps[i].s.point.Name }
 
@@ -169,7 +270,7 @@ func (v *flowView) segment(p, q int) (name, wouldSettle string) {
 
 // absent is what it means that a step did not see packets that its neighbour saw.
 type absent struct {
-	evidence Evidence
+	evidence []Evidence
 	missed   float64 // probability that the capture missed them all
 	tries    int     // how many of them it should have seen
 	doubt    string  // why the absence proves nothing; "" if it does
@@ -179,56 +280,84 @@ type absent struct {
 const (
 	transit   = int64(50 * time.Millisecond) // a packet's way between neighbouring points, generously
 	holeVotes = 3                            // packets elsewhere that make a pause a hole in the capture
-	sure      = 0.999                        // confidence below which nothing is named: a wrong hop costs more than many inconclusive ones
 	almost    = 0.9999                       // confidence is never higher
+
+	// A hop is named if the chance that the capture missed what it should have seen
+	// is below this: a wrong hop costs more than many inconclusive verdicts. Where a
+	// capture is known to lose packets, losses may come in bursts too short to see,
+	// and their independence is taken for less.
+	doubtful      = 1e-3
+	doubtfulLossy = 1e-4
 )
 
 // absence examines why step q does not have the packets seen at step p.
 func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	s := v.steps[q].s
 	name := s.point.Name
+	cal := v.a.cal
+	out := absent{missed: 1}
+	say := func(from, to uint64) {
+		out.evidence = s.absent(k.filter, "no "+k.name+" of this connection", from, to)
+	}
 	from, to := seen[0].time, seen[len(seen)-1].time
-	out := absent{missed: 1, evidence: Evidence{Kind: KindAbsence, Point: name, File: s.point.File, Filter: k.filter,
-		What: "no " + k.name + " of this connection"}}
-	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at)
+	off := cal.offset(v.steps[p].at, v.steps[q].at, from)
 	if !off.bounded() {
-		out.evidence.FromFrame, out.evidence.ToFrame = 1, s.lastFrame
+		say(1, s.lastFrame)
 		out.doubt = fmt.Sprintf("the clocks of %s and %s cannot be compared", v.point(p), name)
 		out.settle = fmt.Sprintf("captures at %s and %s that share some good connections", v.point(p), name)
 		return out
 	}
 	slack := int64(250 * time.Millisecond)
-	out.evidence.FromFrame, out.evidence.ToFrame = s.frames(from+off.lo-slack, to+off.hi+slack, s.lastFrame)
 	begin, end := s.coverage()
 	previous := int64(-far)
+	var times []int64
+	low, high := int64(far), int64(-far)
 	for _, g := range seen {
+		off := cal.offset(v.steps[p].at, v.steps[q].at, g.time)
+		a, b := g.time+off.lo, g.time+off.hi+transit
+		low, high = min(low, a-slack), max(high, b+slack)
 		if g.time-previous < disorder {
 			continue // a copy, as SPAN ports make them
 		}
 		previous = g.time
-		a, b := g.time+off.lo, g.time+off.hi+transit
 		if len(s.conns) > 0 && a >= begin && b <= end && !s.inHole(a, b) {
-			out.tries++
+			times = append(times, g.time+(off.lo+off.hi)/2)
 		}
 	}
+	say(s.frames(low, high, s.lastFrame))
+	out.tries = len(times)
 	at := stamp(from).Format(clockFormat) + " to " + stamp(to).Format(clockFormat)
-	if out.tries == 0 {
+	switch {
+	case out.tries == 0:
 		out.doubt = s.covers()
 		out.settle = fmt.Sprintf("a capture at %s that covers %s", name, at)
-		if s.damage != nil {
-			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
-		}
-		return out
+	case s.unsteady():
+		out.doubt = fmt.Sprintf("the clock of %s was set while it ran, and nothing tells by how much", name)
+		out.settle = fmt.Sprintf("captures at %s and its neighbours that share good connections before and after its clock was set", name)
+	default:
+		out.missed = cal.losses[v.steps[q].at].missedAll(times)
+		v.weigh(&out, q)
 	}
-	if out.missed = v.a.cal.missedAll(v.steps[q].at, out.tries); 1-out.missed < sure {
-		_, hi := v.a.cal.loss(v.steps[q].at)
-		out.doubt = fmt.Sprintf("for all that is known the capture at %s may itself miss up to %.2g %% of the packets, and the absence of %d proves too little then", name, 100*hi, out.tries)
-		out.settle = fmt.Sprintf("captures at all points of more good connections, which measure what the one at %s loses, or one that loses less", name)
-		if s.damage != nil {
-			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
-		}
+	if out.doubt != "" && s.damage != nil {
+		out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
 	}
 	return out
+}
+
+// weigh doubts an absence that the capture's own loss explains too well.
+func (v *flowView) weigh(out *absent, q int) {
+	loss := v.a.cal.losses[v.steps[q].at]
+	limit := doubtful
+	if loss.lossy() {
+		limit = doubtfulLossy
+	}
+	if out.missed <= limit {
+		return
+	}
+	name := v.point(q)
+	_, hi := loss.bounds()
+	out.doubt = fmt.Sprintf("for all that is known the capture at %s may itself miss up to %.2g %% of the packets, and the absence of %d proves too little then", name, 100*hi, out.tries)
+	out.settle = fmt.Sprintf("captures at all points of more good connections, which measure what the one at %s loses, or one that loses less", name)
 }
 
 const clockFormat = "15:04:05.000"
@@ -258,7 +387,7 @@ func (s *survey) inHole(from, to int64) bool {
 // packet g of step p; nil if there is none. A tuple that comes round again
 // soon may meet what is left of its earlier use.
 func (v *flowView) before(q, p int, g *sighting) *sighting {
-	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at)
+	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, g.time)
 	var out *sighting
 	for i := range v.steps[q].all {
 		if s := &v.steps[q].all[i]; off.bounded() && s.time < g.time+off.lo {
@@ -270,8 +399,46 @@ func (v *flowView) before(q, p int, g *sighting) *sighting {
 
 // frame makes evidence of a packet.
 func (v *flowView) frame(i int, g *sighting, what string) Evidence {
-	p := v.steps[i].s.point
-	return Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: g.frame, What: what}
+	s := v.steps[i].s
+	e := s.cite(g.frame, what)
+	e.Time = stamp(s.raw(g.frame, g.time))
+	e.Digest = hex.EncodeToString(g.digest[:])
+	e.Filter = v.filter(g.toServer) + packetFilter(g)
+	if g.icmp {
+		e.Filter = v.filterICMP(g)
+	}
+	return e
+}
+
+// packetFilter finds one packet, and its copies, among those of its flow.
+func packetFilter(g *sighting) string {
+	bit := func(flag byte) int {
+		if g.flags&flag != 0 {
+			return 1
+		}
+		return 0
+	}
+	f := fmt.Sprintf(" && tcp.flags.syn==%d && tcp.flags.ack==%d && tcp.flags.fin==%d && tcp.flags.reset==%d && tcp.seq_raw==%d && tcp.len==%d",
+		bit(flagSYN), bit(flagACK), bit(flagFIN), bit(flagRST), g.seq, g.length)
+	if g.flags&flagACK != 0 {
+		f += fmt.Sprintf(" && tcp.ack_raw==%d", g.ack)
+	}
+	return f
+}
+
+// filterICMP finds an ICMP error by its sender, its type, and the ports of the
+// packet it quotes.
+func (v *flowView) filterICMP(g *sighting) string {
+	ip, icmp := "ip", "icmp"
+	if g.icmpFrom.Is6() && !g.icmpFrom.Is4In6() {
+		ip, icmp = "ipv6", "icmpv6"
+	}
+	src, dst := v.client, v.server // the quoted packet went the other way
+	if g.toServer {
+		src, dst = dst, src
+	}
+	return fmt.Sprintf("%s.src==%s && %s.type==%d && %s.code==%d && tcp.srcport==%d && tcp.dstport==%d",
+		ip, g.icmpFrom, icmp, g.icmpWhat>>8, icmp, g.icmpWhat&255, src.Port(), dst.Port())
 }
 
 // frames makes evidence of several tries of one packet.

@@ -1,0 +1,88 @@
+package analyzer
+
+// bytesSeen is how much of one direction of a connection a capture has. What
+// the receiver acknowledges was delivered, so what is acknowledged and not in
+// the capture is the capture's loss, not the network's.
+type bytesSeen struct {
+	end   uint32 // sequence number behind the last byte seen
+	hole  uint32 // first byte missing before end, if holes > 0
+	holes uint8  // packets missing there, roughly
+	known bool
+}
+
+// mss is what a missing stretch is divided by to count its packets.
+const mss = 1448
+
+// plausibleJump is how far an ACK may run ahead of what was seen and still be
+// believed; more is garbage, or a stretch in which nothing was captured.
+const plausibleJump = 1 << 20
+
+// account keeps books of the capture's own loss: packets that take up
+// sequence space (data, SYN, FIN), and those that must have passed as well.
+//
+//	1..500 ──▶          seen
+//	                    501..900 not seen
+//	◀── ACK 901         so one packet is missing in this capture
+func (s *survey) account(c *conn, p *packet, fromClient bool) {
+	if p.flags&flagRST != 0 {
+		return
+	}
+	mine, theirs := &c.up, &c.down
+	if !fromClient {
+		mine, theirs = theirs, mine
+	}
+	k := &s.chunks[len(s.chunks)-1]
+	n := uint32(p.length)
+	if p.flags&(flagSYN|flagFIN) != 0 {
+		n++
+	}
+	if n > 0 {
+		k.seen++
+		mine.add(p.seq, p.seq+n)
+	}
+	if p.flags&flagACK == 0 {
+		return
+	}
+	if !theirs.known {
+		// The answer to a SYN that is here is acknowledged, but was not captured.
+		if fromClient && c.flags&sawSYN != 0 && c.synAcks == 0 && p.flags&flagSYN == 0 {
+			k.missed++
+		}
+		theirs.end, theirs.known = p.ack, true
+		return
+	}
+	k.missed += theirs.acked(p.ack)
+}
+
+// add notes a packet's stretch of sequence numbers.
+func (b *bytesSeen) add(from, to uint32) {
+	switch ahead := int32(from - b.end); {
+	case !b.known || ahead > plausibleJump || ahead < -plausibleJump:
+		b.end, b.holes, b.known = to, 0, true
+	case ahead > 0:
+		if b.holes == 0 {
+			b.hole = b.end
+		}
+		b.holes = uint8(min(255, uint32(b.holes)+1+uint32(ahead)/mss))
+		b.end = to
+	case int32(to-b.end) > 0:
+		b.end = to
+	case b.holes > 0: // late or sent again
+		b.holes--
+	}
+}
+
+// missing tells whether packets before the last one were not captured.
+func (b *bytesSeen) missing() bool { return b.holes > 0 }
+
+// acked tells how many packets before ack were never seen.
+func (b *bytesSeen) acked(ack uint32) (missed uint32) {
+	if b.holes > 0 && int32(ack-b.hole) > 0 {
+		missed, b.holes = uint32(b.holes), 0
+	}
+	if d := int32(ack - b.end); d > 0 && d < plausibleJump {
+		missed += 1 + uint32(d)/mss
+		b.end = ack
+	}
+	return missed
+}

@@ -1,0 +1,157 @@
+package analyzer
+
+import (
+	"math"
+	"time"
+)
+
+// lossTally counts packets that must have passed a point, and those of them
+// that its capture does not have.
+type lossTally struct{ trials, misses float64 }
+
+func (t *lossTally) add(u lossTally) { t.trials += u.trials; t.misses += u.misses }
+
+// missedAll is the probability that a capture which missed k of n packets misses
+// m more, all of them: the posterior predictive of a binomial with Jeffreys'
+// prior, Beta(k+½, n−k+½). With n = 0 it is what one knows of nothing.
+func (t lossTally) missedAll(m int) float64 {
+	p, a, n := 1.0, t.misses+0.5, t.trials+1
+	for j := range m {
+		p *= (a + float64(j)) / (n + float64(j))
+	}
+	return p
+}
+
+// interval is the 95 % score interval of the share (Wilson 1927); with none
+// seen, the rule of three gives the upper end.
+func (t lossTally) interval() (lo, hi float64) {
+	if t.trials == 0 {
+		return 0, 1
+	}
+	if t.misses == 0 {
+		return 0, math.Min(1, 3/t.trials)
+	}
+	const z = 1.96
+	n := t.trials
+	p := math.Min(1, t.misses/n)
+	mid := p + z*z/(2*n)
+	half := z * math.Sqrt(p*(1-p)/n+z*z/(4*n*n))
+	return math.Max(0, (mid-half)/(1+z*z/n)), math.Min(1, (mid+half)/(1+z*z/n))
+}
+
+// lossModel is what is known of one capture's own loss. It is measured three
+// ways: from bytes that were acknowledged and are not in the file, from
+// handshakes that other points have, and from the file's own drop counters.
+type lossModel struct {
+	own      lossTally // by what was acknowledged
+	shared   lossTally // handshake packets of connections that completed
+	blind    int       // connections of which the capture has neither packet
+	conns    int       // out of so many
+	counted  float64   // share the capture itself says it dropped
+	silentOK bool      // it has counters, and they say none
+	timeline lossTimeline
+}
+
+// lossTimeline holds tallies by time, so that a burst is seen where it is.
+type lossTimeline struct {
+	from, width int64
+	bins        []lossTally
+}
+
+const (
+	lossBin     = int64(250 * time.Millisecond)
+	maxLossBins = 1 << 16
+	// lossNear is how far around a moment the local rate is taken.
+	lossNear = int64(500 * time.Millisecond)
+)
+
+func newLossTimeline(from, to int64) lossTimeline {
+	width := max(lossBin, (to-from)/maxLossBins+1)
+	return lossTimeline{from, width, make([]lossTally, max(0, to-from)/width+1)}
+}
+
+func (l *lossTimeline) add(t int64, n lossTally) {
+	if i := (t - l.from) / l.width; t >= l.from && i < int64(len(l.bins)) {
+		l.bins[i].add(n)
+	}
+}
+
+// near sums the tallies around a moment.
+func (l *lossTimeline) near(t int64) (sum lossTally) {
+	for i := max(0, (t-lossNear-l.from)/l.width); i <= (t+lossNear-l.from)/l.width && i < int64(len(l.bins)); i++ {
+		sum.add(l.bins[i])
+	}
+	return sum
+}
+
+// all pools the two measurements; if connections are missing far more often
+// than packets of connections that are there, only those count.
+func (m *lossModel) all() lossTally {
+	sum := m.own
+	sum.add(m.shared)
+	if lo, _ := m.shared.interval(); m.shared.trials > 0 {
+		if _, hi := m.own.interval(); lo > hi && m.own.trials > 0 {
+			return m.shared
+		}
+	}
+	return sum
+}
+
+// at is the tally that applies at a moment: the whole capture's, or what was
+// measured around it if that is clearly worse.
+func (m *lossModel) at(t int64) lossTally {
+	global, local := m.all(), m.timeline.near(t)
+	if lo, _ := local.interval(); local.misses >= 2 {
+		if _, hi := global.interval(); lo > hi {
+			return local
+		}
+	}
+	return global
+}
+
+// missedAll is the probability that the capture misses packets of one
+// connection at all these times. If it misses both packets of a handshake more
+// often than independent losses explain, it may see a subset of the flows only
+// (a bond's member, one of several paths), and then their number counts for nothing.
+func (m *lossModel) missedAll(times []int64) float64 {
+	if len(times) == 0 {
+		return 1
+	}
+	worst := m.at(times[0])
+	for _, t := range times[1:] {
+		if l := m.at(t); l.missedAll(1) > worst.missedAll(1) {
+			worst = l
+		}
+	}
+	if worst.trials < 16 && m.silentOK {
+		// Nothing much to measure it by, but the capture says it lost nothing.
+		worst.add(lossTally{trials: unmeasuredTrials})
+	}
+	missed := worst.missedAll(len(times))
+	if m.counted > 0 {
+		missed = max(missed, math.Pow(min(1, 2*m.counted), float64(len(times))))
+	}
+	rate := worst.misses / max(1, worst.trials)
+	expected := rate * rate * float64(m.conns)
+	if float64(m.blind) > 1+expected+3*math.Sqrt(expected) {
+		missed = max(missed, lossTally{float64(m.conns), float64(m.blind)}.missedAll(1))
+	}
+	return missed
+}
+
+// lossy tells whether the capture is known to lose packets at all.
+func (m *lossModel) lossy() bool { return m.own.misses+m.shared.misses > 0 || m.counted > 0 }
+
+// unmeasuredTrials is what a clean drop counter is worth where nothing else
+// measures the loss: as much as so many packets none of which was missed.
+const unmeasuredTrials = 16
+
+// bounds is the share of packets that the capture misses, as an interval.
+func (m *lossModel) bounds() (lo, hi float64) {
+	t := m.all()
+	if t.trials < 16 && m.silentOK {
+		t.add(lossTally{trials: unmeasuredTrials})
+	}
+	lo, hi = t.interval()
+	return lo, min(1, max(hi, 2*m.counted))
+}

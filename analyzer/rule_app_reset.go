@@ -1,0 +1,20 @@
+package analyzer
+
+// appReset: the server resets a connection it had accepted, before its answer
+// was complete.
+//
+//	f5                   server2
+//	 |--POST---------------->|
+//	 |<----------------RST---|
+//
+// A RST behind a whole response is the end of a healthy connection.
+var appReset = rule{cause: AppReset, match: func(v *flowView, m *matter) *conclusion {
+	w := v.app()
+	if w == nil || w.rst == nil || w.fin != nil || w.clientEndedFirst || w.request == nil || m.f.outcome == Error {
+		return nil
+	}
+	if at, _ := v.furthest(responseKind(v)); w.answer != nil && at > 0 {
+		return nil // its answer was lost as well: two things went wrong
+	}
+	return v.appVerdict(w, w.rst, "the server resets the connection")
+}}

@@ -1,0 +1,52 @@
+package analyzer
+
+// appSilent: the server's kernel acknowledges the request, its application
+// says nothing until the other side gives up.
+//
+//	f5                   server2
+//	 |--POST---------------->|
+//	 |<----------------ACK---|
+//	 |--FIN or RST (later)-->|
+//
+// The ACK is the kernel's: it does not mean that the application has read
+// anything.
+var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conclusion {
+	w := v.app()
+	if w == nil || !w.acked || w.answer != nil || w.fin != nil || w.rst != nil || !w.clientEndedFirst || !v.delivered(true) {
+		return nil
+	}
+	k := responseKind(v)
+	if at, _ := v.furthest(k); at >= 0 && len(v.steps[at].requestOf(k)) > 0 {
+		return nil // it did answer, only this capture missed it
+	}
+	// A response that got lost would have been sent again and again, each time
+	// twice as late (RFC 6298 §5.5, from 200 ms on): all of them are missing.
+	last := v.steps[w.at].packets[len(v.steps[w.at].packets)-1].time
+	expected := []*sighting{w.request}
+	for wait := int64(200e6); w.request.time+wait < last; wait *= 2 {
+		again := *w.request
+		again.time += wait
+		expected = append(expected, &again)
+	}
+	absent := v.absence(w.at, w.at, expected, k)
+	if absent.doubt != "" {
+		return &conclusion{direction: ToClient, between: []string{v.point(w.at)}, settle: absent.settle + ": " + absent.doubt}
+	}
+	var extra []Evidence
+	if !v.narrowed {
+		extra = absent.evidence
+	}
+	c := v.appVerdict(w, nil, "", extra...)
+	c.confidence = 1 - absent.missed
+	return c
+}}
+
+// requestOf returns the step's packets of a kind from the request on.
+func (s *step) requestOf(k kind) (out []*sighting) {
+	for i := range s.request {
+		if g := &s.request[i]; k.is(g) {
+			out = append(out, g)
+		}
+	}
+	return out
+}

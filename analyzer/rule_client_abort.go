@@ -1,0 +1,69 @@
+package analyzer
+
+import (
+	"fmt"
+	"time"
+)
+
+// clientAbort: the client gives up a request that was under way in good order,
+// sooner than good ones take, or while its response was coming in.
+//
+//	client                f5                   server2
+//	 |--POST--------------->|--POST--------------->|
+//	 |--RST or FIN--------->|                      |
+//	 |                      |<----------------200--|   late, but sound
+//
+// Who waits longest and then gives up is not to blame for the wait: if the client
+// waited far longer than any good request took, the rule passes, and the server's
+// silence is judged.
+var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *conclusion {
+	c := m.client
+	at, end := c.firstEnd()
+	if end == nil || !end.toServer || m.f.outcome == Error {
+		return nil
+	}
+	if m.f.began == 0 || !c.delivered(true) {
+		return nil
+	}
+	p, g := c.origin(kind{"end", true, func(g *sighting) bool { return g.toServer && (g.is(flagRST, 0) || g.is(flagFIN, 0)) }, ""})
+	if !c.atClient(p) {
+		return &conclusion{between: []string{c.point(at)}, direction: ToServer, evidence: []Evidence{c.frame(at, end, "the client ends the connection first")},
+			settle: "a capture at the client, which tells whether it ended the connection itself"}
+	}
+	waited := time.Duration(end.time - m.f.began)
+	slowest := time.Duration(m.slowestGood())
+	what := fmt.Sprintf("the client ends the connection %v after its request began; the slowest good one took %v", waited.Round(time.Millisecond), slowest.Round(time.Millisecond))
+	out := &conclusion{between: []string{c.point(p)}, direction: ToServer, evidence: []Evidence{c.frame(p, g[0], what)}}
+	answered := v != c && len(v.replies()) > 0 || len(c.replies()) > 0
+	switch {
+	case answered && v.delivered(false), waited <= slowest:
+		out.hop, out.confidence = c.hop(p), almost
+	case waited >= 10*slowest:
+		return nil // it was patient
+	default:
+		out.settle = "the client's own timeout, and the server's log of this request: it gave up somewhat later than good requests take"
+	}
+	return out
+}}
+
+// firstEnd is the first FIN or RST of a connection, as the point nearest to the
+// client saw it.
+func (v *flowView) firstEnd() (int, *sighting) {
+	for i := range v.steps {
+		for j := range v.steps[i].request {
+			if g := &v.steps[i].request[j]; !g.icmp && g.flags&(flagFIN|flagRST) != 0 {
+				return i, g
+			}
+		}
+	}
+	return -1, nil
+}
+
+// replies are the response's segments, at the point where most of it was seen.
+func (v *flowView) replies() []*sighting {
+	_, seen := v.origin(kind{"response", false, func(g *sighting) bool { return !g.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 }, ""})
+	return seen
+}
+
+// slowestGood is how long the slowest good request to the same server took.
+func (m *matter) slowestGood() int64 { return m.f.server.counts.slowest }

@@ -1,0 +1,90 @@
+package analyzer
+
+import "strings"
+
+// saidCauses maps what a BIG-IP writes into the trailer of a RST it makes
+// (F5 K13223 and the tables of its message catalogue) to causes that lie with the
+// proxy itself. The longest prefix counts. What it resets because of the other
+// side's fate ("TCP retransmit timeout", "TCP RST from remote system") is not here:
+// those frames lead to the other side.
+var saidCauses = []struct {
+	prefix string
+	cause  Cause
+}{
+	{"No local listener", NoListener},
+	{"No available listener", NoListener},
+	{"Port denied", NoListener},
+	{"VIP down", NoListener},
+	{"VIP disabled", NoListener},
+	{"No pool member available", NoPoolMember},
+	{"No available pool member", NoPoolMember},
+	{"No server selected", NoPoolMember},
+	{"No available SNAT addr", SNATExhausted},
+	{"Unable to select local port", SNATExhausted},
+	{"Unable to obtain local port", SNATExhausted},
+	{"Connection limit exceeded", ConnectionLimit},
+	{"Flow expired (sweeper)", IdleTimeout},
+	{"No flow found for ACK", SessionExpired},
+	{"HTTP header", ProtocolViolation},
+	{"HTTP internal error", ProtocolViolation},
+	{"HTTP process terminated", ProtocolViolation},
+	{"HTTP parse error", ProtocolViolation},
+	{"Bad request", ProtocolViolation},
+	{"APM HTTP body too big", ProtocolViolation},
+	{"SSL ", TLSFailure},
+	{"No shared ciphers", TLSFailure},
+	{"Bad SSL record", TLSFailure},
+	{"iRule execution", Rejected},
+	{"Policy action", Rejected},
+	{"DOS Attack signature", Rejected},
+}
+
+// saidCause is the cause that a RST's text stands for; "" if it is not the
+// proxy's own affair.
+func saidCause(text string) Cause {
+	for _, s := range saidCauses {
+		if strings.HasPrefix(text, s.prefix) {
+			return s.cause
+		}
+	}
+	return ""
+}
+
+// proxySays: the proxy resets the client's connection, and its own trailer says
+// that the reason lies with itself, not with the peer flow.
+//
+//	client                f5
+//	 |--SYN---------------->|
+//	 |<------------SYN-ACK--|
+//	 |--ACK, POST---------->|      (no SYN to any server)
+//	 |<-----RST: No pool member available
+var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *conclusion {
+	if v != m.client {
+		return nil
+	}
+	at, g := v.saidBy()
+	if g == nil || g.note.causePeer {
+		return nil
+	}
+	cause := saidCause(g.note.cause)
+	if cause == "" {
+		return nil
+	}
+	c := &conclusion{cause: cause, hop: v.hop(at), between: []string{v.point(at)}, direction: ToClient, confidence: almost,
+		evidence: []Evidence{v.frame(at, g, "RST made by "+v.hop(at)+": "+g.note.cause)}}
+	c.eliminated = v.rivals(synKind(v), at, true)
+	return c
+}}
+
+// saidBy returns the RST to the client that its maker explains in a trailer.
+func (v *flowView) saidBy() (int, *sighting) {
+	k := rstKind(v, false)
+	for i := range v.steps {
+		for _, g := range v.steps[i].of(k) {
+			if g.note != nil && g.note.hasCause && !g.note.ingress {
+				return i, g
+			}
+		}
+	}
+	return -1, nil
+}

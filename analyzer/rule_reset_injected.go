@@ -1,0 +1,129 @@
+package analyzer
+
+import (
+	"fmt"
+	"time"
+)
+
+// resetInjected: a RST in the name of one end that the capture nearest to that
+// end does not have: a box in between sent it.
+//
+//	f5        feth11    feth10     server2
+//	 |--POST--->|--------->|--------->|
+//	 |<--RST----|  ✗       |          |   "from server2", which never sent it
+//	 |          |          |<---200---|
+//
+// If the packet that the RST answers went no further than the hop, and the
+// connection had been idle before, the hop had forgotten it and says so:
+// [SessionExpired]. TTL, window and IP id of a forged RST often differ from its
+// alleged sender's; they are cited, but the absence decides.
+var resetInjected = rule{cause: ResetInjected, match: func(v *flowView, m *matter) *conclusion {
+	if !v.established() {
+		return nil
+	}
+	for _, toServer := range [2]bool{false, true} {
+		if c := v.injected(toServer); c != nil {
+			return c
+		}
+	}
+	return nil
+}}
+
+// injected looks at the first RST of a direction.
+func (v *flowView) injected(toServer bool) *conclusion {
+	k := rstKind(v, toServer)
+	k.is = func(g *sighting) bool { return g.toServer == toServer && g.is(flagRST, 0) }
+	p, seen := v.origin(k)
+	q := next(p, !toServer) // towards the alleged sender
+	if p < 0 || q < 0 || q >= len(v.steps) || toServer && v.atClient(p) || !toServer && v.atServer(p) {
+		return nil
+	}
+	if !v.activeAfter(q, p, seen[0], toServer) {
+		return nil // the alleged sender's own end: another rule's matter
+	}
+	k.filter += fmt.Sprintf(" && tcp.seq_raw==%d", seen[0].seq)
+	c := &conclusion{direction: direction(toServer), between: []string{v.point(p), v.point(q)},
+		evidence: []Evidence{v.frame(p, seen[0], "RST in the name of "+v.sender(toServer))}}
+	absent := v.absence(p, q, seen[:1], k)
+	// A copy that the capture missed is sent on: further points would have it too,
+	// up to the sender's own.
+	for at := next(q, !toServer); at >= 0 && at < len(v.steps) && absent.doubt != ""; at = next(at, !toServer) {
+		if further := v.absence(p, at, seen[:1], k); further.doubt == "" {
+			further.evidence = append(absent.evidence, further.evidence...)
+			further.missed = max(further.missed, absent.missed*further.missed)
+			absent = further
+			c.between[1] = v.point(at)
+			q = at
+		}
+	}
+	if note := v.unlike(p, seen[0], toServer); note != "" {
+		c.evidence[0].What += note
+	}
+	hop, missing := v.segment(min(p, q), max(p, q))
+	switch {
+	case missing != "":
+		c.settle = missing
+	case absent.doubt != "":
+		c.settle = absent.settle + ": " + absent.doubt
+	default:
+		c.hop, c.confidence = hop, 1-absent.missed
+		c.evidence = append(c.evidence, absent.evidence...)
+		if idle, first := v.refusedAfterIdle(p, q, seen[0], toServer); first != nil {
+			c.cause = SessionExpired
+			c.evidence = append(c.evidence, v.frame(p, first, fmt.Sprintf("the packet it answers, after an idle time of %v", idle)))
+		}
+	}
+	return c
+}
+
+// sender names the alleged sender of packets in a direction.
+func (v *flowView) sender(toServer bool) string {
+	if toServer {
+		return v.clientName()
+	}
+	return v.serverName()
+}
+
+// activeAfter tells whether step q saw anything of the connection at all, so that
+// a RST of its end would have been seen too.
+func (v *flowView) activeAfter(q, p int, rst *sighting, toServer bool) bool {
+	return len(v.steps[q].packets) > 0
+}
+
+// unlike compares a RST with the other packets of its alleged sender at the same
+// point: a different hop count means a different box.
+func (v *flowView) unlike(p int, rst *sighting, toServer bool) string {
+	for i := range v.steps[p].packets {
+		g := &v.steps[p].packets[i]
+		if g.toServer == toServer && !g.icmp && g.flags&flagRST == 0 {
+			if g.ttl != rst.ttl {
+				return fmt.Sprintf(", with TTL %d where that end's packets have %d", rst.ttl, g.ttl)
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+// refusedAfterIdle returns the packet that a RST answers, if the connection had
+// been idle before it and it went no further than the hop between the two steps.
+func (v *flowView) refusedAfterIdle(p, q int, rst *sighting, toServer bool) (time.Duration, *sighting) {
+	var last *sighting
+	for i := range v.steps[p].packets {
+		g := &v.steps[p].packets[i]
+		if g.frame >= rst.frame {
+			break
+		}
+		if g.toServer != toServer && !g.icmp && g.length > 0 {
+			last = g
+		}
+	}
+	if last == nil {
+		return 0, nil
+	}
+	idle := v.idleBefore(p, last)
+	if idle < forgetful || len(v.steps[q].of(byteKind(v, !toServer, last.seq))) > 0 {
+		return 0, nil
+	}
+	return time.Duration(idle).Round(100 * time.Millisecond), last
+}

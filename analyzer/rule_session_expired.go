@@ -1,0 +1,41 @@
+package analyzer
+
+import "time"
+
+// forgetful is how long a connection must have been idle for a hop to have
+// forgotten it: no session table's timeout is shorter.
+const forgetful = int64(time.Second)
+
+// forgotten tells whether a hop behind step p has forgotten the connection:
+// packets passed it before, then nothing was sent for a while, and from then on
+// nothing passes in either direction.
+//
+//	f5        feth11    feth10     server2
+//	 |--GET---->|--------->|--------->|
+//	 |<---200---|<---------|<---------|
+//	 .          .          .          .   idle for longer than the hop remembers
+//	 |--GET---->|    ✗     |          |
+//	 |--GET---->|    ✗     |          |
+//
+// A hop that answers with a RST instead is in resetInjected.
+func (v *flowView) forgotten(p int, first *sighting, toServer bool) bool {
+	q := next(p, toServer)
+	if q < 0 || q >= len(v.steps) || v.idleBefore(p, first) < forgetful {
+		return false
+	}
+	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, first.time)
+	before := false
+	for i := range v.steps[q].packets {
+		g := &v.steps[q].packets[i]
+		if g.icmp || g.length == 0 {
+			continue
+		}
+		switch {
+		case g.time < first.time+off.lo:
+			before = true
+		case g.time > first.time+off.hi && g.toServer == toServer && g.flags&flagRST == 0:
+			return false // something passed
+		}
+	}
+	return before
+}

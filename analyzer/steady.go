@@ -1,0 +1,167 @@
+package analyzer
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// steadyClocks finds where a capture's clock was set while it ran, and takes
+// the steps out of everything the survey noted. One capture alone cannot tell
+// a clock set forward from a silence; two that share connections can: their
+// offset changes.
+//
+//	q's time − p's ▲        ·····   30 s more: q's clock was set, or p's
+//	               │ ·····
+//	               └─────┼────────▶ frames; at ┼ one of the two files jumps
+//
+// The point whose file jumps least is believed, and the others are held against
+// it, then against each other.
+func steadyClocks(surveys []*survey) {
+	order := make([]*survey, len(surveys))
+	copy(order, surveys)
+	slices.SortStableFunc(order, func(a, b *survey) int {
+		return cmp.Or(cmp.Compare(a.backward(), b.backward()), cmp.Compare(len(a.epochs), len(b.epochs)), cmp.Compare(b.packets, a.packets))
+	})
+	var believed []*survey
+	for len(order) > 0 {
+		k := slices.IndexFunc(order, func(s *survey) bool { return partner(s, believed) != nil })
+		if k < 0 {
+			k = 0 // linked to none so far: it starts a group of its own
+		}
+		s := order[k]
+		order = slices.Delete(order, k, k+1)
+		if len(s.epochs) > 1 {
+			s.findSteps(partner(s, believed))
+		}
+		s.takeOutSteps()
+		believed = append(believed, s)
+	}
+
+}
+
+// backward counts the places where a file's time runs back.
+func (s *survey) backward() (n int) {
+	for i := 1; i < len(s.epochs); i++ {
+		if s.epochs[i].min < s.epochs[i-1].min {
+			n++
+		}
+	}
+	return n
+}
+
+// partner returns the believed point that shares most with s; nil for none.
+func partner(s *survey, believed []*survey) (best *survey) {
+	most := 0
+	for _, r := range believed {
+		n := 0
+		shared(s, r, func(_, _ *handshake) { n++ })
+		if n == 0 {
+			sharedRequests(s, r, func(_, _ *anchor) { n++ })
+		}
+		if n > most {
+			most, best = n, r
+		}
+	}
+	return best
+}
+
+// minStep is what a difference between the offsets of two epochs must exceed to
+// be a step of the clock and no network delay.
+const minStep = int64(500 * time.Millisecond)
+
+// findSteps compares the epochs of s with a partner whose clock is steady; nil
+// if there is none.
+func (s *survey) findSteps(r *survey) {
+	offsets := make([]middle, len(s.epochs))
+	if r != nil {
+		shared(s, r, func(x, y *handshake) {
+			if x.syns == 1 && y.syns == 1 {
+				offsets[x.epochs[0]].add(x.syn - y.syn)
+			}
+			if x.synAcks == 1 && y.synAcks == 1 {
+				offsets[x.epochs[1]].add(x.synAck - y.synAck)
+			}
+		})
+		sharedRequests(s, r, func(x, y *anchor) { offsets[x.epochs[1]].add(x.began - y.began) })
+	}
+	base := slices.IndexFunc(offsets, func(m middle) bool { return len(m.all) > 0 })
+	previous := int64(0)
+	for i := range s.epochs {
+		e := &s.epochs[i]
+		switch {
+		case base >= 0 && len(offsets[i].all) > 0:
+			if step := offsets[i].median() - offsets[base].median(); step > minStep || step < -minStep {
+				e.step = step
+			}
+		case i > 0 && e.min < s.epochs[i-1].min: // back in time, and nobody to compare with
+			e.step, e.away = e.min-s.highOf(i-1)+previous, true
+		default:
+			e.step = previous
+		}
+		previous = e.step
+	}
+}
+
+// highOf is the latest raw time of an epoch, as well as the chunks tell.
+func (s *survey) highOf(i int) int64 {
+	high := s.epochs[i].min
+	for _, c := range s.chunks {
+		if s.epochOf(c.frame) == i {
+			high = max(high, c.max)
+		}
+	}
+	return high
+}
+
+// middle collects offsets; the median of SYNs and SYN-ACKs is within a delay of
+// the truth, however late some of them were.
+type middle struct{ all []int64 }
+
+func (m *middle) add(d int64) { m.all = append(m.all, d) }
+
+func (m *middle) median() int64 {
+	slices.Sort(m.all)
+	return m.all[len(m.all)/2]
+}
+
+// takeOutSteps corrects what the survey noted with times of its own clock.
+func (s *survey) takeOutSteps() {
+	steps := slices.ContainsFunc(s.epochs, func(e clockEpoch) bool { return e.step != 0 })
+	s.correct()
+	if !steps {
+		return
+	}
+	fix := func(t *int64, epoch uint16) {
+		if *t != 0 {
+			*t -= s.epochs[epoch].step
+		}
+	}
+	for i := range s.samples.all {
+		h := &s.samples.all[i]
+		fix(&h.syn, h.epochs[0])
+		fix(&h.synAck, h.epochs[1])
+	}
+	for _, a := range s.anchors.all {
+		fix(&a.opened, a.epochs[0])
+		fix(&a.began, a.epochs[1])
+		fix(&a.replied, a.epochs[2])
+	}
+	for i := range s.odd {
+		fix(&s.odd[i].started, s.odd[i].epochs[0])
+		fix(&s.odd[i].last, s.odd[i].epochs[1])
+	}
+	for i := range s.resets {
+		fix(&s.resets[i].time, s.resets[i].epoch)
+	}
+	if s.log != nil {
+		for _, list := range [][]failure{s.log.failures, s.log.pending} {
+			for i := range list {
+				f := &list[i]
+				fix(&f.start, f.epochs[0])
+				fix(&f.began, f.epochs[1])
+				fix(&f.ended, f.epochs[2])
+			}
+		}
+	}
+}
