@@ -44,7 +44,7 @@ func bigCaptures(b *testing.B, requests int, trailers bool) []Point {
 				if e.at >= until {
 					break
 				}
-				s.check(points[name].WritePacket(0, s.start.Add(e.at).UnixNano(), e.wire, e.data))
+				s.check(points[name].WritePacket(0, s.start.Add(e.says).UnixNano(), e.wire, e.data))
 				n++
 			}
 			s.events[name] = slices.Clone(es[n:])

@@ -12,6 +12,7 @@ type exchange struct {
 	key      uint64 // of its message
 	turns    bool   // heads are cut off: a request is what comes before a response
 	counts   *RequestCounts
+	log      *requestLog
 	now      int64 // of the packet being fed
 	nowEpoch uint16
 	failed   Outcome
@@ -24,10 +25,10 @@ type (
 	downSink exchange
 )
 
-func (e *exchange) reset(counts *RequestCounts) {
+func (e *exchange) reset(counts *RequestCounts, log *requestLog) {
 	e.up.reuse(true)
 	e.down.reuse(false)
-	*e = exchange{up: e.up, down: e.down, counts: counts, failed: OK}
+	*e = exchange{up: e.up, down: e.down, counts: counts, log: log, failed: OK}
 }
 
 func (m *message) reuse(request bool) {
@@ -72,7 +73,7 @@ func (e *exchange) turn() {
 	}
 	if e.active {
 		e.active = false
-		e.counts.OK++
+		e.succeed()
 		e.forget()
 	}
 	e.up.state, e.down.state, e.down.status = atHead, atHead, 0
@@ -124,9 +125,16 @@ func (e *exchange) complete() {
 		e.failed = Error
 		return
 	}
-	e.counts.OK++
 	e.counts.slowest = max(e.counts.slowest, e.now-e.began)
+	e.succeed()
 	e.forget()
+}
+
+// succeed counts a good request.
+func (e *exchange) succeed() {
+	e.counts.OK++
+	e.log.good.add(e.began)
+	e.log.sizes.add(e.up.stream.next - e.seq)
 }
 
 // forget drops what identified the last request, so that the next one on the

@@ -2,9 +2,9 @@ package analyzer
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/hopblame/hopblame/internal/digits"
 )
@@ -16,6 +16,9 @@ func (a *analysis) findings(ms []*matter) []Finding {
 	out := []Finding{}
 	out = append(out, a.places()...)
 	out = append(out, a.reused(ms)...)
+	out = append(out, a.servers(ms)...)
+	out = append(out, a.bursts(ms)...)
+	out = append(out, a.sizes(ms)...)
 	out = append(out, a.slow()...)
 	return out
 }
@@ -50,57 +53,6 @@ func (a *analysis) places() []Finding {
 	return out
 }
 
-// reused compares how often the serverside 5-tuple of failing and of good
-// connections had been used before: a stateful hop or a server in TIME_WAIT
-// may refuse a reused one, with the same symptom as a loss.
-func (a *analysis) reused(ms []*matter) []Finding {
-	var ages []int64
-	failing := 0
-	var at *survey
-	var example Evidence
-	for _, m := range ms {
-		if !m.proxied || m.view == nil || len(m.view.steps) == 0 || m.view == m.client {
-			continue
-		}
-		s := m.view.steps[0].s
-		for i := range s.odd {
-			o := &s.odd[i]
-			if o.tuple == m.view.tuple && o.isn == m.view.isn {
-				failing++
-				at = s
-				if o.gap >= 0 {
-					if len(ages) == 0 {
-						example = m.view.frame(0, &m.view.steps[0].packets[0], "SYN of a 5-tuple used before")
-					}
-					ages = append(ages, o.gap)
-				}
-				break
-			}
-		}
-	}
-	if at == nil || len(ages) == 0 {
-		return nil
-	}
-	good, goodReused := 0, 0
-	for e, v := range at.servers {
-		if !a.topo.toProxy(addrPort(at.names.addr(e.addr), e.port)) {
-			good += v.reuse.good
-			goodReused += v.reuse.goodReused
-		}
-	}
-	slices.Sort(ages)
-	median := time.Duration(ages[len(ages)/2]).Round(100 * time.Millisecond)
-	percent := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
-	bad, fine := percent(len(ages), failing), percent(goodReused, good)
-	hint := ""
-	if good > 0 && fine < 2*bad && 2*fine > bad {
-		hint = ": no difference"
-	}
-	return []Finding{{Requests: len(ages), Evidence: []Evidence{example},
-		What: fmt.Sprintf("the serverside 5-tuple had been used before in %s of %s failing sessions (%.1f %%, median %v earlier) and in %s of %s good ones (%.1f %%)%s",
-			digits.Group(len(ages)), digits.Group(failing), bad, median, digits.Group(goodReused), digits.Group(good), fine, hint)}}
-}
-
 // slow counts connections that came about only after SYN retries, where most
 // of them were seen.
 func (a *analysis) slow() []Finding {
@@ -118,3 +70,33 @@ func (a *analysis) slow() []Finding {
 	return []Finding{{Requests: most.slowSYNs, Evidence: example,
 		What: fmt.Sprintf("%s connections at %s succeeded only after a retransmitted SYN: slow, not failed", digits.Group(most.slowSYNs), most.point.Name)}}
 }
+
+// unusual is a chance below which a difference between failing and good requests
+// is worth telling.
+const unusual = 1e-4
+
+// tail is the probability of k or more successes in n trials of chance p.
+func tail(k, n int, p float64) float64 {
+	if k <= 0 || p >= 1 {
+		return 1
+	}
+	if p <= 0 {
+		return 0
+	}
+	choose := func(n, k int) float64 {
+		a, _ := math.Lgamma(float64(n + 1))
+		b, _ := math.Lgamma(float64(k + 1))
+		c, _ := math.Lgamma(float64(n - k + 1))
+		return a - b - c
+	}
+	sum := 0.0
+	for i := k; i <= n; i++ {
+		term := math.Exp(choose(n, i) + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
+		if sum += term; term < sum*1e-12 && float64(i) > float64(n)*p {
+			break
+		}
+	}
+	return min(1, sum)
+}
+
+func percent(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }

@@ -66,6 +66,7 @@ func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
 		cs[i] = m.conclude()
 	}
 	settleSizes(cs)
+	a.blameReuse(matters, cs)
 	for i, m := range matters {
 		a.report.Verdicts = append(a.report.Verdicts, m.verdict(cs[i]))
 	}

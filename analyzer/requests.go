@@ -8,6 +8,8 @@ type requestLog struct {
 	free      []int32
 	failures  []failure
 	pending   []failure
+	good      rhythm
+	sizes     sizeCounts // of good requests
 }
 
 // failure is a request that failed, as the start point saw it.
@@ -22,6 +24,7 @@ type failure struct {
 	ended              int64
 	endFrame           uint64
 	seq                uint32 // of the request's first byte; valid if began
+	size               uint32 // of the request as far as it was sent, in bytes
 	key                uint64 // of its message; 0: unknown
 	epochs             [3]uint16
 	outcome            Outcome
@@ -40,7 +43,7 @@ func (l *requestLog) get(counts *RequestCounts) int32 {
 		i = int32(len(l.exchanges))
 		l.exchanges = append(l.exchanges, exchange{})
 	}
-	l.exchanges[i].reset(counts)
+	l.exchanges[i].reset(counts, l)
 	return i
 }
 
@@ -63,7 +66,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 		case !known:
 			s.leavePending(c, e, at)
 		case outcome == OK:
-			e.counts.OK++
+			e.succeed()
 		default:
 			e.failed = outcome
 		}
@@ -102,6 +105,9 @@ func (s *survey) describe(c *conn, e *exchange, at int64) failure {
 		start: c.started, began: e.began, ended: at, seq: e.seq, key: e.key, ordinal: e.ordinal,
 		epochs: [3]uint16{c.synEpoch, e.epoch, s.epoch()},
 		method: string(e.up.method), target: string(e.up.target), id: string(e.up.id)}
+	if e.ordinal > 0 && e.up.stream.known {
+		f.size = e.up.stream.next - e.seq
+	}
 	if e.ordinal > 1 {
 		f.start, f.epochs[0] = e.began, e.epoch
 	}

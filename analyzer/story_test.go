@@ -31,6 +31,7 @@ type story struct {
 	skip     []string                                          // points without a capture
 	cut      map[string]time.Duration                          // captures that end early
 	clock    map[string]time.Duration                          // clocks that are off
+	wrong    map[string]func(at time.Duration) time.Duration   // clocks that drift or are set
 	blind    func(point string, at time.Duration, p told) bool // packets a capture misses
 	events   map[string][]shown
 	isn      uint32
@@ -41,7 +42,8 @@ type story struct {
 }
 
 type shown struct {
-	at   time.Duration
+	at   time.Duration // true time
+	says time.Duration // what the capture's clock says
 	data []byte
 	wire int
 }
@@ -73,7 +75,7 @@ var (
 
 func newStory(tb testing.TB) *story {
 	return &story{tb: tb, trailers: true, isb: true, events: map[string][]shown{}, cut: map[string]time.Duration{},
-		clock: map[string]time.Duration{}, start: storyStart, isn: 1000}
+		clock: map[string]time.Duration{}, wrong: map[string]func(time.Duration) time.Duration{}, start: storyStart, isn: 1000}
 }
 
 func (s *story) addr(v4 string) netip.Addr {
@@ -132,9 +134,13 @@ func (s *story) capture(at time.Duration, point string, p told, data []byte) {
 			data = s.trailer(p, data)
 		}
 	}
-	s.events[point] = append(s.events[point], shown{at + s.clock[point], data, len(data)})
+	says := at + s.clock[point]
+	if wrong := s.wrong[point]; wrong != nil {
+		says += wrong(at)
+	}
+	s.events[point] = append(s.events[point], shown{at, says, data, len(data)})
 	if point == s.twice {
-		s.events[point] = append(s.events[point], shown{at + s.clock[point] + 2000, data, len(data)})
+		s.events[point] = append(s.events[point], shown{at + 2000, says + 2000, data, len(data)})
 	}
 }
 
@@ -346,7 +352,7 @@ func (s *story) writeFile(file, point, face, addr string) {
 	es := s.events[point]
 	slices.SortStableFunc(es, func(a, b shown) int { return int(a.at - b.at) })
 	for _, e := range es {
-		s.check(w.WritePacket(id, s.start.Add(e.at).UnixNano(), e.wire, e.data))
+		s.check(w.WritePacket(id, s.start.Add(e.says).UnixNano(), e.wire, e.data))
 	}
 	if s.isb {
 		end := s.end + time.Second
@@ -354,6 +360,9 @@ func (s *story) writeFile(file, point, face, addr string) {
 			end = cut
 		}
 		off := s.clock[point]
+		if wrong := s.wrong[point]; wrong != nil {
+			off += wrong(end)
+		}
 		s.check(w.WriteStatistics(id, pcapng.Statistics{Start: s.start.Add(off - time.Second), End: s.start.Add(end + off), Received: uint64(len(es))}))
 	}
 	s.check(w.Flush())

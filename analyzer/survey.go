@@ -106,17 +106,11 @@ type resetNote struct {
 	note  trailerNote
 }
 
-// reuseCount says how often a connection's tuple had been used before.
-type reuseCount struct {
-	good, goodReused int
-	bad, badReused   int
-}
-
 func newSurvey(p Point, index int, follow bool) *survey {
 	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
 	s.samples.limit, s.anchors.limit = 1<<64-1, 1<<64-1
 	if follow {
-		s.log = &requestLog{}
+		s.log = &requestLog{good: rhythm{}}
 	}
 	return s
 }
@@ -339,7 +333,7 @@ func (s *survey) finish(c *conn, how closing) {
 			s.slowExample, s.slowISN = t, c.isn
 		}
 	}
-	c.server.reuse.count(healthy, c.gap >= 0)
+	c.server.reuse.count(healthy, c.gap)
 	if !healthy && len(s.odd) < maxRemembered {
 		s.odd = append(s.odd, oddConn{t, c.isn, c.flags, c.syns, c.synAcks, c.started, c.lastSYN, c.gap, c.frame, [2]uint16{c.synEpoch, c.lastSYNEpoch}})
 	}
@@ -348,17 +342,6 @@ func (s *survey) finish(c *conn, how closing) {
 // maxRemembered bounds what is kept of odd connections, as in a capture of a
 // SYN flood.
 const maxRemembered = 1 << 20
-
-func (r *reuseCount) count(good, reused bool) {
-	n, k := &r.bad, &r.badReused
-	if good {
-		n, k = &r.good, &r.goodReused
-	}
-	*n++
-	if reused {
-		*k++
-	}
-}
 
 // end closes the books at the end of the file.
 func (s *survey) end() {
