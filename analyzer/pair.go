@@ -295,7 +295,7 @@ func (m *matter) ending() bool {
 		Outcome
 	}{
 		{rstKind(v, false), Reset},
-		{kind{"FIN", false, func(g *sighting) bool { return !g.toServer && g.is(flagFIN, flagRST) }, ""}, Truncated},
+		{kind{"FIN", false, func(g *sighting) bool { return !g.toServer && g.is(flagFIN, flagRST) }, nil}, Truncated},
 	} {
 		if k.Outcome == Truncated && len(v.replies()) > 0 {
 			return false // it may well have been whole

@@ -70,5 +70,5 @@ func (v *flowView) appVerdict(w *appView, g *sighting, what string, extra ...Evi
 // responseKind is any segment of the response.
 func responseKind(v *flowView) kind {
 	return kind{"response", false, func(g *sighting) bool { return !g.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 },
-		v.filter(false) + " && tcp.len>0"}
+		func(*step) []string { return []string{"tcp.len>0"} }}
 }

@@ -25,7 +25,7 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 	if m.f.began == 0 || !c.delivered(true) {
 		return nil
 	}
-	p, g := c.origin(kind{"end", true, func(g *sighting) bool { return g.toServer && (g.is(flagRST, 0) || g.is(flagFIN, 0)) }, ""})
+	p, g := c.origin(kind{"end", true, func(g *sighting) bool { return g.toServer && (g.is(flagRST, 0) || g.is(flagFIN, 0)) }, nil})
 	if !c.atClient(p) {
 		return &conclusion{between: []string{c.point(at)}, direction: ToServer, evidence: []Evidence{c.frame(at, end, "the client ends the connection first")},
 			settle: "a capture at the client, which tells whether it ended the connection itself"}
@@ -61,7 +61,7 @@ func (v *flowView) firstEnd() (int, *sighting) {
 
 // replies are the response's segments, at the point where most of it was seen.
 func (v *flowView) replies() []*sighting {
-	_, seen := v.origin(kind{"response", false, func(g *sighting) bool { return !g.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 }, ""})
+	_, seen := v.origin(kind{"response", false, func(g *sighting) bool { return !g.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 }, nil})
 	return seen
 }
 

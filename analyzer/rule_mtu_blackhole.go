@@ -40,7 +40,7 @@ func (v *flowView) size(c *conclusion, p int, seen []*sighting, k kind) {
 	// Bytes behind the lost ones that did come through, in smaller packets.
 	behind := kind{k.name, k.toServer, func(g *sighting) bool {
 		return g.toServer == k.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 && int32(g.seq-seen[0].seq) > 0 && g.size < smallest.size
-	}, ""}
+	}, nil}
 	if later := v.steps[q].of(behind); len(later) > 0 && len(seen) > 1 {
 		c.cause = MTUBlackhole
 		c.evidence = append(c.evidence, v.frame(q, later[0], fmt.Sprintf("a packet of %d bytes behind the lost ones of %d passes", later[0].size, smallest.size)))

@@ -27,7 +27,7 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	}
 	c := &conclusion{direction: ToServer, between: []string{v.point(p)}, evidence: v.tries(p, seen, "SYN")}
 	// Its answers would have to be missing here and at every point on the way.
-	k.name, k.filter = "answer of the server", v.filter(false)+fmt.Sprintf(" && tcp.ack_raw==%d", v.isn+1)
+	k.name, k.terms = "answer of the server", func(s *step) []string { return []string{s.ack(false, v.isn+1)} }
 	absent := v.absence(p, p, seen, k)
 	c.evidence = append(c.evidence, absent.evidence...)
 	switch {

@@ -41,7 +41,7 @@ func (v *flowView) injected(toServer bool) *conclusion {
 	if !v.activeAfter(q, p, seen[0], toServer) {
 		return nil // the alleged sender's own end: another rule's matter
 	}
-	k.filter += fmt.Sprintf(" && tcp.seq_raw==%d", seen[0].seq)
+	k.terms = func(s *step) []string { return []string{"tcp.flags.reset==1", s.seq(toServer, seen[0].seq)} }
 	c := &conclusion{direction: direction(toServer), between: []string{v.point(p), v.point(q)},
 		evidence: []Evidence{v.frame(p, seen[0], "RST in the name of "+v.sender(toServer))}}
 	absent := v.absence(p, q, seen[:1], k)

@@ -16,7 +16,7 @@ import (
 //
 // A hop that refuses a reused tuple instead shows no ACK: see blameReuse.
 var tupleReused = rule{cause: TupleReused, match: func(v *flowView, m *matter) *conclusion {
-	k := kind{"ACK of an earlier connection", false, func(g *sighting) bool { return !g.toServer && g.is(flagACK, flagSYN|flagRST) && g.ack != v.isn+1 }, v.filter(false)}
+	k := kind{"ACK of an earlier connection", false, func(g *sighting) bool { return !g.toServer && g.is(flagACK, flagSYN|flagRST) && g.ack != v.isn+1 }, nil}
 	p, seen := v.origin(k)
 	if p < 0 || v.established() {
 		return nil

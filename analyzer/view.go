@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,11 +22,17 @@ type flowView struct {
 
 // step is a point on a flow's path, client end first.
 type step struct {
-	at      int // index of the point
-	s       *survey
-	packets []sighting // of this connection, in file order
-	request []sighting // those from the request on; all, if it is the first
-	all     []sighting // of its tuple, earlier and later connections too
+	at int // index of the point
+	s  *survey
+	// The connection as the point has it. Numbers in packets are the flow's own;
+	// the point's are by up and down higher.
+	tuple
+	up, down              uint32
+	rewritten, renumbered bool       // by a box before the point: its addresses, its numbers
+	found                 bool       // and it is known which connection there it is
+	packets               []sighting // of this connection, in file order
+	request               []sighting // those from the request on; all, if it is the first
+	all                   []sighting // of its tuple, earlier and later connections too
 }
 
 // view aligns a connection over its points. Without a known ISN it holds
@@ -38,7 +45,7 @@ func (a *analysis) view(cols []*collection, index int, t tuple, isn uint32, know
 		if known {
 			mine = connectionOf(all, isn)
 		}
-		v.steps = append(v.steps, step{i, a.surveys[i], mine, mine, all})
+		v.steps = append(v.steps, step{at: i, s: a.surveys[i], tuple: t, packets: mine, request: mine, all: all})
 	}
 	return v
 }
@@ -135,26 +142,28 @@ type kind struct {
 	name     string
 	toServer bool
 	is       func(*sighting) bool
-	filter   string
+	terms    func(*step) []string // of a display filter, beside the flow's addresses
 }
 
 func synKind(v *flowView) kind {
 	return kind{"SYN", true,
 		func(g *sighting) bool { return g.toServer && g.is(flagSYN, flagACK) },
-		v.filter(true) + fmt.Sprintf(" && tcp.flags.syn==1 && tcp.flags.ack==0 && tcp.seq_raw==%d", v.isn)}
+		func(s *step) []string { return []string{"tcp.flags.syn==1", "tcp.flags.ack==0", s.seq(true, v.isn)} }}
 }
 
 func synAckKind(v *flowView) kind {
 	return kind{"SYN-ACK", false,
 		func(g *sighting) bool { return !g.toServer && g.is(flagSYN|flagACK, 0) },
-		v.filter(false) + fmt.Sprintf(" && tcp.flags.syn==1 && tcp.flags.ack==1 && tcp.ack_raw==%d", v.isn+1)}
+		func(s *step) []string {
+			return []string{"tcp.flags.syn==1", "tcp.flags.ack==1", s.ack(false, v.isn+1)}
+		}}
 }
 
 // rstKind is a RST or ICMP error in one direction.
 func rstKind(v *flowView, toServer bool) kind {
 	return kind{"RST", toServer,
 		func(g *sighting) bool { return g.toServer == toServer && (g.icmp || g.is(flagRST, 0)) },
-		v.filter(toServer) + " && tcp.flags.reset==1"}
+		func(*step) []string { return []string{"tcp.flags.reset==1"} }}
 }
 
 // byteKind is every segment of a direction that carries one byte: with other
@@ -169,7 +178,7 @@ func byteKind(v *flowView, toServer bool, seq uint32) kind {
 		func(g *sighting) bool {
 			return g.toServer == toServer && !g.icmp && g.flags&flagRST == 0 && g.covers(seq)
 		},
-		v.filter(toServer) + fmt.Sprintf(" && tcp.len>0 && tcp.seq_raw==%d", seq)}
+		func(s *step) []string { return []string{"tcp.len>0", s.seq(toServer, seq)} }}
 }
 
 // ackKind is the ACK that ends the handshake.
@@ -178,12 +187,25 @@ func ackKind(v *flowView, serverISN uint32) kind {
 		func(g *sighting) bool {
 			return g.toServer && g.is(flagACK, flagSYN|flagRST) && int32(g.ack-serverISN) > 0
 		},
-		v.filter(true) + fmt.Sprintf(" && tcp.flags.ack==1 && tcp.flags.syn==0 && tcp.seq_raw==%d", v.isn+1)}
+		func(s *step) []string { return []string{"tcp.flags.ack==1", "tcp.flags.syn==0", s.seq(true, v.isn+1)} }}
 }
 
-// filter is a Wireshark display filter for one direction of the connection.
-func (v *flowView) filter(toServer bool) string {
-	src, dst := v.client, v.server
+// filter is the Wireshark display filter that finds a kind of packet at a step.
+func (s *step) filter(k kind) string {
+	terms := s.addresses(k.toServer)
+	if k.terms != nil {
+		terms = append(terms, k.terms(s)...)
+	}
+	return strings.Join(slices.DeleteFunc(terms, func(t string) bool { return t == "" }), " && ")
+}
+
+// addresses are the terms for one direction of the connection, in the names that
+// the step's point has for it.
+func (s *step) addresses(toServer bool) []string {
+	if s.rewritten && !s.found {
+		return nil // whatever its addresses are there; its numbers find it
+	}
+	src, dst := s.client, s.server
 	if !toServer {
 		src, dst = dst, src
 	}
@@ -191,7 +213,31 @@ func (v *flowView) filter(toServer bool) string {
 	if src.Addr().Is6() && !src.Addr().Is4In6() {
 		ip = "ipv6"
 	}
-	return fmt.Sprintf("%s.src==%s && tcp.srcport==%d && %s.dst==%s && tcp.dstport==%d", ip, src.Addr(), src.Port(), ip, dst.Addr(), dst.Port())
+	return []string{fmt.Sprintf("%s.src==%s", ip, src.Addr()), fmt.Sprintf("tcp.srcport==%d", src.Port()),
+		fmt.Sprintf("%s.dst==%s", ip, dst.Addr()), fmt.Sprintf("tcp.dstport==%d", dst.Port())}
+}
+
+// seq and ack are the terms for a number in one direction, as the point has it.
+func (s *step) seq(toServer bool, n uint32) string {
+	if s.renumbered && !s.found {
+		return ""
+	}
+	return fmt.Sprintf("tcp.seq_raw==%d", n+s.shift(toServer))
+}
+
+func (s *step) ack(toServer bool, n uint32) string {
+	if s.renumbered && !s.found {
+		return ""
+	}
+	return fmt.Sprintf("tcp.ack_raw==%d", n+s.shift(!toServer))
+}
+
+// shift is what a box in between adds to a direction's sequence numbers.
+func (s *step) shift(toServer bool) uint32 {
+	if toServer {
+		return s.up
+	}
+	return s.down
 }
 
 // of returns the step's packets of a kind.
@@ -238,8 +284,12 @@ func (v *flowView) hop(i int) string   { return v.steps[i].s.point.Hop }
 func (v *flowView) point(i int) string { return v.steps[i].s.point.Name }
 
 // atServer and atClient tell whether a step is at the host at that end.
-func (v *flowView) atServer(i int) bool { return v.a.topo.isEnd(v.steps[i].at, v.server.Addr()) }
-func (v *flowView) atClient(i int) bool { return v.a.topo.isEnd(v.steps[i].at, v.client.Addr()) }
+func (v *flowView) atServer(i int) bool {
+	return v.a.topo.isEnd(v.steps[i].at, v.steps[i].server.Addr())
+}
+func (v *flowView) atClient(i int) bool {
+	return v.a.topo.isEnd(v.steps[i].at, v.steps[i].client.Addr())
+}
 
 // leavesHop tells whether step i is the face by which its hop sends towards
 // the server; entersHop whether it is the one by which it receives from the
@@ -297,7 +347,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	cal := v.a.cal
 	out := absent{missed: 1}
 	say := func(from, to uint64) {
-		out.evidence = s.absent(k.filter, "no "+k.name+" of this connection", from, to)
+		out.evidence = s.absent(v.steps[q].filter(k), "no "+k.name+" of this connection", from, to)
 	}
 	from, to := seen[0].time, seen[len(seen)-1].time
 	off := cal.offset(v.steps[p].at, v.steps[q].at, from)
@@ -403,37 +453,41 @@ func (v *flowView) frame(i int, g *sighting, what string) Evidence {
 	e := s.cite(g.frame, what)
 	e.Time = stamp(s.raw(g.frame, g.time))
 	e.Digest = hex.EncodeToString(g.digest[:])
-	e.Filter = v.filter(g.toServer) + packetFilter(g)
+	e.Filter = v.steps[i].packetFilter(g)
 	if g.icmp {
-		e.Filter = v.filterICMP(g)
+		e.Filter = v.steps[i].filterICMP(g)
 	}
 	return e
 }
 
 // packetFilter finds one packet, and its copies, among those of its flow.
-func packetFilter(g *sighting) string {
-	bit := func(flag byte) int {
-		if g.flags&flag != 0 {
-			return 1
+func (s *step) packetFilter(g *sighting) string {
+	terms := s.addresses(g.toServer)
+	for _, f := range []struct {
+		name string
+		flag byte
+	}{{"syn", flagSYN}, {"ack", flagACK}, {"fin", flagFIN}, {"reset", flagRST}} {
+		bit := 0
+		if g.flags&f.flag != 0 {
+			bit = 1
 		}
-		return 0
+		terms = append(terms, fmt.Sprintf("tcp.flags.%s==%d", f.name, bit))
 	}
-	f := fmt.Sprintf(" && tcp.flags.syn==%d && tcp.flags.ack==%d && tcp.flags.fin==%d && tcp.flags.reset==%d && tcp.seq_raw==%d && tcp.len==%d",
-		bit(flagSYN), bit(flagACK), bit(flagFIN), bit(flagRST), g.seq, g.length)
+	terms = append(terms, s.seq(g.toServer, g.seq), fmt.Sprintf("tcp.len==%d", g.length))
 	if g.flags&flagACK != 0 {
-		f += fmt.Sprintf(" && tcp.ack_raw==%d", g.ack)
+		terms = append(terms, s.ack(g.toServer, g.ack))
 	}
-	return f
+	return strings.Join(terms, " && ")
 }
 
 // filterICMP finds an ICMP error by its sender, its type, and the ports of the
 // packet it quotes.
-func (v *flowView) filterICMP(g *sighting) string {
+func (s *step) filterICMP(g *sighting) string {
 	ip, icmp := "ip", "icmp"
 	if g.icmpFrom.Is6() && !g.icmpFrom.Is4In6() {
 		ip, icmp = "ipv6", "icmpv6"
 	}
-	src, dst := v.client, v.server // the quoted packet went the other way
+	src, dst := s.client, s.server // the quoted packet went the other way
 	if g.toServer {
 		src, dst = dst, src
 	}
