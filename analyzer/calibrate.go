@@ -50,10 +50,14 @@ type calibration struct {
 	losses   []*lossModel          // by point
 	compared []comparison
 	proxy    proxyPace
+	// What boxes between two points do to connections, p < q.
+	translations map[[2]int]*translation
 }
 
 func calibrate(surveys []*survey, topo *pathFinder) *calibration {
 	c := &calibration{surveys: surveys, topo: topo, pairs: map[[2]int]*clockPair{}}
+	c.measureClocks()
+	c.findTranslations()
 	c.link()
 	for _, s := range surveys {
 		c.losses = append(c.losses, newLossModel(s))
@@ -125,9 +129,10 @@ type comparison struct {
 }
 
 func (c *calibration) compare(proof *handshake, where int, seen []*handshake) {
-	for _, i := range c.topo.path(proof.tuple) {
-		if i == where {
-			continue // it measures itself by what was acknowledged
+	on := c.topo.path(proof.tuple)
+	for _, i := range on {
+		if i == where || c.translations[[2]int{min(i, where), max(i, where)}] != nil || c.translated(on, i, proof.server) != nil {
+			continue // it measures itself by what was acknowledged; or it has other names for it
 		}
 		off := c.offset(where, i, proof.syn)
 		from, to := c.surveys[i].coverage()

@@ -181,17 +181,21 @@ func (c *calibration) before(p int, t int64, q int, u int64) order {
 	return undecidable
 }
 
-// link measures all pairs of clocks, and finds for each two points the shortest
-// chain of pairs that share traffic in both directions.
-func (c *calibration) link() {
-	n := len(c.surveys)
-	for p := range n {
-		for q := p + 1; q < n; q++ {
+// measureClocks measures all pairs of clocks.
+func (c *calibration) measureClocks() {
+	for p := range c.surveys {
+		for q := p + 1; q < len(c.surveys); q++ {
 			if pair := c.measure(p, q); pair != nil {
 				c.pairs[[2]int{p, q}] = pair
 			}
 		}
 	}
+}
+
+// link finds for each two points the shortest chain of pairs that share traffic
+// in both directions.
+func (c *calibration) link() {
+	n := len(c.surveys)
 	linked := func(p, q int) bool {
 		pair := c.pairs[[2]int{min(p, q), max(p, q)}]
 		return pair != nil && len(pair.upper) > 0 && len(pair.lower) > 0
@@ -235,7 +239,7 @@ func (c *calibration) measure(p, q int) *clockPair {
 			lower = append(lower, bound{x.synAck, y.synAck - x.synAck})
 		}
 	})
-	if len(upper)+len(lower) == 0 {
+	if len(upper)+len(lower) == 0 && a.point.Side != b.point.Side {
 		sharedRequests(a, b, func(x, y *anchor) {
 			upper = append(upper, bound{x.began, y.began - x.began})
 			if x.replied != 0 && y.replied != 0 {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
 )
@@ -46,6 +47,10 @@ type collection struct {
 
 	keys map[uint64]tuple // requests to look for by their message; value: the client's own tuple
 	hits map[uint64][]requestHit
+
+	// Behind a box that rewrites addresses: who has these initial sequence numbers.
+	isns  map[uint32]bool
+	byISN map[uint32][]tuple
 
 	// Pauses of other points: packets seen here in one void the absence there.
 	holes []*hole
@@ -90,6 +95,9 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	p.frame, p.time = f.Number, s.steady(f.Number, f.Time)
 	if len(c.keys) > 0 && len(p.payload) > 16 && !p.icmp {
 		c.findRequest(p)
+	}
+	if c.isns != nil && p.flags&flagSYN != 0 {
+		c.noteISN(p)
 	}
 	i, found, srcIsB := 0, false, false
 	if c.wanted(p.sport) || c.wanted(p.dport) {
@@ -152,16 +160,39 @@ func (c *collection) findRequest(p *packet) {
 	}
 }
 
+// noteISN remembers which connection has a wanted initial sequence number.
+func (c *collection) noteISN(p *packet) {
+	isn, answer := p.seq, p.flags&flagACK != 0
+	if answer {
+		isn = p.ack - 1
+	}
+	if !c.isns[isn] || len(c.byISN[isn]) >= maxHits {
+		return
+	}
+	src, _ := netip.AddrFromSlice(p.src)
+	dst, _ := netip.AddrFromSlice(p.dst)
+	t := tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}
+	if answer {
+		t = tuple{t.server, t.client}
+	}
+	if !slices.Contains(c.byISN[isn], t) {
+		c.byISN[isn] = append(c.byISN[isn], t)
+	}
+}
+
 // maxHits bounds how often one request's message is noted at a point: more is no
 // identity.
 const maxHits = 16
 
 // collect runs the second pass over all points.
-func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]tuple) ([]*collection, error) {
+func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]tuple, isns map[uint32]bool) ([]*collection, error) {
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {
 		out[i] = newCollection(s, tuples, keys)
 		out[i].holes = a.holesSeenFrom(i)
+		if a.isBehind(i) {
+			out[i].isns, out[i].byISN = isns, map[uint32][]tuple{}
+		}
 	}
 	err := a.eachPoint(ctx, "collect", func(i int, read reader) error {
 		var p packet

@@ -25,6 +25,9 @@ func (a *analysis) candidates() []*candidate {
 				continue
 			}
 			seen[h] = true
+			if a.isAlias(i, o, out) {
+				continue
+			}
 			out = append(out, &candidate{tuple: o.tuple, isn: o.isn, at: i, odd: o})
 		}
 	}

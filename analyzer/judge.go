@@ -285,6 +285,10 @@ func (m *matter) rst() *RST {
 	last := g[len(g)-1]
 	if m.client.atServer(i) {
 		r.By = m.client.hop(i)
+	} else if m.client.established() {
+		if c := m.client.injected(false); c != nil {
+			r.By = c.hop // a box in between, if that is proven
+		}
 	}
 	for j := range m.client.steps {
 		for _, g := range m.client.steps[j].of(rstKind(m.client, false)) {

@@ -64,7 +64,15 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			w.add(s.slowExample)
 		}
 	}
-	cols, err := a.collect(ctx, w.tuples, keys)
+	isns := map[uint32]bool{}
+	for i := range fs {
+		isns[fs[i].isn] = true
+	}
+	for _, c := range candidates {
+		isns[c.isn] = true
+	}
+	a.wanted = w
+	cols, err := a.collect(ctx, w.tuples, keys, isns)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +82,19 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			w.add(n.tuple)
 		}
 	}
+	for _, c := range cols {
+		for _, ts := range c.byISN {
+			for _, t := range ts {
+				w.add(t)
+			}
+		}
+	}
 	if len(w.tuples) > before {
-		if cols, err = a.collect(ctx, w.tuples, keys); err != nil {
+		if cols, err = a.collect(ctx, w.tuples, keys, isns); err != nil {
 			return nil, err
 		}
 	}
-	a.cols, a.wanted = cols, w
+	a.cols = cols
 	var out []*matter
 	for i := range fs {
 		f := &fs[i]

@@ -142,6 +142,10 @@ func (s *survey) takeOutSteps() {
 		fix(&h.syn, h.epochs[0])
 		fix(&h.synAck, h.epochs[1])
 	}
+	for i := range s.conns {
+		fix(&s.conns[i].started, s.conns[i].synEpoch)
+		fix(&s.conns[i].synAckAt, s.conns[i].answerEpoch)
+	}
 	for _, a := range s.anchors.all {
 		fix(&a.opened, a.epochs[0])
 		fix(&a.began, a.epochs[1])

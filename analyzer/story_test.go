@@ -39,6 +39,8 @@ type story struct {
 	end      time.Duration
 	quiet    bool   // no good requests
 	twice    string // a point that captures every packet twice
+	// box is what a hop makes of a packet before a point sees it; nil: nothing.
+	box func(point string, p told) told
 }
 
 type shown struct {
@@ -114,6 +116,9 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 	data := s.serialize(p)
 	for _, point := range path {
+		if s.box != nil {
+			data = s.serialize(s.box(point, p))
+		}
 		s.capture(at, point, p, data)
 		if point == p.dies {
 			return

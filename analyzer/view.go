@@ -39,7 +39,17 @@ type step struct {
 // everything that was seen of the tuple.
 func (a *analysis) view(cols []*collection, index int, t tuple, isn uint32, known bool) *flowView {
 	v := &flowView{a: a, tuple: t, isn: isn, known: known}
-	for _, i := range a.topo.path(t) {
+	on := a.topo.path(t)
+	for i := range a.surveys {
+		if tr := a.cal.translated(on, i, t.server); tr != nil && known {
+			s := step{at: i, s: a.surveys[i], tuple: t}
+			v.alias(&s, tr, cols[i], a.wanted)
+			v.steps = append(v.steps, s)
+			continue
+		}
+		if !slices.Contains(on, i) {
+			continue
+		}
 		all := cols[i].seen[index]
 		mine := all
 		if known {
@@ -283,12 +293,17 @@ func next(p int, toServer bool) int {
 func (v *flowView) hop(i int) string   { return v.steps[i].s.point.Hop }
 func (v *flowView) point(i int) string { return v.steps[i].s.point.Name }
 
-// atServer and atClient tell whether a step is at the host at that end.
+// atServer and atClient tell whether a step is at the host at that end. A box that
+// rewrites addresses may own the new ones, and is still no end.
 func (v *flowView) atServer(i int) bool {
+	if slices.ContainsFunc(v.steps[i+1:], func(s step) bool { return s.rewritten && !v.steps[i].rewritten }) {
+		return false
+	}
 	return v.a.topo.isEnd(v.steps[i].at, v.steps[i].server.Addr())
 }
+
 func (v *flowView) atClient(i int) bool {
-	return v.a.topo.isEnd(v.steps[i].at, v.steps[i].client.Addr())
+	return !v.steps[i].rewritten && v.a.topo.isEnd(v.steps[i].at, v.steps[i].client.Addr())
 }
 
 // leavesHop tells whether step i is the face by which its hop sends towards
