@@ -4,9 +4,10 @@ OUT     ?= out
 SCENARIO ?= firewall-drops-syn
 SEED    ?= 7
 FUZZTIME ?= 60s
+N       ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless race lint fuzz bench bench-analyze incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless ablate race lint fuzz bench bench-analyze incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -39,6 +40,10 @@ e2e: go-version tools
 ## e2e-rootless: the Ginkgo suite as nobody (wants root to become nobody)
 e2e-rootless: go-version
 	scripts/rootless.sh $(GO) ./e2e
+
+## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
+ablate: go-version
+	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version

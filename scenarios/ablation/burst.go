@@ -1,0 +1,43 @@
+package ablation
+
+import (
+	"fmt"
+	"time"
+)
+
+// Burst removes everything within a few stretches of time: a ring buffer that
+// overran, a virtual machine that was suspended, a gap between rotated files.
+type Burst struct {
+	Point  string
+	Count  int
+	Length time.Duration // of each
+	Tell   bool          // the statistics own up to it
+	Seed   uint64
+}
+
+// Name implements [Ablation].
+func (a Burst) Name() string { return "bursts lost at a point" }
+
+func (a Burst) String() string {
+	return fmt.Sprintf("%d bursts of %v lost at %s%s", a.Count, a.Length, a.Point, told(a.Tell))
+}
+
+// Apply implements [Ablation].
+func (a Burst) Apply(c *Captures) {
+	r := random(a.Seed)
+	c.change([]string{a.Point}, func(p *Capture) {
+		first, last := p.Span()
+		var begins []int64
+		for range a.Count {
+			begins = append(begins, first+r.Int64N(last-first+1))
+		}
+		p.lose(a.Tell, func(f *Frame) bool {
+			for _, b := range begins {
+				if f.Time >= b && f.Time < b+int64(a.Length) {
+					return true
+				}
+			}
+			return false
+		})
+	})
+}

@@ -1,0 +1,19 @@
+package ablation
+
+import (
+	"slices"
+	"strings"
+)
+
+// RemovePoints takes whole captures away: nobody captured there.
+type RemovePoints struct{ Points []string }
+
+// Name implements [Ablation].
+func (a RemovePoints) Name() string { return "a point removed" }
+
+func (a RemovePoints) String() string { return "without " + strings.Join(a.Points, " and ") }
+
+// Apply implements [Ablation].
+func (a RemovePoints) Apply(c *Captures) {
+	c.Points = slices.DeleteFunc(slices.Clone(c.Points), func(p Capture) bool { return slices.Contains(a.Points, p.Point.Name) })
+}
