@@ -26,10 +26,12 @@ func (a Burst) String() string {
 func (a Burst) Apply(c *Captures) {
 	r := random(a.Seed)
 	c.change([]string{a.Point}, func(p *Capture) {
-		first, last := p.Span()
+		if len(p.Frames) == 0 {
+			return
+		}
 		var begins []int64
-		for range a.Count {
-			begins = append(begins, first+r.Int64N(last-first+1))
+		for range a.Count { // at a packet, or most would hit nothing
+			begins = append(begins, p.Frames[r.IntN(len(p.Frames))].Time)
 		}
 		p.lose(a.Tell, func(f *Frame) bool {
 			for _, b := range begins {

@@ -21,7 +21,7 @@ type kind struct {
 // the files.
 var kinds = []kind{
 	{"a point removed", pickRemovePoints},
-	{"addresses renumbered", func(r *rand.Rand, c *Captures) Ablation { return Renumber{r.Uint64()} }},
+	{"addresses renumbered", pickRenumber},
 	{"segments merged (TSO)", pickTSO},
 	{"frames duplicated", func(r *rand.Rand, c *Captures) Ablation {
 		return Duplicate{point(r, c, every), []float64{0.01, 0.1, 1}[r.IntN(3)], r.Uint64()}
@@ -105,18 +105,25 @@ func pickRemovePoints(r *rand.Rand, c *Captures) Ablation {
 	return RemovePoints{names}
 }
 
+func pickRenumber(r *rand.Rand, c *Captures) Ablation {
+	for i := range c.Points {
+		if slices.ContainsFunc(c.Points[i].Frames, func(f Frame) bool { l, ok := locate(f.Data); return ok && !l.v6 }) {
+			return Renumber{r.Uint64()}
+		}
+	}
+	return nil
+}
+
 func pickTSO(r *rand.Rand, c *Captures) Ablation {
-	a := TSO{}
-	if r.IntN(2) == 0 {
-		a.Points = []string{point(r, c, every)}
+	one := []string{point(r, c, every)}
+	for _, points := range [][]string{one, nil}[r.IntN(2):] {
+		trial, merged := c.Clone(), 0
+		trial.change(points, func(p *Capture) { merged += p.mergeSegments() })
+		if merged > 0 {
+			return TSO{points}
+		}
 	}
-	trial := c.Clone()
-	merged := 0
-	trial.change(a.Points, func(p *Capture) { merged += p.mergeSegments() })
-	if merged == 0 {
-		return nil
-	}
-	return a
+	return nil
 }
 
 func pickStripTrailers(r *rand.Rand, c *Captures) Ablation {

@@ -48,7 +48,7 @@ var recorded = []string{"firewall-drops-syn", "firewall-drops-syn-ack", "link-dr
 
 // Recordings lists the runs of a whole trial: each scenario with the proxy's SYN
 // schedule of the incident and with a fast one, one with three faults at
-// different hops, and one with large requests.
+// different hops, and some with large requests.
 func Recordings() ([]Recording, error) {
 	all, err := scenarios.All()
 	if err != nil {
@@ -70,12 +70,16 @@ func Recordings() ([]Recording, error) {
 	mixed := threeFaults()
 	add(mixed, mixed.Name+"-fast", bigip.Fast, requests)
 	add(mixed, mixed.Name+"-incident", bigip.TCPProfile{}, requests)
-	incident, err := scenarios.Find("firewall-drops-syn")
-	if err != nil {
-		return nil, err
+	large := []*scenarios.Scenario{mixed}
+	for _, s := range all {
+		if s.Name == "firewall-drops-syn" || s.Name == "server-ignores-syn" {
+			large = append(large, s)
+		}
 	}
-	add(incident, "large-requests-fast", bigip.Fast, largeRequests)
-	list[len(list)-1].Large = true
+	for _, s := range large {
+		add(s, s.Name+"-large", bigip.Fast, largeRequests)
+		list[len(list)-1].Large = true
+	}
 	return list, nil
 }
 

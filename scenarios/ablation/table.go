@@ -9,11 +9,20 @@ import (
 
 // Table is the outcome of a trial.
 type Table struct {
-	Rows        []*Row         // by ablation
-	Reliability []*Bin         // by confidence, lowest first
-	Bad         []Case         // cases with a bad judgement, by id
-	Kinds       map[string]int // bad judgements by what was taken away, said and true
-	Refusals    map[string]int // why the analyzer would not judge, by row
+	Rows        []*Row          // by ablation
+	Reliability []*Bin          // by confidence, lowest first
+	Bad         []Case          // cases with a bad judgement, by id
+	Kinds       []*Kind         // bad judgements by what was said and what is true
+	Skewed      map[string]*Row // the row [Skewed], by run
+	Refusals    map[string]int  // why the analyzer would not judge, by row
+}
+
+// Kind sums up bad judgements that are alike.
+type Kind struct {
+	What     string
+	Verdicts int
+	Cases    map[string]bool // by id
+	Simplest Case            // the one in which the least was taken away
 }
 
 // Row counts the verdicts of one kind of ablation.
@@ -54,7 +63,7 @@ func (b *Bin) RightShare() float64 {
 }
 
 func newTable() *Table {
-	t := &Table{Kinds: map[string]int{}, Refusals: map[string]int{}}
+	t := &Table{Skewed: map[string]*Row{}, Refusals: map[string]int{}}
 	edges := []float64{0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999, 1.01}
 	for i := range edges[1:] {
 		t.Reliability = append(t.Reliability, &Bin{From: edges[i], To: edges[i+1]})
@@ -75,28 +84,61 @@ func (t *Table) Row(name string) *Row {
 
 func (t *Table) add(c *Case) {
 	r := t.Row(c.Row())
-	r.Cases++
-	if c.Unsupported != nil {
-		r.Unsupported++
-		return
+	if r.Name == Skewed {
+		of := t.Skewed[c.Run]
+		if of == nil {
+			of = &Row{Name: c.Run}
+			t.Skewed[c.Run] = of
+		}
+		of.add(c)
 	}
+	r.add(c)
 	if c.Refused != nil {
-		r.Refused++
-		t.Refusals[c.Row()+": "+c.Refused.Error()]++
+		t.Refusals[r.Name+": "+c.Refused.Error()]++
 	}
 	bad := false
 	for i := range c.Judged {
 		j := &c.Judged[i]
-		r.Grades[j.Grade]++
 		t.rely(j)
 		if j.Grade.Bad() {
 			bad = true
-			t.Kinds[c.kind(j)]++
+			t.kind(j.kind()).add(c)
 		}
 	}
 	if bad {
 		t.Bad = append(t.Bad, *c)
 	}
+}
+
+func (r *Row) add(c *Case) {
+	r.Cases++
+	if c.Unsupported != nil {
+		r.Unsupported++
+	}
+	if c.Refused != nil {
+		r.Refused++
+	}
+	for i := range c.Judged {
+		r.Grades[c.Judged[i].Grade]++
+	}
+}
+
+func (t *Table) kind(what string) *Kind {
+	for _, k := range t.Kinds {
+		if k.What == what {
+			return k
+		}
+	}
+	t.Kinds = append(t.Kinds, &Kind{What: what, Cases: map[string]bool{}})
+	return t.Kinds[len(t.Kinds)-1]
+}
+
+func (k *Kind) add(c *Case) {
+	if k.Verdicts == 0 || len(c.Ablations) < len(k.Simplest.Ablations) {
+		k.Simplest = *c
+	}
+	k.Verdicts++
+	k.Cases[c.ID] = true
 }
 
 // rely counts a verdict by its confidence. An inconclusive one counts only if it
@@ -117,18 +159,16 @@ func (t *Table) rely(j *Judgement) {
 }
 
 // kind sums up a bad judgement.
-func (c *Case) kind(j *Judgement) string {
-	var names []string
-	for _, a := range c.Ablations {
-		if n := a.Name(); !slices.Contains(names, n) {
-			names = append(names, n)
-		}
-	}
+func (j *Judgement) kind() string {
 	want := "no failure"
 	if j.Truth != nil {
 		want = wanted(j.Truth)
 	}
-	return fmt.Sprintf("%s | said %s %s | true: %s | %s", strings.Join(names, " + "), j.Verdict.Hop, j.Verdict.Cause, want, j.Why)
+	s := fmt.Sprintf("said %s %s, true is %s", j.Verdict.Hop, j.Verdict.Cause, want)
+	if j.Why != "" {
+		s += ": " + j.Why
+	}
+	return s
 }
 
 func (t *Table) sort() {
@@ -152,7 +192,18 @@ func (t *Table) sort() {
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
-	slices.SortFunc(t.Bad, func(a, b Case) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(t.Bad, func(a, b Case) int { // the simplest first
+		if d := len(a.Ablations) - len(b.Ablations); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	slices.SortFunc(t.Kinds, func(a, b *Kind) int {
+		if d := b.Verdicts - a.Verdicts; d != 0 {
+			return d
+		}
+		return strings.Compare(a.What, b.What)
+	})
 }
 
 // Total sums up all rows.
@@ -175,36 +226,48 @@ func (t *Table) String() string {
 	fmt.Fprintf(&b, "%-48s %6s %8s │ %7s %6s %6s %6s %6s %6s │ %6s %6s │ %7s %7s\n", "taken away", "cases", "failures",
 		"right", "wider", "inconc", "missed", "unseen", "WRONG", "doubt", "ALARM", "refused", "unsupp.")
 	for _, r := range append(slices.Clone(t.Rows), t.Total()) {
-		g := r.Grades
-		fmt.Fprintf(&b, "%-48s %6d %8d │ %6.1f%% %6d %6d %6d %6d %6d │ %6d %6d │ %7d %7d\n", r.Name, r.Cases, r.Failures(),
-			100*r.RightShare(), g[Wider], g[Inconclusive], g[Missed], g[Unseen], g[Wrong], g[Doubt], g[FalseAlarm], r.Refused, r.Unsupported)
+		r.print(&b)
+	}
+	if len(t.Skewed) > 0 {
+		fmt.Fprintf(&b, "\n%s, by run\n", Skewed)
+		for _, run := range slices.Sorted(maps.Keys(t.Skewed)) {
+			t.Skewed[run].print(&b)
+		}
 	}
 	fmt.Fprintf(&b, "\n%-16s %9s %9s\n", "confidence", "verdicts", "true")
 	for _, bin := range t.Reliability {
-		fmt.Fprintf(&b, "%.3f – %-8.3f %9d %8.2f%%\n", bin.From, min(1, bin.To), bin.Verdicts, 100*bin.RightShare())
+		share := "–"
+		if bin.Verdicts > 0 {
+			share = fmt.Sprintf("%.2f%%", 100*bin.RightShare())
+		}
+		fmt.Fprintf(&b, "%.3f – %-8.3f %9d %9s\n", bin.From, min(1, bin.To), bin.Verdicts, share)
 	}
-	for _, list := range []struct {
-		title string
-		of    map[string]int
-	}{{"bad verdicts, by kind", t.Kinds}, {"refused", t.Refusals}} {
-		if len(list.of) > 0 {
-			fmt.Fprintf(&b, "\n%s\n", list.title)
+	if len(t.Kinds) > 0 {
+		fmt.Fprintf(&b, "\n%8s %6s  bad ones, by what was said and what is true\n", "verdicts", "cases")
+	}
+	for i, k := range t.Kinds {
+		if i == maxKinds {
+			fmt.Fprintf(&b, "… and %d kinds more\n", len(t.Kinds)-i)
+			break
 		}
-		keys := slices.SortedFunc(maps.Keys(list.of), func(x, y string) int {
-			if d := list.of[y] - list.of[x]; d != 0 {
-				return d
-			}
-			return strings.Compare(x, y)
-		})
-		for i, k := range keys {
-			if i == 40 {
-				fmt.Fprintf(&b, "       … and %d more\n", len(keys)-i)
-				break
-			}
-			fmt.Fprintf(&b, "%6d %s\n", list.of[k], k)
-		}
+		fmt.Fprintf(&b, "%8d %6d  %s; as in %s\n", k.Verdicts, len(k.Cases), k.What, &k.Simplest)
+	}
+	for _, why := range slices.Sorted(maps.Keys(t.Refusals)) {
+		fmt.Fprintf(&b, "refused %d times: %s\n", t.Refusals[why], why)
 	}
 	return b.String()
+}
+
+// maxKinds bounds what is printed; the counts are always whole.
+const maxKinds = 40
+
+func (r *Row) print(b *strings.Builder) {
+	share, g := "–", r.Grades
+	if r.Failures() > 0 {
+		share = fmt.Sprintf("%.1f%%", 100*r.RightShare())
+	}
+	fmt.Fprintf(b, "%-48s %6d %8d │ %7s %6d %6d %6d %6d %6d │ %6d %6d │ %7d %7d\n", r.Name, r.Cases, r.Failures(),
+		share, g[Wider], g[Inconclusive], g[Missed], g[Unseen], g[Wrong], g[Doubt], g[FalseAlarm], r.Refused, r.Unsupported)
 }
 
 // What a trial asks of an analyzer.

@@ -37,7 +37,9 @@ type merging struct {
 	seqEnd uint32 // sequence number that continues it
 }
 
-// mergeSegments returns how many frames went into others.
+// mergeSegments returns how many frames went into others. A merged frame has the
+// time of its first segment: the host handed all of it over at once, so that an
+// acknowledgement of a part may still follow.
 func (c *Capture) mergeSegments() (merged int) {
 	type direction struct{ src, dst netip.AddrPort }
 	open := map[direction]*merging{}
@@ -48,8 +50,6 @@ func (c *Capture) mergeSegments() (merged int) {
 			out = append(out, f)
 			continue
 		}
-		// An answer says that what it answers had been sent.
-		delete(open, direction{s.dst, s.src})
 		key := direction{s.src, s.dst}
 		m := open[key]
 		size := s.end - s.payload
