@@ -388,15 +388,12 @@ func clock(t *testing.T, before, after *Captures, point string, want func(t, fir
 // twice checks that every frame is there and, soon after, what copied makes of it.
 func twice(t *testing.T, before, after *Capture, copied func([]byte) string) {
 	t.Helper()
-	type key struct {
-		data string
-	}
-	times := map[key][]int64{}
+	times := map[string][]int64{}
 	for i, f := range after.Frames {
 		if i > 0 && i+1 < len(after.Frames) && before.Point.Name != f5 && f.Time < after.Frames[i-1].Time-int64(time.Millisecond) {
 			t.Fatal("not in the order of time")
 		}
-		times[key{string(f.Data)}] = append(times[key{string(f.Data)}], f.Time)
+		times[string(f.Data)] = append(times[string(f.Data)], f.Time)
 	}
 	packets := 0
 	for _, f := range before.Frames {
@@ -404,7 +401,7 @@ func twice(t *testing.T, before, after *Capture, copied func([]byte) string) {
 			continue
 		}
 		packets++
-		if !slices.Contains(times[key{string(f.Data)}], f.Time) || !slices.ContainsFunc(times[key{copied(f.Data)}], func(at int64) bool {
+		if !slices.Contains(times[string(f.Data)], f.Time) || !slices.ContainsFunc(times[copied(f.Data)], func(at int64) bool {
 			return at > f.Time && at-f.Time < int64(time.Millisecond)
 		}) {
 			t.Fatal("a frame or its copy is not there")
