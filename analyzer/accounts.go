@@ -72,9 +72,6 @@ func (b *bytesSeen) add(from, to uint32) {
 	}
 }
 
-// missing tells whether packets before the last one were not captured.
-func (b *bytesSeen) missing() bool { return b.holes > 0 }
-
 // acked tells how many packets before ack were never seen.
 func (b *bytesSeen) acked(ack uint32) (missed uint32) {
 	if b.holes > 0 && int32(ack-b.hole) > 0 {

@@ -135,8 +135,18 @@ func TestVerdicts(t *testing.T) {
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
 			s.failing(at, 18, 54374, 1, "firewall/feth11", "")
 		}, []want{firewall, firewall}},
-		{"no trailers, candidates that disagree", func(s *story) {
+		{"no trailers, candidates that disagree, but ports that follow a rule", func(s *story) {
 			s.trailers = false
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+			s.failing(at, 18, 54374, 1, "f5/0.0", "")
+		}, []want{firewall, {"link:f5-firewall", SYNDropped, "f5/0.0 firewall/feth11", ""}}},
+		{"no trailers, candidates that disagree, but the proxy's pace tells them apart", func(s *story) {
+			s.trailers, s.snat = false, anyPort
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+			s.failing(at+20*time.Millisecond, 18, 54374, 1, "f5/0.0", "")
+		}, []want{firewall, {"link:f5-firewall", SYNDropped, "f5/0.0 firewall/feth11", ""}}},
+		{"no trailers, candidates that disagree", func(s *story) {
+			s.trailers, s.snat = false, anyPort
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
 			s.failing(at, 18, 54374, 1, "f5/0.0", "")
 		}, []want{{"", Inconclusive, "", "trailers"}, {"", Inconclusive, "", "trailers"}}},
@@ -253,6 +263,9 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// anyPort is a proxy's choice of source port that follows no rule.
+func anyPort(port int) int { return 30000 + int(uint16(port*40503))%30000 }
 
 func show(r *Report) string {
 	b, _ := json.MarshalIndent(r, "", " ")

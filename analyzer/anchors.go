@@ -13,9 +13,10 @@ import (
 type anchor struct {
 	key     uint64
 	server  endpoint
-	opened  int64 // the connection's SYN; 0: not seen
-	began   int64 // first byte of the request
-	replied int64 // first byte of the response; 0: none yet
+	port    uint16 // the initiator's
+	opened  int64  // the connection's SYN; 0: not seen
+	began   int64  // first byte of the request
+	replied int64  // first byte of the response; 0: none yet
 	epochs  [3]uint16
 	first   bool // the connection's first request
 }
@@ -133,7 +134,7 @@ func (s *survey) anchorRequest(c *conn, p *packet) {
 		return
 	}
 	x := &anchor{key: key, server: c.server.endpoint, began: p.time, first: true, epochs: [3]uint16{c.synEpoch, s.epoch(), 0}}
-	if c.flags&sawSYN != 0 {
+	if x.port = p.sport; c.flags&sawSYN != 0 {
 		x.opened = c.started
 	}
 	if s.anchors.add(x) {

@@ -49,7 +49,7 @@ type calibration struct {
 	routes   [][]int               // next point on the way from p's clock to q's; -1: not linked
 	losses   []*lossModel          // by point
 	compared []comparison
-	proxy    proxyPace
+	proxy    proxyHabits
 	// What boxes between two points do to connections, p < q.
 	translations map[[2]int]*translation
 }

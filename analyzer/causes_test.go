@@ -12,7 +12,7 @@ import (
 // open tells of a client's connection whose request the proxy has, and of the
 // serverside connection that it opens for it.
 func (s *story) opened(at time.Duration, id, port, server int, req string) (c, b *telling, when time.Duration) {
-	c, b = s.clientFlow(port), s.serverFlow(port+10000, server)
+	c, b = s.clientFlow(port), s.serverFlow(s.snat(port), server)
 	open := s.handshake(at, c)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})
 	s.tell(open+hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + uint32(len(req))})

@@ -22,9 +22,10 @@ type sighting struct {
 	icmpFrom netip.Addr
 	seq, ack uint32
 	length   int
-	status   int  // of an HTTP response that starts here
-	size     int  // of the IP packet
-	alert    byte // description of a fatal TLS alert in the clear, plus one; 0: none
+	status   int    // of an HTTP response that starts here
+	expects  uint32 // bytes of it, head and body; 0: unknown
+	size     int    // of the IP packet
+	alert    byte   // description of a fatal TLS alert in the clear, plus one; 0: none
 	note     *trailerNote
 	digest   [8]byte // SHA-256 of the captured bytes, its beginning
 }
@@ -129,6 +130,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		if n, ok := number(v[9:12]); ok {
 			g.status = int(n)
 		}
+		g.expects = responseLength(v)
 	}
 	if v := p.payload; len(v) == 7 && p.length == 7 && v[0] == tlsAlert && v[1] == 3 && v[5] == 2 {
 		g.alert = v[6] + 1

@@ -82,6 +82,48 @@ func (v *flowView) delivered(toServer bool) bool {
 	return ok && !s.empty() && int32(v.acknowledged(toServer, s.from)-s.to) >= 0
 }
 
+// contiguous returns the number behind the last byte of a direction up to which
+// the captures at some steps, taken together, have all of them.
+func contiguous(steps []step, toServer bool, seq uint32) uint32 {
+	for again := true; again; {
+		again = false
+		for i := range steps {
+			for j := range steps[i].request {
+				if g := &steps[i].request[j]; !g.icmp && g.toServer == toServer && g.flags&(flagRST|flagSYN) == 0 && g.covers(seq) {
+					seq, again = g.seq+uint32(g.length), true
+				}
+			}
+		}
+	}
+	return seq
+}
+
+// reply is what is known of a response: where its bytes begin, up to where the
+// captures have all of them, and where its own head says that it ends.
+type reply struct {
+	begins, have, ends uint32
+	known              bool // ends is known
+}
+
+// reply looks at the response from all points.
+func (v *flowView) reply() (r reply, ok bool) {
+	if r.begins, ok = v.begins(false); !ok {
+		return r, false
+	}
+	r.have = contiguous(v.steps, false, r.begins)
+	for i := range v.steps {
+		for j := range v.steps[i].request {
+			if g := &v.steps[i].request[j]; !g.toServer && g.seq == r.begins && g.expects > 0 {
+				r.ends, r.known = g.seq+g.expects, true
+			}
+		}
+	}
+	return r, true
+}
+
+// whole tells whether all of the response was captured.
+func (r reply) whole() bool { return r.known && int32(r.have-r.ends) >= 0 }
+
 // arrived tells whether nothing that was sent in a direction is known to have been
 // lost: all was acknowledged, or seen at the end of its path.
 func (v *flowView) arrived(toServer bool) bool {

@@ -1,5 +1,7 @@
 package analyzer
 
+import "slices"
+
 // candidate is a serverside connection that never came about.
 type candidate struct {
 	tuple
@@ -55,12 +57,11 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 	}
 	g := newPairGraph(len(open), len(cs))
 	for i, m := range open {
-		for j, c := range cs {
-			if !taken[c.tuple.hash(c.isn)] && a.fits(m, c) {
-				g.join(i, j)
-			}
+		for _, j := range a.rivalsOf(m, cs, taken) {
+			g.join(i, j)
 		}
 	}
+	g.force()
 	for _, part := range g.parts() {
 		for _, i := range part.requests {
 			m := open[i]
@@ -91,17 +92,66 @@ func (a *analysis) look(c *candidate) *candidate {
 	return c
 }
 
-// fits tells whether a connection can be a request's own, as far as time tells.
-func (a *analysis) fits(m *matter, c *candidate) bool {
-	off := a.cal.offset(m.start.index, c.at, m.f.start)
-	if !off.bounded() {
+// rivalsOf lists the connections that can be a request's own: those that fit in
+// time, and of these the ones with the very port that the proxy would have taken,
+// if there are any.
+func (a *analysis) rivalsOf(m *matter, cs []*candidate, taken map[uint64]bool) (out []int) {
+	w := a.windowOf(m)
+	var ported []int
+	for j, c := range cs {
+		if taken[c.tuple.hash(c.isn)] || !a.fits(m, c, w) {
+			continue
+		}
+		if out = append(out, j); a.cal.proxy.sameHabit(m.f.client, c.client) {
+			ported = append(ported, j)
+		}
+	}
+	if len(ported) > 0 {
+		return ported
+	}
+	return out
+}
+
+// synWindow is when a request's own SYN must have been sent, by the clock of a point.
+type synWindow struct {
+	at       int
+	from, to int64
+}
+
+// windowOf uses the proxy's pace where it is known: from the request's first byte
+// as the point by whose clock it was measured saw it.
+func (a *analysis) windowOf(m *matter) synWindow {
+	w := synWindow{m.start.index, m.f.start, m.f.ended}
+	if m.f.began == 0 {
+		return w
+	}
+	h := &a.cal.proxy
+	began := m.f.began
+	if h.at != w.at {
+		step := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == h.at })
+		if step < 0 {
+			return w
+		}
+		seen := m.client.steps[step].of(byteKind(m.client, true, m.f.seq))
+		if len(seen) == 0 {
+			return w
+		}
+		began = seen[0].time
+	}
+	if from, to, ok := h.window(began); ok {
+		return synWindow{h.at, from, to}
+	}
+	return w
+}
+
+// fits tells whether a connection can be a request's own, as far as time tells:
+// its first SYN lies in the window, its last before the request's end.
+func (a *analysis) fits(m *matter, c *candidate, w synWindow) bool {
+	off, end := a.cal.offset(w.at, c.at, w.from), a.cal.offset(m.start.index, c.at, m.f.ended)
+	if !off.bounded() || !end.bounded() {
 		return false
 	}
-	from, to := m.f.start, m.f.ended
-	if pace := a.cal.proxy.within(); m.f.began != 0 && pace < far {
-		from, to = m.f.began-disorder, min(to, m.f.began+pace)
-	}
-	return c.odd.started >= from+off.lo && c.odd.started <= to+off.hi && c.odd.last <= m.f.ended+off.hi+disorder
+	return c.odd.started >= w.from+off.lo && c.odd.started <= w.to+off.hi && c.odd.last <= m.f.ended+end.hi+disorder
 }
 
 // pairGraph says which requests compete for which connections.
@@ -118,6 +168,36 @@ func newPairGraph(requests, candidates int) *pairGraph {
 	return g
 }
 
+// force takes a connection that is the only one of some request away from the
+// others, again and again: it is that request's own.
+func (g *pairGraph) force() {
+	owner := map[int]int{}
+	for again := true; again; {
+		again = false
+		for i, cs := range g.of {
+			if len(cs) != 1 {
+				continue
+			}
+			if _, owned := owner[cs[0]]; !owned {
+				owner[cs[0]] = i
+				again = true
+			}
+		}
+		for i := range g.of {
+			if len(g.of[i]) < 2 {
+				continue
+			}
+			g.of[i] = slices.DeleteFunc(g.of[i], func(j int) bool { o, owned := owner[j]; return owned && o != i })
+		}
+	}
+	for i, cs := range g.of { // who competes is now who is left
+		for _, j := range cs {
+			a, b := g.find(i), g.find(len(g.of)+j)
+			g.parent[max(a, b)] = min(a, b)
+		}
+	}
+}
+
 func (g *pairGraph) find(i int) int {
 	for g.parent[i] != i {
 		g.parent[i] = g.parent[g.parent[i]]
@@ -128,8 +208,6 @@ func (g *pairGraph) find(i int) int {
 
 func (g *pairGraph) join(request, candidate int) {
 	g.of[request] = append(g.of[request], candidate)
-	a, b := g.find(request), g.find(len(g.of)+candidate)
-	g.parent[max(a, b)] = min(a, b)
 }
 
 // part is a set of requests and connections that compete with nobody else.

@@ -156,7 +156,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 			return "", false
 		case e.down.status >= 500:
 			return Error, true
-		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && !c.down.missing():
+		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&finBeyond == 0:
 			return Truncated, true
 		case e.turns && !e.answered:
 			return Timeout, true
@@ -170,7 +170,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 		}
 		return OK, true
 	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
-		if c.down.missing() { // what is not in the capture may have been the rest
+		if c.flags&finBeyond != 0 { // what is not in the capture may have been the rest
 			return "", false
 		}
 		return Truncated, true

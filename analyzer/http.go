@@ -263,6 +263,21 @@ func (m *message) skip(n int64) event {
 	return begun
 }
 
+// responseLength is the size of a response, head and body, by its own head; 0 if
+// the head is not all in b or does not say.
+func responseLength(b []byte) uint32 {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0
+	}
+	var m message
+	m.parseHead(b[:end+2])
+	if n := int64(end) + 4 + max(0, m.length); m.state != opaque && !m.chunked && m.status >= 200 && m.length >= 0 && n < 1<<31 {
+		return uint32(n)
+	}
+	return 0
+}
+
 // parseCutHead takes what it can from a head of which the rest was not captured:
 // a whole request line, or a status.
 func (m *message) parseCutHead() {

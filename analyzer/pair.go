@@ -301,52 +301,34 @@ func (a *analysis) during(n named, m *matter) *flowView {
 // or the connection for a proxy that does not wait for it.
 func (f *failure) startOfWork() int64 { return f.start }
 
-// ending looks for the end of a request that the start point did not see, at the
-// client's other points; false if there is none either.
+// ending looks for the RST that ended a request and that the start point did not
+// see, at the client's other points; false if there is none either.
 func (m *matter) ending() bool {
 	v := m.client
-	for _, k := range []struct {
-		kind
-		Outcome
-	}{
-		{rstKind(v, false), Reset},
-		{kind{"FIN", false, func(g *sighting) bool { return !g.toServer && g.is(flagFIN, flagRST) }, nil}, Truncated},
-	} {
-		if k.Outcome == Truncated && len(v.replies()) > 0 {
-			return false // it may well have been whole
-		}
-		if at, g := v.origin(k.kind); at >= 0 && v.steps[at].at != m.start.index {
-			m.f.outcome, m.f.pending = k.Outcome, false
-			if off := m.a.cal.offset(v.steps[at].at, m.start.index, g[0].time); off.bounded() {
-				m.f.ended = max(m.f.ended, g[0].time+off.hi)
-			}
-			return true
-		}
+	at, g := v.origin(rstKind(v, false))
+	if at < 0 || v.steps[at].at == m.start.index {
+		return false
 	}
-	return false
+	m.f.outcome, m.f.pending = Reset, false
+	if off := m.a.cal.offset(v.steps[at].at, m.start.index, g[0].time); off.bounded() {
+		m.f.ended = max(m.f.ended, g[0].time+off.hi)
+	}
+	return true
 }
 
 // acquitted tells whether the request seems to have failed only because the start
-// point's capture missed part of its response: another point has bytes of it that
-// the start point has not, and the client acknowledged them all.
+// point's capture missed part of its response: the client acknowledged more bytes
+// than that capture has.
 func (m *matter) acquitted() bool {
-	if m.f.outcome != Timeout && m.f.outcome != Truncated || !m.client.delivered(false) {
+	if m.f.outcome != Timeout && m.f.outcome != Truncated {
 		return false
 	}
 	own := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
-	if own < 0 {
+	from, ok := m.client.begins(false)
+	if own < 0 || !ok {
 		return false
 	}
-	for i := range m.client.steps {
-		if i == own {
-			continue
-		}
-		for _, g := range m.client.steps[i].requestOf(responseKind(m.client)) {
-			last := byteKind(m.client, false, g.seq+uint32(g.length)-1)
-			if len(m.client.steps[own].requestOf(byteKind(m.client, false, g.seq)))*len(m.client.steps[own].requestOf(last)) == 0 {
-				return true
-			}
-		}
-	}
-	return false
+	have := contiguous(m.client.steps[own:own+1], false, from)
+	const fin = 1 // a FIN takes a number and is no byte
+	return int32(m.client.acknowledged(false, from)-have) > fin
 }

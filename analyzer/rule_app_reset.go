@@ -13,6 +13,9 @@ var appReset = rule{cause: AppReset, match: func(v *flowView, m *matter) *conclu
 	if w == nil || w.rst == nil || w.fin != nil || w.clientEndedFirst || w.request == nil || m.f.outcome == Error {
 		return nil
 	}
+	if r, ok := v.reply(); ok && r.whole() {
+		return nil
+	}
 	if at, _ := v.furthest(responseKind(v)); w.answer != nil && at > 0 {
 		return nil // its answer was lost as well: two things went wrong
 	}

@@ -15,5 +15,13 @@ var appTruncated = rule{cause: AppTruncated, match: func(v *flowView, m *matter)
 	if !v.arrived(false) {
 		return nil // what it sent was lost as well
 	}
+	r, ok := v.reply()
+	switch end := w.fin.seq + uint32(w.fin.length); {
+	case !ok || r.have != end || r.whole():
+		return nil // the FIN comes behind bytes that no capture has, or behind a whole response
+	case !r.known && r.have != r.begins:
+		return &conclusion{direction: ToClient, between: []string{v.point(w.at)}, evidence: []Evidence{v.frame(w.at, w.fin, "the server closes")},
+			settle: "a capture with whole frames at " + v.point(w.at) + ", or the server's log: what was captured of the response does not say how long it should be"}
+	}
 	return v.appVerdict(w, w.fin, "the server closes before its response is complete")
 }}

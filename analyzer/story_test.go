@@ -37,8 +37,9 @@ type story struct {
 	isn      uint32
 	start    time.Time
 	end      time.Duration
-	quiet    bool   // no good requests
-	twice    string // a point that captures every packet twice
+	quiet    bool               // no good requests
+	snat     func(port int) int // the proxy's source port for a client's
+	twice    string             // a point that captures every packet twice
 	// box is what a hop makes of a packet before a point sees it; nil: nothing.
 	box func(point string, p told) told
 }
@@ -77,7 +78,8 @@ var (
 
 func newStory(tb testing.TB) *story {
 	return &story{tb: tb, trailers: true, isb: true, events: map[string][]shown{}, cut: map[string]time.Duration{},
-		clock: map[string]time.Duration{}, wrong: map[string]func(time.Duration) time.Duration{}, start: storyStart, isn: 1000}
+		clock: map[string]time.Duration{}, wrong: map[string]func(time.Duration) time.Duration{}, start: storyStart, isn: 1000,
+		snat: func(port int) int { return port + 10000 }}
 }
 
 func (s *story) addr(v4 string) netip.Addr {
@@ -233,7 +235,7 @@ func (s *story) exchange(at time.Duration, f *telling, req, resp string, between
 
 // good is a request that succeeds.
 func (s *story) good(at time.Duration, id, port, server int) {
-	c, b := s.clientFlow(port), s.serverFlow(port+10000, server)
+	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
 	open := s.handshake(at, c)
 	c.peer = b
 	b.peer = c
@@ -247,7 +249,7 @@ func (s *story) good(at time.Duration, id, port, server int) {
 // served is a request that reaches the server, which says up and then ends the
 // connection with a flag, or keeps silent; the proxy says down and passes that on.
 func (s *story) served(at time.Duration, id, port, server int, up, down string, end byte) {
-	c, b := s.clientFlow(port), s.serverFlow(port+10000, server)
+	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
 	req := post(id)
 	n := uint32(len(req))
 	open := s.handshake(at, c)
@@ -286,7 +288,7 @@ func (s *story) failing(at time.Duration, id, port, server int, synDies string, 
 }
 
 func (s *story) failingWith(at time.Duration, id, port, server int, try func(at time.Duration, b *telling)) {
-	c, b := s.clientFlow(port), s.serverFlow(port+10000, server)
+	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
 	open := s.handshake(at, c)
 	req := post(id)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})

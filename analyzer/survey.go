@@ -83,6 +83,7 @@ const (
 	clientFirst // the client said FIN before the server did
 	triedAnchor // its first request was looked at
 	served      // the server sent data
+	finBeyond   // the server's FIN came behind bytes that were not captured
 )
 
 // oddConn is a connection that did not live and end in health.
@@ -228,7 +229,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	} else {
 		c.server.largestDown = max(c.server.largestDown, p.size)
 	}
-	if fromClient && c.synAcks > 0 && p.is(flagACK, flagSYN|flagRST) || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
+	if fromClient && p.is(flagACK, flagSYN|flagRST) && p.seq-c.isn-1 < 1<<24 || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
 		c.flags |= completed
 	}
 	if p.length > 0 && !fromClient {
@@ -251,6 +252,11 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			}
 		} else {
 			c.flags |= serverFIN
+			if c.exchange >= 0 {
+				if d := &s.log.exchanges[c.exchange].down; d.known && int32(p.seq+uint32(p.length)-d.next) > 0 {
+					c.flags |= finBeyond
+				}
+			}
 		}
 	}
 	if p.flags&flagRST != 0 {
