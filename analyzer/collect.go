@@ -3,7 +3,6 @@ package analyzer
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/netip"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
@@ -44,6 +43,8 @@ type collection struct {
 	ids    map[string]tuple // request ids to look for; value: the client's own tuple
 	idHits map[string][]tuple
 
+	copies *copies // nil: the survey found none
+
 	// Pauses of other points: packets seen here in one void the absence there.
 	holes []*hole
 }
@@ -61,6 +62,9 @@ type hole struct {
 func newCollection(s *survey, tuples []tuple, ids map[string]tuple) *collection {
 	c := &collection{want: map[flowKey]int{}, tuples: tuples, reversed: make([]bool, len(tuples)),
 		seen: make([][]sighting, len(tuples)), ids: ids, idHits: map[string][]tuple{}}
+	if s.duplicates > 0 {
+		c.copies = &copies{all: true}
+	}
 	for i, t := range tuples {
 		key, b := s.names.key(t)
 		c.want[key], c.reversed[i] = i, b
@@ -74,10 +78,10 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
-	if !decode(link, f.Data, p) {
+	p.frame, p.time = f.Number, f.Time
+	if !decode(link, f.Data, p) || c.copies != nil && c.copies.are(p) {
 		return
 	}
-	p.frame, p.time = f.Number, f.Time
 	if len(c.ids) > 0 && len(p.payload) > 32 && !p.icmp {
 		c.findID(s, p)
 	}
@@ -157,12 +161,7 @@ func (a *analysis) collect(ctx context.Context, tuples []tuple, ids map[string]t
 	err := a.eachPoint(ctx, "collect", func(i int, read reader) error {
 		var p packet
 		s, c := a.surveys[i], out[i]
-		_, err := read(func(link uint16, f pcapng.Packet) { c.take(s, link, f, &p) })
-		var cut *pcapng.TruncatedError
-		if errors.As(err, &cut) {
-			return nil // known since the survey
-		}
-		return err
+		return read(func(link uint16, f pcapng.Packet) { c.take(s, link, f, &p) })
 	})
 	if err != nil {
 		return nil, err

@@ -108,6 +108,6 @@ func (a *analysis) slow() []Finding {
 	if most.slowSYNs == 0 {
 		return nil
 	}
-	return []Finding{{Requests: most.slowSYNs, Evidence: []Evidence{most.slowExample},
+	return []Finding{{Requests: most.slowSYNs, Evidence: []Evidence{most.cite(most.slowFrame, "the first SYN of a connection that needed several")},
 		What: fmt.Sprintf("%s connections at %s succeeded only after a retransmitted SYN: slow, not failed", digits.Group(most.slowSYNs), most.point.Name)}}
 }

@@ -9,11 +9,15 @@ import (
 
 // survey is what the first pass learns at one point.
 type survey struct {
-	point     Point
-	index     int
-	packets   uint64 // of this point's interface
-	lastFrame uint64
-	undecoded uint64
+	point      Point
+	index      int
+	packets    uint64 // of this point's interface
+	lastFrame  uint64
+	undecoded  uint64
+	duplicates uint64   // frames that are copies of another
+	unmatched  uint64   // IP fragments of TCP without their first one
+	sources    []source // the point's files
+	copies     copies
 	timeIndex
 	stats   pcapng.Statistics
 	hasISB  bool
@@ -28,9 +32,9 @@ type survey struct {
 	reuse   reuseCount
 	servers map[endpoint]*serverSeen
 	// Connections that succeeded only after a SYN retry.
-	slowSYNs    int
-	slowExample Evidence
-	log         *requestLog // nil: requests are not followed here
+	slowSYNs  int
+	slowFrame uint64      // the first SYN of one of them
+	log       *requestLog // nil: requests are not followed here
 }
 
 // serverSeen is a destination of SYNs.
@@ -113,11 +117,18 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	s.note(f.Number, f.Time)
+	p.frame, p.time = f.Number, f.Time
 	if !decode(link, f.Data, p) {
 		s.undecoded++
+		if p.unmatched {
+			s.unmatched++
+		}
 		return
 	}
-	p.frame, p.time = f.Number, f.Time
+	if s.copies.are(p) {
+		s.duplicates++
+		return
+	}
 	if p.icmp {
 		return // matched to flows in the second pass
 	}
@@ -296,7 +307,7 @@ func (s *survey) finish(c *conn, how closing) {
 	healthy := c.flags&completed != 0 && c.flags&wasReset == 0
 	if healthy && c.syns > 1 {
 		if s.slowSYNs++; s.slowSYNs == 1 {
-			s.slowExample = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: c.frame, What: "the first SYN of a connection that needed several"}
+			s.slowFrame = c.frame
 		}
 	}
 	c.server.reuse.count(healthy, c.gap >= 0)
