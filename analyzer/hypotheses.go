@@ -37,7 +37,7 @@ func (v *flowView) hypotheses(last int, proven bool) []Hypothesis {
 			}
 		case proven:
 			_, lastSeen := v.furthest(k)
-			add(what, "the SYN was lost before: "+from+" saw it last", v.absence(last, p, lastSeen, k).evidence)
+			add(what, "the SYN was lost before: "+from+" saw it last", v.absence(last, p, lastSeen, k).evidence...)
 		}
 	}
 	end := len(v.steps) - 1
@@ -52,7 +52,7 @@ func (v *flowView) hypotheses(last int, proven bool) []Hypothesis {
 	case proven && v.atServer(end):
 		a := v.absence(last, end, seen, k)
 		if a.doubt == "" {
-			why, e := v.point(end)+" saw no packet of this connection", []Evidence{a.evidence}
+			why, e := v.point(end)+" saw no packet of this connection", a.evidence
 			if g := v.before(end, last, seen[0]); g != nil {
 				ago := time.Duration(seen[0].time - g.time).Round(100 * time.Millisecond)
 				why += fmt.Sprintf("; its last of this 5-tuple is of %v earlier", ago)
@@ -60,10 +60,10 @@ func (v *flowView) hypotheses(last int, proven bool) []Hypothesis {
 			}
 			add(silent, why, e...)
 		} else {
-			add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence)
+			add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence...)
 		}
 	case proven && last < end:
-		add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence)
+		add(silent, "the SYN was lost before it, after "+from, v.absence(last, last+1, seen, k).evidence...)
 	}
 	return out
 }

@@ -244,8 +244,7 @@ func (m *matter) outcomeEvidence() []Evidence {
 		}
 	}
 	if len(out) == 0 && m.f.endFrame != 0 {
-		p := m.start.point
-		out = append(out, Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: m.f.endFrame, What: "the request ends: " + string(m.f.outcome)})
+		out = append(out, m.start.cite(m.f.endFrame, "the request ends: "+string(m.f.outcome)))
 	}
 	return out
 }
@@ -274,7 +273,7 @@ func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 		c.settle = absent.settle + ": " + absent.doubt
 		return c
 	}
-	c.evidence = append(c.evidence, absent.evidence)
+	c.evidence = append(c.evidence, absent.evidence...)
 	c.hop = hop
 	c.confidence = 1 - absent.missed
 	return c

@@ -137,7 +137,7 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	if absent.doubt != "" {
 		return &conclusion{direction: ToClient, between: []string{v.point(w.at)}, settle: absent.settle + ": " + absent.doubt}
 	}
-	c := v.appVerdict(w, nil, "", absent.evidence)
+	c := v.appVerdict(w, nil, "", absent.evidence...)
 	c.confidence = 1 - absent.missed
 	return c
 }}

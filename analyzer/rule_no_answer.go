@@ -20,13 +20,14 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	c := &conclusion{direction: ToServer, between: []string{v.point(p)}, evidence: v.tries(p, seen, "SYN")}
 	// Its answers would have to be missing here and at every point on the way.
 	absent := v.absence(p, p, seen, k)
-	absent.evidence.What = "no answer of the server"
-	absent.evidence.Filter = v.filter(false)
-	absent.evidence.Filter += fmt.Sprintf(" && tcp.ack_raw==%d", v.isn+1)
+	for i := range absent.evidence {
+		absent.evidence[i].What = "no answer of the server"
+		absent.evidence[i].Filter = v.filter(false) + fmt.Sprintf(" && tcp.ack_raw==%d", v.isn+1)
+	}
 	if absent.doubt != "" {
 		c.settle = absent.settle + ": " + absent.doubt
 	} else {
-		c.evidence = append(c.evidence, absent.evidence)
+		c.evidence = append(c.evidence, absent.evidence...)
 		c.hop, c.confidence = v.hop(p), 1-absent.missed
 	}
 	c.eliminated = v.hypotheses(p, c.hop != "")

@@ -169,7 +169,7 @@ func (v *flowView) segment(p, q int) (name, wouldSettle string) {
 
 // absent is what it means that a step did not see packets that its neighbour saw.
 type absent struct {
-	evidence Evidence
+	evidence []Evidence
 	missed   float64 // probability that the capture missed them all
 	tries    int     // how many of them it should have seen
 	doubt    string  // why the absence proves nothing; "" if it does
@@ -188,17 +188,18 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	s := v.steps[q].s
 	name := s.point.Name
 	from, to := seen[0].time, seen[len(seen)-1].time
-	out := absent{missed: 1, evidence: Evidence{Kind: KindAbsence, Point: name, File: s.point.File, Filter: k.filter,
-		What: "no " + k.name + " of this connection"}}
+	out := absent{missed: 1}
+	what := "no " + k.name + " of this connection"
 	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at)
 	if !off.bounded() {
-		out.evidence.FromFrame, out.evidence.ToFrame = 1, s.lastFrame
+		out.evidence = s.absent(k.filter, what, 1, s.lastFrame)
 		out.doubt = fmt.Sprintf("the clocks of %s and %s cannot be compared", v.point(p), name)
 		out.settle = fmt.Sprintf("captures at %s and %s that share some good connections", v.point(p), name)
 		return out
 	}
 	slack := int64(250 * time.Millisecond)
-	out.evidence.FromFrame, out.evidence.ToFrame = s.frames(from+off.lo-slack, to+off.hi+slack, s.lastFrame)
+	first, last := s.frames(from+off.lo-slack, to+off.hi+slack, s.lastFrame)
+	out.evidence = s.absent(k.filter, what, first, last)
 	begin, end := s.coverage()
 	previous := int64(-far)
 	for _, g := range seen {
@@ -216,7 +217,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		out.doubt = s.covers()
 		out.settle = fmt.Sprintf("a capture at %s that covers %s", name, at)
 		if s.damage != nil {
-			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
+			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.at(s.lastFrame).File)
 		}
 		return out
 	}
@@ -225,7 +226,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		out.doubt = fmt.Sprintf("for all that is known the capture at %s may itself miss up to %.2g %% of the packets, and the absence of %d proves too little then", name, 100*hi, out.tries)
 		out.settle = fmt.Sprintf("captures at all points of more good connections, which measure what the one at %s loses, or one that loses less", name)
 		if s.damage != nil {
-			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
+			out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.at(s.lastFrame).File)
 		}
 	}
 	return out
@@ -270,8 +271,7 @@ func (v *flowView) before(q, p int, g *sighting) *sighting {
 
 // frame makes evidence of a packet.
 func (v *flowView) frame(i int, g *sighting, what string) Evidence {
-	p := v.steps[i].s.point
-	return Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: g.frame, What: what}
+	return v.steps[i].s.cite(g.frame, what)
 }
 
 // frames makes evidence of several tries of one packet.
