@@ -140,6 +140,10 @@ func (c *contents) parts(file Capture) []part {
 func Discover(ctx context.Context, files []Capture) ([]Point, error) {
 	var all []part
 	for _, f := range files {
+		if f.Interface != "" { // somebody has chosen
+			all = append(all, part{Capture: f})
+			continue
+		}
 		c, err := scan(ctx, &f, nil)
 		if err != nil {
 			return nil, err

@@ -91,14 +91,17 @@ var (
 type InputError struct {
 	Kind error  // ErrMalformed or ErrIO
 	File string // where
-	What string // what and why
+	What string // what and why; "" if Err says it all
 	Fix  string
 	Err  error // underlying error, or nil
 }
 
 // Error implements error.
 func (e *InputError) Error() string {
-	s := e.File + ": " + e.What
+	s := e.File
+	if e.What != "" {
+		s += ": " + e.What
+	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}

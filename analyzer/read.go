@@ -89,7 +89,7 @@ func ofPoint(err error, p *Point) error {
 		switch {
 		case e.Err == nil:
 			e.What = "point " + p.Name + ": " + e.What
-		case errors.Is(e.Kind, ErrMalformed):
+		case e.What == "":
 			e.What = "point " + p.Name
 		case e.What == cannotOpen:
 			e.What += " for point " + p.Name
@@ -112,7 +112,7 @@ func openCapture(c *Capture) (r *capfile.Reader, close func(), err error) {
 	if err != nil {
 		file.Close()
 		if errors.Is(err, pcapng.ErrFormat) {
-			return nil, nil, &InputError{Kind: ErrMalformed, File: c.File, What: "cannot be used", Err: err, Fix: "give a pcap or pcapng file"}
+			return nil, nil, &InputError{Kind: ErrMalformed, File: c.File, Err: err, Fix: "give a pcap or pcapng file"}
 		}
 		return nil, nil, &InputError{Kind: ErrIO, File: c.File, What: "cannot be read", Err: plain(err)}
 	}

@@ -268,7 +268,9 @@ func TestHostileFilesGetNoMemory(t *testing.T) {
 	}
 	file := func(blocks ...[]byte) []byte { return append(bytes.Clone(section), bytes.Join(blocks, nil)...) }
 	many := func(n int, b []byte) []byte { return bytes.Repeat(b, n) }
-	option := func(code, n int) []byte { return append(le.AppendUint16(le.AppendUint16(nil, uint16(code)), uint16(n)), make([]byte, n)...) }
+	option := func(code, n int) []byte {
+		return append(le.AppendUint16(le.AppendUint16(nil, uint16(code)), uint16(n)), make([]byte, n)...)
+	}
 	classic := func(length uint32) []byte {
 		return append(le.AppendUint32([]byte("\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), length), 0, 0, 0, 0)
 	}
