@@ -99,9 +99,18 @@ const (
 func decode(link uint16, f []byte, p *packet) bool {
 	p.vlan, p.ifindex, p.layers, p.way = 0, 0, 0, wayUnknown
 	p.icmp, p.fragment, p.unmatched = false, false, false
+	if link == linkEthernet && len(f) >= 18 { // what nearly all frames are, without detours
+		ether, rest := binary.BigEndian.Uint16(f[12:]), f[14:]
+		if ether == etherVLAN {
+			p.vlan = binary.BigEndian.Uint16(rest) & 0xfff
+			ether, rest = binary.BigEndian.Uint16(rest[2:]), rest[4:]
+		}
+		if ether == etherIPv4 {
+			return decodeIPv4(rest, p, false)
+		}
+		return decodeEther(ether, rest, p)
+	}
 	switch link {
-	case linkEthernet:
-		return decodeEthernet(f, p)
 	case linkSLL:
 		if len(f) < 16 {
 			return false
@@ -204,13 +213,17 @@ func decodeIPv4(f []byte, p *packet, quoted bool) bool {
 	if total == 0 { // segmentation offload leaves the length to the card
 		total = len(f)
 	}
-	fragment := binary.BigEndian.Uint16(f[6:])
+	proto, fragment := f[9], binary.BigEndian.Uint16(f[6:])
 	if head < 20 || head > len(f) || total < head || quoted && fragment&0x1fff != 0 {
 		return false
 	}
 	p.ttl, p.ipid, p.hasIPID, p.df, p.cut = f[8], binary.BigEndian.Uint16(f[4:]), true, fragment&0x4000 != 0, len(f) < total
-	src, dst, proto := f[12:16], f[16:20], f[9]
+	src, dst := f[12:16], f[16:20]
 	body := f[head:min(len(f), total)]
+	if proto == protoTCP && fragment&0x3fff == 0 {
+		p.src, p.dst = src, dst
+		return decodeTCP(body, total-head, p, quoted)
+	}
 	if fragment&0x3fff != 0 && !quoted && proto == protoTCP {
 		p.src, p.dst = src, dst
 		return p.piece(body, total-head, uint32(p.ipid), int(fragment&0x1fff)*8, fragment&0x2000 != 0)
