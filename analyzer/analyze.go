@@ -2,10 +2,7 @@ package analyzer
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -34,6 +31,7 @@ type Progress struct {
 // analysis is the state of one run of Analyze.
 type analysis struct {
 	points   []Point
+	sources  [][]source // the files of each point, in order of time
 	o        Options
 	surveys  []*survey
 	topo     *pathFinder
@@ -52,13 +50,16 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := checkPoints(points); err != nil {
 		return nil, &InputError{Kind: ErrMalformed, File: "points", What: err.Error()}
 	}
-	if err := checkFiles(points); err != nil {
-		return nil, err
-	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
+	points = mergePoints(points)
 	a := &analysis{points: points, o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	spool := &Spool{}
+	defer spool.Close()
+	if err := a.prepare(ctx, spool); err != nil {
+		return nil, err
+	}
 	start := slices.IndexFunc(points, func(p Point) bool { return p.Side != Serverside })
 	if start < 0 {
 		start = 0
@@ -96,46 +97,49 @@ func (a *analysis) warn(format string, args ...any) {
 func (a *analysis) survey(ctx context.Context, start int) error {
 	a.surveys = make([]*survey, len(a.points))
 	return a.eachPoint(ctx, "survey", func(i int, read reader) error {
-		s, err := surveyPoint(a.points[i], i, i == start, read)
+		s, err := a.surveyPoint(i, i == start, read)
 		a.surveys[i] = s
 		return err
 	})
 }
 
-func surveyPoint(p Point, i int, follow bool, read reader) (*survey, error) {
-	s := newSurvey(p, i, follow)
+func (a *analysis) surveyPoint(i int, follow bool, read reader) (*survey, error) {
+	s := newSurvey(a.points[i], i, follow)
 	var pk packet
-	r, err := read(func(link uint16, f pcapng.Packet) { s.take(link, f, &pk) })
-	if err != nil {
-		var cut *pcapng.TruncatedError
-		if !errors.As(err, &cut) {
-			return s, err
-		}
-		s.damage = cut
-	}
-	s.lastFrame = r.Frames()
-	if err := p.checkInterface(r.Interfaces()); err != nil {
+	if err := read(func(link uint16, f pcapng.Packet) { s.take(link, f, &pk) }); err != nil {
 		return s, err
 	}
-	for _, in := range r.Interfaces() {
-		if p.Interface != "" && in.Name != "" && in.Name != p.Interface {
-			continue
-		}
-		s.addrs = append(s.addrs, in.Addresses...)
-		if in.HasStatistics {
-			s.hasISB = true
-			s.stats.Dropped += in.Statistics.Dropped
-			s.stats.Received += in.Statistics.Received
-			if t := in.Statistics.Start; !t.IsZero() && (s.stats.Start.IsZero() || t.Before(s.stats.Start)) {
-				s.stats.Start = t
-			}
-			if t := in.Statistics.End; t.After(s.stats.End) {
-				s.stats.End = t
+	s.sources = a.sources[i]
+	for k := range s.sources {
+		f := &s.sources[k]
+		s.lastFrame = f.base + f.frames
+		s.damage = f.damage // of the last file: a hole between files shows in the times
+		for n := range f.known {
+			if in := &f.known[n]; f.wants(n, in) {
+				s.describe(in)
 			}
 		}
 	}
 	s.end()
 	return s, nil
+}
+
+// describe adds what the file tells of one of the point's interfaces.
+func (s *survey) describe(in *pcapng.InterfaceInfo) {
+	s.addrs = append(s.addrs, in.Addresses...)
+	lost := in.Lost()
+	if !in.HasStatistics && lost == 0 {
+		return
+	}
+	s.hasISB = true
+	s.stats.Dropped += lost
+	s.stats.Received += in.Statistics.Received
+	if t := in.Statistics.Start; !t.IsZero() && (s.stats.Start.IsZero() || t.Before(s.stats.Start)) {
+		s.stats.Start = t
+	}
+	if t := in.Statistics.End; t.After(s.stats.End) {
+		s.stats.End = t
+	}
 }
 
 // findRequests returns the survey of the start point: the first in path order
@@ -147,7 +151,7 @@ func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error)
 				continue
 			}
 			err := a.read(ctx, i, &counter{}, func(_ int, read reader) error {
-				s, err := surveyPoint(a.points[i], i, true, read)
+				s, err := a.surveyPoint(i, true, read)
 				a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
 				return err
 			})
@@ -175,31 +179,55 @@ func (a *analysis) describePoints() {
 		if off := a.cal.offsetFromFirst(i); i == 0 || off.bounded() {
 			r.ClockOffset = &[2]int64{off.lo, off.hi}
 		}
-		a.report.Points = append(a.report.Points, r)
-		switch {
-		case s.damage != nil:
-			a.warn("%s: %s; what follows is treated as not covered", s.point.File, s.damage.Error())
-		case s.packets == 0 && s.point.Interface != "":
-			a.warn("%s: no packets of interface %s; point %s proves nothing", s.point.File, s.point.Interface, s.point.Name)
-		case s.packets == 0:
-			a.warn("%s: no packets; point %s proves nothing", s.point.File, s.point.Name)
-		case len(s.conns) == 0:
-			a.warn("%s: none of its %d frames is TCP over IP; point %s proves nothing", s.point.File, s.packets, s.point.Name)
-		}
-		for k, e := range s.epochs {
-			if k > 0 && e.step != s.epochs[k-1].step {
-				a.warn("%s: its clock was set by about %v at frame %d; times from there on are corrected", s.point.File,
-					time.Duration(e.step-s.epochs[k-1].step).Round(time.Millisecond), e.frame)
+		if len(s.sources) > 1 {
+			for k := range s.sources {
+				r.Files = append(r.Files, s.sources[k].File)
 			}
 		}
-		if s.stats.Dropped > 0 {
-			a.warn("%s: its capture dropped %d packets", s.point.File, s.stats.Dropped)
-		}
+		a.report.Points = append(a.report.Points, r)
+		a.warnOfPoint(s)
 	}
 }
 
-// reader streams a point's frames to f, and returns what it read them with.
-type reader func(f func(link uint16, p pcapng.Packet)) (*pcapng.Reader, error)
+// warnOfPoint says what makes a point's captures worth less.
+func (a *analysis) warnOfPoint(s *survey) {
+	file := s.files()
+	damaged := false
+	for k := range s.sources {
+		if f := &s.sources[k]; f.damage != nil {
+			damaged = true
+			a.warn("%s: %s; what follows is treated as not covered", f.File, f.damage.Error())
+		}
+	}
+	switch {
+	case damaged:
+	case s.packets == 0 && s.sources[0].Interface != "":
+		a.warn("%s: no packets of interface %s; point %s proves nothing", file, s.sources[0].Interface, s.point.Name)
+	case s.packets == 0:
+		a.warn("%s: no packets; point %s proves nothing", file, s.point.Name)
+	case len(s.conns) == 0:
+		a.warn("%s: none of its %d frames is TCP over IP; point %s proves nothing", file, s.packets, s.point.Name)
+	}
+	for k, e := range s.epochs {
+		if k > 0 && e.step != s.epochs[k-1].step {
+			in, number := s.locate(e.frame)
+			a.warn("%s: its clock was set by about %v at frame %d; times from there on are corrected", in,
+				time.Duration(e.step-s.epochs[k-1].step).Round(time.Millisecond), number)
+		}
+	}
+	if s.stats.Dropped > 0 {
+		a.warn("%s: its capture dropped %d packets", file, s.stats.Dropped)
+	}
+	if s.duplicates > 0 {
+		a.warn("%s: %d of %d frames are duplicates within 1 ms (SPAN or -i any): taken once", file, s.duplicates, s.packets)
+	}
+	if s.unmatched > 0 {
+		a.warn("%s: %d IP fragments follow no first one and belong to no connection that is known", file, s.unmatched)
+	}
+}
+
+// reader streams the frames of all files of a point to f.
+type reader func(f func(link uint16, p pcapng.Packet)) error
 
 // counter sums the progress of a phase.
 type counter struct {
@@ -216,10 +244,10 @@ func (a *analysis) eachPoint(ctx context.Context, phase string, f func(i int, re
 	n := &counter{phase: phase}
 	for i := range a.points {
 		order[i] = i
-		if st, err := os.Stat(a.points[i].path()); err == nil {
-			sizes[i] = st.Size()
-			n.size += st.Size()
+		for k := range a.sources[i] {
+			sizes[i] += a.sources[i][k].size()
 		}
+		n.size += sizes[i]
 	}
 	slices.SortStableFunc(order, func(x, y int) int { return int(max(-1, min(1, sizes[y]-sizes[x]))) })
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -241,71 +269,4 @@ func (a *analysis) eachPoint(ctx context.Context, phase string, f func(i int, re
 	}
 	wg.Wait()
 	return context.Cause(ctx)
-}
-
-// read opens one point's file and hands f a way to stream it.
-func (a *analysis) read(ctx context.Context, i int, n *counter, f func(i int, read reader) error) error {
-	p := &a.points[i]
-	file, err := os.Open(p.path())
-	if err != nil {
-		return &InputError{Kind: ErrIO, File: p.File, What: "cannot be opened for point " + p.Name, Err: plain(err), Fix: "check that it exists and is readable"}
-	}
-	defer file.Close()
-	return f(i, func(each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
-		return a.stream(ctx, p, file, n, each)
-	})
-}
-
-// checkEvery is how many frames pass between looks at the context.
-const checkEvery = 1 << 14
-
-func (a *analysis) stream(ctx context.Context, p *Point, file io.Reader, n *counter, each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
-	r, err := pcapng.NewReader(file)
-	if errors.Is(err, pcapng.ErrFormat) {
-		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: "point " + p.Name, Err: err, Fix: "give a pcap or pcapng file"}
-	}
-	if err != nil {
-		return nil, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read", Err: plain(err)}
-	}
-	var offset int64
-	var frames uint64
-	report := func() {
-		n.bytes.Add(r.Offset() - offset)
-		n.packets.Add(r.Frames() - frames)
-		offset, frames = r.Offset(), r.Frames()
-		if a.o.Progress != nil {
-			a.progress.Lock()
-			a.o.Progress(Progress{Phase: n.phase, Bytes: n.bytes.Load(), Size: n.size, Packets: n.packets.Load()})
-			a.progress.Unlock()
-		}
-	}
-	defer report()
-	interfaces := r.Interfaces()
-	for k := 0; ; k++ {
-		if k%checkEvery == 0 {
-			if err := ctx.Err(); err != nil {
-				return r, err
-			}
-			report()
-		}
-		f, err := r.Next()
-		if err == io.EOF {
-			return r, nil
-		}
-		if err != nil {
-			var cut *pcapng.TruncatedError
-			if errors.As(err, &cut) {
-				return r, cut
-			}
-			return r, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read to its end", Err: plain(err)}
-		}
-		if f.Interface >= len(interfaces) {
-			interfaces = r.Interfaces()
-		}
-		in := &interfaces[f.Interface]
-		if p.Interface != "" && in.Name != "" && in.Name != p.Interface || f.Number == 1 && fileInfo(f.Data) {
-			continue
-		}
-		each(in.LinkType, f)
-	}
 }

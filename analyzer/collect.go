@@ -3,7 +3,6 @@ package analyzer
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"net/netip"
 	"slices"
 
@@ -53,6 +52,8 @@ type collection struct {
 	isns  map[uint32]bool
 	byISN map[uint32][]tuple
 
+	copies *copies // nil: the survey found none
+
 	// Pauses of other points: packets seen here in one void the absence there.
 	holes []*hole
 }
@@ -77,6 +78,9 @@ type hole struct {
 func newCollection(s *survey, tuples []tuple, keys map[uint64]tuple) *collection {
 	c := &collection{want: map[flowKey]int{}, tuples: tuples, reversed: make([]bool, len(tuples)),
 		seen: make([][]sighting, len(tuples)), keys: keys, hits: map[uint64][]requestHit{}}
+	if s.duplicates > 0 {
+		c.copies = &copies{all: true}
+	}
 	for i, t := range tuples {
 		key, b := s.names.key(t)
 		c.want[key], c.reversed[i] = i, b
@@ -90,10 +94,11 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
-	if !decode(link, f.Data, p) {
+	p.frame, p.time = f.Number, f.Time
+	if !decode(link, f.Data, p) || c.copies != nil && c.copies.are(p) {
 		return
 	}
-	p.frame, p.time = f.Number, s.steady(f.Number, f.Time)
+	p.time = s.steady(f.Number, f.Time)
 	if len(c.keys) > 0 && len(p.payload) > 16 && !p.icmp {
 		c.findRequest(p)
 	}
@@ -199,12 +204,7 @@ func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]
 	err := a.eachPoint(ctx, "collect", func(i int, read reader) error {
 		var p packet
 		s, c := a.surveys[i], out[i]
-		_, err := read(func(link uint16, f pcapng.Packet) { c.take(s, link, f, &p) })
-		var cut *pcapng.TruncatedError
-		if errors.As(err, &cut) {
-			return nil // known since the survey
-		}
-		return err
+		return read(func(link uint16, f pcapng.Packet) { c.take(s, link, f, &p) })
 	})
 	if err != nil {
 		return nil, err

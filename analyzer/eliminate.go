@@ -62,7 +62,7 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 		}
 	}
 	g.force()
-	for _, part := range g.parts() {
+	for _, part := range g.contests() {
 		for _, i := range part.requests {
 			m := open[i]
 			switch {
@@ -210,11 +210,11 @@ func (g *pairGraph) join(request, candidate int) {
 	g.of[request] = append(g.of[request], candidate)
 }
 
-// part is a set of requests and connections that compete with nobody else.
-type part struct{ requests, candidates []int }
+// contest is a set of requests and connections that compete with nobody else.
+type contest struct{ requests, candidates []int }
 
-func (g *pairGraph) parts() (out []*part) {
-	at := map[int]*part{}
+func (g *pairGraph) contests() (out []*contest) {
+	at := map[int]*contest{}
 	for i := range g.parent {
 		root := g.find(i)
 		if root >= len(g.of) {
@@ -222,7 +222,7 @@ func (g *pairGraph) parts() (out []*part) {
 		}
 		p := at[root]
 		if p == nil {
-			p = &part{}
+			p = &contest{}
 			at[root] = p
 			out = append(out, p)
 		}

@@ -17,16 +17,27 @@ func FuzzDecode(f *testing.F) {
 	s.v6 = true
 	flow = s.clientFlow(4000)
 	f.Add(uint16(linkEthernet), s.serialize(told{flow: flow, flags: flagSYN}))
+	for _, row := range framesInEveryWrapping(f) {
+		f.Add(row.link, row.data)
+	}
 	for _, l := range []uint16{linkRaw, linkSLL, linkSLL2, 999} {
 		f.Add(l, []byte("E"))
 	}
 	f.Fuzz(func(t *testing.T, link uint16, frame []byte) {
 		var p packet
-		if !decode(link, frame, &p) {
-			return
-		}
-		if len(p.src) != len(p.dst) || len(p.src) != 4 && len(p.src) != 16 || p.length < 0 || len(p.payload) > len(frame) {
-			t.Fatalf("impossible packet %+v", p)
+		var c copies
+		for range 2 { // what is remembered of the first must not spoil the second
+			if !decode(link, frame, &p) {
+				if p.unmatched && p.icmp {
+					t.Fatalf("both a fragment and an ICMP error: %+v", p)
+				}
+				continue
+			}
+			if len(p.src) != len(p.dst) || len(p.src) != 4 && len(p.src) != 16 || p.length < 0 || len(p.payload) > len(frame) ||
+				p.hasIPID == (len(p.src) == 16) || p.unmatched || p.fragment && p.is(flagSYN, 0) || !p.cut && len(p.payload) < p.length && !p.icmp {
+				t.Fatalf("impossible packet %+v", p)
+			}
+			c.are(&p)
 		}
 	})
 }

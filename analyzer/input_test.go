@@ -31,7 +31,8 @@ func TestBadInputIsOneClearLine(t *testing.T) {
 	}{
 		{"empty file", file("empty", ""), ErrMalformed, "it is empty"},
 		{"text file", file("text", "hello, world"), ErrMalformed, `"hello, w"`},
-		{"gzip", file("gz", "\x1f\x8b\x08\x00aaaaaaa"), ErrMalformed, "gzip; decompress it first"},
+		{"gzip that is cut off at once", file("gz", "\x1f\x8b\x08\x00aaaaaaa"), ErrMalformed, "only 0 bytes of it can be read: gzip: it is cut off"},
+		{"xz", file("xz", "\xfd7zXZ\x00"), ErrMalformed, "xz; decompress it first"},
 		{"no file", filepath.Join(dir, "none"), ErrIO, "no such file"},
 		{"a folder", dir, ErrIO, "directory"},
 	} {

@@ -1,9 +1,6 @@
 package analyzer
 
-import (
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // orderNoise is more than timestamps of one machine are ever out of order, and
 // than what rounding to microseconds adds.
@@ -46,19 +43,27 @@ func checkOrder(surveys []*survey) error {
 	return nil
 }
 
-// checkFiles finds one capture given for two points.
-func checkFiles(points []Point) error {
-	seen := make([]os.FileInfo, len(points))
-	for i := range points {
-		info, err := os.Stat(points[i].path())
-		if err != nil {
-			continue // opening it says so better
-		}
-		seen[i] = info
-		for j := range i {
-			if seen[j] != nil && points[j].Interface == points[i].Interface && os.SameFile(seen[j], info) && info.Mode().IsRegular() {
-				return &InputError{Kind: ErrMalformed, File: points[i].File, What: fmt.Sprintf("is given for %s and for %s", points[j].Name, points[i].Name),
-					Fix: "give each point its own capture, or its own interface as FILE#INTERFACE"}
+// checkFiles finds one capture given for two points, or twice for one.
+func checkFiles(points []Point, sources [][]source) error {
+	for i := range sources {
+		for k := range sources[i] {
+			c := &sources[i][k]
+			for j := range i + 1 {
+				before := sources[j]
+				if j == i {
+					before = before[:k]
+				}
+				for n := range before {
+					if d := &before[n]; d.Interface != c.Interface || !c.same(&d.Capture) {
+						continue
+					}
+					what := fmt.Sprintf("is given for %s and for %s", points[j].Name, points[i].Name)
+					if j == i {
+						what = "is given twice for " + points[i].Name
+					}
+					return &InputError{Kind: ErrMalformed, File: c.File, What: what,
+						Fix: "give each point its own capture, or its own interface as FILE#INTERFACE"}
+				}
 			}
 		}
 	}

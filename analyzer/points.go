@@ -7,9 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"github.com/hopblame/hopblame/internal/pcapng"
+	"slices"
 )
 
 // Sides of a point, seen from the proxy.
@@ -26,20 +24,56 @@ type Point struct {
 	Face      string `json:"face"`
 	Side      string `json:"side"`      // [Clientside], [Serverside] or [Both] for a full proxy; "" is unknown
 	File      string `json:"file"`      // as shown to people
-	Interface string `json:"interface"` // interface inside the file; "" takes all
+	Interface string `json:"interface"` // interface inside the file, by name, else by number from 0; "" takes all
 	// Path is what is opened; "" means File.
 	Path string `json:"-"`
+	// Files are the captures of the point, in any order, where there are several
+	// (rotation) or one that [Spool] keeps; nil means the one of the fields above.
+	Files []Capture `json:"-"`
 }
 
-func (p *Point) path() string {
-	if p.Path != "" {
-		return p.Path
+// Capture is one file of a point.
+type Capture struct {
+	File      string // as shown to people
+	Path      string // what is opened; "" means File
+	Interface string // as in [Point]
+	spooled   *spooled
+}
+
+func (c *Capture) path() string {
+	if c.Path != "" {
+		return c.Path
 	}
-	return p.File
+	return c.File
+}
+
+// captures returns the files of a point.
+func (p *Point) captures() []Capture {
+	if p.Files != nil {
+		return p.Files
+	}
+	return []Capture{{File: p.File, Path: p.Path, Interface: p.Interface}}
+}
+
+// mergePoints makes one point of those with the same name, which are files of
+// one capture that was rotated.
+func mergePoints(points []Point) []Point {
+	var out []Point
+	at := map[string]int{}
+	for _, p := range points {
+		i, again := at[p.Name]
+		if !again {
+			at[p.Name] = len(out)
+			out = append(out, p)
+			continue
+		}
+		out[i].Files = append(slices.Clone(out[i].captures()), p.captures()...)
+	}
+	return out
 }
 
 // PointsFile is the shape of points.json. Points are in path order, client
-// end first.
+// end first. Several entries of one name are files of one point.
 type PointsFile struct {
 	SchemaVersion int     `json:"schema_version"`
 	Points        []Point `json:"points"`
@@ -57,14 +91,17 @@ var (
 type InputError struct {
 	Kind error  // ErrMalformed or ErrIO
 	File string // where
-	What string // what and why
+	What string // what and why; "" if Err says it all
 	Fix  string
 	Err  error // underlying error, or nil
 }
 
 // Error implements error.
 func (e *InputError) Error() string {
-	s := e.File + ": " + e.What
+	s := e.File
+	if e.What != "" {
+		s += ": " + e.What
+	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
 	}
@@ -147,28 +184,36 @@ func checkPoints(points []Point) error {
 	if len(points) == 0 {
 		return errors.New("lists no points")
 	}
-	if len(points) > maxPoints {
-		return fmt.Errorf("lists %d points, at most %d are possible", len(points), maxPoints)
-	}
-	names := map[string]bool{}
-	for i, p := range points {
+	names := map[string]*Point{}
+	for i := range points {
+		p := &points[i]
+		first := names[p.Name]
 		switch {
 		case p.Name == "" || p.Hop == "":
 			return fmt.Errorf("entry %d has no name or no hop", i+1)
-		case p.File == "" && p.Path == "":
+		case p.File == "" && p.Path == "" && len(p.Files) == 0:
 			return fmt.Errorf("point %s has no file", p.Name)
-		case names[p.Name]:
-			return fmt.Errorf("point %s appears twice", p.Name)
+		case first != nil && (first.Hop != p.Hop || first.Face != p.Face || first.Side != p.Side):
+			return fmt.Errorf("point %s appears twice, and not with the same hop, face and side", p.Name)
+		case first != nil && first.File == p.File && first.path() == p.path() && first.Interface == p.Interface:
+			return fmt.Errorf("point %s appears twice with the same file, %s", p.Name, p.File)
 		}
 		switch p.Side {
 		case "", Clientside, Serverside, Both:
 		default:
 			return fmt.Errorf("point %s has side %q, want clientside, serverside or both", p.Name, p.Side)
 		}
-		names[p.Name] = true
+		if first == nil {
+			names[p.Name] = p
+		}
+	}
+	if len(names) > maxPoints {
+		return fmt.Errorf("lists %d points, at most %d are possible", len(names), maxPoints)
 	}
 	return nil
 }
+
+func (p *Point) path() string { return (&Capture{File: p.File, Path: p.Path}).path() }
 
 func exists(name string) bool { _, err := os.Stat(name); return err == nil }
 
@@ -179,26 +224,4 @@ func plain(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// checkInterface sees that the interface that is asked for is in the file.
-// Classic pcap has one, without a name.
-func (p *Point) checkInterface(in []pcapng.InterfaceInfo) error {
-	if p.Interface == "" {
-		return nil
-	}
-	var names []string
-	for _, i := range in {
-		if i.Name == p.Interface {
-			return nil
-		}
-		if i.Name != "" {
-			names = append(names, i.Name)
-		}
-	}
-	there := "none in it has a name"
-	if len(names) > 0 {
-		there = "there are " + strings.Join(names, ", ")
-	}
-	return &InputError{Kind: ErrMalformed, File: p.File, What: fmt.Sprintf("point %s: there is no interface %s in this file", p.Name, p.Interface), Fix: there}
 }

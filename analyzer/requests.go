@@ -92,7 +92,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 
 // fail records the failed request of an exchange.
 func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
-	f := s.describe(c, e, at)
+	f := s.failureOf(c, e, at)
 	f.endFrame, f.outcome = frame, e.failed
 	e.failed = OK
 	e.forget()
@@ -100,7 +100,7 @@ func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 	s.log.failures = append(s.log.failures, f)
 }
 
-func (s *survey) describe(c *conn, e *exchange, at int64) failure {
+func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server, frame: c.frame,
 		start: c.started, began: e.began, ended: at, seq: e.seq, key: e.key, ordinal: e.ordinal,
 		epochs: [3]uint16{c.synEpoch, e.epoch, s.epoch()},
@@ -126,7 +126,7 @@ func (s *survey) leavePending(c *conn, e *exchange, at int64) {
 	if s.now-c.last < synPatience || len(s.log.pending) >= maxPending {
 		return
 	}
-	f := s.describe(c, e, at)
+	f := s.failureOf(c, e, at)
 	f.pending = true
 	s.log.pending = append(s.log.pending, f)
 }

@@ -9,11 +9,15 @@ import (
 
 // survey is what the first pass learns at one point.
 type survey struct {
-	point     Point
-	index     int
-	packets   uint64 // of this point's interface
-	lastFrame uint64
-	undecoded uint64
+	point      Point
+	index      int
+	packets    uint64 // of this point's interface
+	lastFrame  uint64
+	undecoded  uint64
+	duplicates uint64   // frames that are copies of another
+	unmatched  uint64   // IP fragments of TCP without their first one
+	sources    []source // the point's files
+	copies     copies
 	timeIndex
 	now       int64 // time of the latest frame
 	stats     pcapng.Statistics
@@ -125,11 +129,18 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 	}
 	s.note(f.Number, f.Time)
 	s.now = f.Time
+	p.frame, p.time = f.Number, f.Time
 	if !decode(link, f.Data, p) {
 		s.undecoded++
+		if p.unmatched {
+			s.unmatched++
+		}
 		return
 	}
-	p.frame, p.time = f.Number, f.Time
+	if s.copies.are(p) {
+		s.duplicates++
+		return
+	}
 	if p.icmp {
 		return // matched to flows in the second pass
 	}

@@ -30,7 +30,8 @@ func (r *Report) WriteJSON(w io.Writer) error {
 // PointReport says what a capture covers and how far it can be trusted.
 type PointReport struct {
 	Name    string    `json:"name"`
-	File    string    `json:"file"`
+	File    string    `json:"file"`            // the first one, in order of time
+	Files   []string  `json:"files,omitempty"` // all, if there are several
 	Packets uint64    `json:"packets"`
 	First   time.Time `json:"first"` // begin of coverage; zero without packets
 	Last    time.Time `json:"last"`

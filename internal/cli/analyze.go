@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -17,16 +19,25 @@ func newAnalyze() *cobra.Command {
 	var asJSON, fail bool
 	var verbose int
 	c := &cobra.Command{
-		Use:   "analyze DIR",
+		Use:   "analyze DIR|FILE...",
 		Short: "Name the hop at fault for every failed request in a set of captures",
-		Long: `Read the captures of a run directory, of a folder with a points.json, or those given
-with --point, and give a verdict on every failed request. Captures are all it reads:
-in a run directory it never opens truth/.`,
+		Long: `Read the captures of a run directory, of a folder, or those given, and give a verdict
+on every failed request. Captures are all it reads: in a run directory it never opens
+truth/.
+
+Captures are pcap or pcapng, plain or in gzip or zstd; - is standard input, and a pipe
+will do as well. --point says where a file was captured; given again for the same face
+it adds a file of a rotation, in any order. INTERFACE picks one interface of a file, by
+its name or else its number from 0. Files without --point are one point for each of
+their interfaces.`,
 		Example: `  hopblame analyze demo
-  hopblame analyze --point client/eth0=c.pcap --point f5/0.0=f5.pcap --point firewall/feth11=in.pcap`,
-		Args: cobra.MaximumNArgs(1),
+  hopblame analyze --point client/eth0=c.pcap --point f5/0.0=f5.pcap.gz --point firewall/feth11=in.pcap
+  hopblame analyze --point fw/in=fw.pcapng#eth0 --point fw/out=fw.pcapng#eth1 server.pcap
+  ssh gateway tcpdump -w - tcp | hopblame analyze client.pcap -`,
 		RunE: func(c *cobra.Command, args []string) error {
-			list, err := choosePoints(args, points)
+			spool := &analyzer.Spool{Stdin: c.InOrStdin()}
+			defer spool.Close()
+			list, err := choosePoints(c.Context(), args, points, spool)
 			if err != nil {
 				return err
 			}
@@ -57,25 +68,31 @@ in a run directory it never opens truth/.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it in path order, client end first")
+	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it in path order, client end first, and for the files of a rotation")
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
 	return c
 }
 
-// choosePoints takes the captures from a folder or from --point.
-func choosePoints(args, flags []string) ([]analyzer.Point, error) {
-	switch {
-	case len(args) == 0 && len(flags) == 0:
-		return nil, usage(errors.New("analyze needs a folder with a points.json, or --point HOP/FACE=FILE for each capture"))
-	case len(args) == 1 && len(flags) > 0:
-		return nil, usage(errors.New("analyze takes a folder or --point, not both"))
-	case len(args) == 1:
-		if i, err := os.Stat(args[0]); err == nil && !i.IsDir() {
-			return nil, usage(fmt.Errorf("%s is a file; say where it was captured: --point HOP/FACE=%s", args[0], args[0]))
+// choosePoints lists the points of a folder with a points.json, or those of --point
+// followed by what is found in files and folders that nobody has labelled.
+func choosePoints(ctx context.Context, args, flags []string, spool *analyzer.Spool) ([]analyzer.Point, error) {
+	if len(args) == 0 && len(flags) == 0 {
+		return nil, usage(errors.New("analyze needs a folder that holds captures, capture files, or --point HOP/FACE=FILE for each capture"))
+	}
+	var files []string
+	for _, a := range args {
+		in, labelled, err := filesOf(a)
+		switch {
+		case err != nil:
+			return nil, err
+		case labelled && len(args)+len(flags) > 1:
+			return nil, usage(fmt.Errorf("%s has a points.json, which names all points: give nothing else", a))
+		case labelled:
+			return analyzer.LoadPoints(a)
 		}
-		return analyzer.LoadPoints(args[0])
+		files = append(files, in...)
 	}
 	var list []analyzer.Point
 	for _, f := range flags {
@@ -83,9 +100,59 @@ func choosePoints(args, flags []string) ([]analyzer.Point, error) {
 		if err != nil {
 			return nil, usage(err)
 		}
+		c, err := spool.Take(ctx, p.File)
+		if err != nil {
+			return nil, err
+		}
+		c.Interface = p.Interface
+		p.File, p.Files = c.File, []analyzer.Capture{c}
 		list = append(list, p)
 	}
-	return list, nil
+	var bare []analyzer.Capture
+	for _, f := range files {
+		file, name := cutInterface(f)
+		c, err := spool.Take(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		c.Interface = name
+		bare = append(bare, c)
+	}
+	found, err := analyzer.Discover(ctx, bare)
+	if err != nil {
+		return nil, err
+	}
+	nameProvisionally(found)
+	return append(list, found...), nil
+}
+
+// filesOf lists the captures that an argument means; labelled is a folder whose
+// points.json does.
+func filesOf(arg string) (files []string, labelled bool, err error) {
+	file, _ := cutInterface(arg)
+	st, err := os.Stat(file)
+	if file == "-" || err == nil && !st.IsDir() {
+		return []string{arg}, false, nil
+	}
+	if err != nil {
+		return nil, false, &analyzer.InputError{Kind: analyzer.ErrIO, File: arg, What: "no such file or folder", Fix: "give the captures, or the folder that holds them"}
+	}
+	for _, name := range []string{filepath.Join(arg, "points.json"), filepath.Join(arg, "captures", "points.json")} {
+		if _, err := os.Stat(name); err == nil {
+			return nil, true, nil
+		}
+	}
+	files, err = analyzer.ListCaptures(arg)
+	return files, false, err
+}
+
+// nameProvisionally calls points that nobody has labelled p1…pn, in the order of the
+// command line, each a hop of its own.
+func nameProvisionally(points []analyzer.Point) {
+	for i := range points {
+		name := fmt.Sprintf("p%d", i+1)
+		points[i].Name, points[i].Hop = name, name
+	}
 }
 
 // parsePoint reads HOP/FACE=FILE[#INTERFACE].
@@ -95,11 +162,17 @@ func parsePoint(s string) (p analyzer.Point, err error) {
 	if !ok || !named || hop == "" || face == "" || file == "" {
 		return p, fmt.Errorf("--point %s: must be HOP/FACE=FILE[#INTERFACE], such as firewall/feth11=in.pcap", s)
 	}
-	p = analyzer.Point{Name: name, Hop: hop, Face: face, File: file}
-	if at := strings.LastIndexByte(file, '#'); at > 0 {
-		if _, err := os.Stat(file); err != nil { // a file may have # in its name
-			p.File, p.Interface = file[:at], file[at+1:]
+	p = analyzer.Point{Name: name, Hop: hop, Face: face}
+	p.File, p.Interface = cutInterface(file)
+	return p, nil
+}
+
+// cutInterface reads FILE[#INTERFACE].
+func cutInterface(arg string) (file, name string) {
+	if at := strings.LastIndexByte(arg, '#'); at > 0 {
+		if _, err := os.Stat(arg); err != nil { // a file may have # in its name
+			return arg[:at], arg[at+1:]
 		}
 	}
-	return p, nil
+	return arg, ""
 }

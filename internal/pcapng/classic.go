@@ -3,7 +3,6 @@ package pcapng
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/bits"
 )
 
@@ -38,15 +37,17 @@ func (r *Reader) openClassic(magic uint32) error {
 		return describe(r.buf[r.r:r.w])
 	}
 	if !r.need(24) {
-		if r.srcErr != io.EOF {
-			return r.srcErr
+		if err := r.sourceFailed(); err != nil {
+			return err
 		}
 		return fmt.Errorf("%w: a pcap file header cut off after %d of 24 bytes", ErrFormat, r.w-r.r)
 	}
 	h := r.buf[r.r:]
 	var info InterfaceInfo
 	info.SnapLen = r.u32(h[16:])
-	info.LinkType = uint16(r.u32(h[20:])) // the upper bits tell about an FCS
+	// The upper bits tell whether frames end with an FCS, and how long it is.
+	// It is behind the IP packet, where nothing looks for payload.
+	info.LinkType = uint16(r.u32(h[20:]))
 	r.interfaces = append(r.interfaces, info)
 	r.r += 24
 	r.classic = c
@@ -70,8 +71,9 @@ func (r *Reader) nextClassic() (Packet, error) {
 	r.r += len(h)
 	r.number++
 	return Packet{
-		Number:     r.number,
-		Time:       int64(r.u32(h))*1e9 + int64(r.u32(h[4:]))*r.classic.unit,
+		Number: r.number,
+		Time: int64(r.u32(h))*1e9 + // unsigned: until 2106
+			int64(r.u32(h[4:]))*r.classic.unit,
 		Data:       h[head:len(h):len(h)],
 		WireLength: int(r.u32(h[12:])),
 	}, nil
@@ -87,6 +89,8 @@ func describe(b []byte) error {
 		{"\x1f\x8b", "gzip; decompress it first"},
 		{"\x28\xb5\x2f\xfd", "zstd; decompress it first"},
 		{"\xfd7zXZ", "xz; decompress it first"},
+		{"BZh", "bzip2; decompress it first"},
+		{"\x04\x22\x4d\x18", "lz4; decompress it first"},
 		{"PK\x03\x04", "zip; unpack it first"},
 		{"snoop\x00", "a snoop capture; convert it with editcap"},
 		{"\x7fELF", "a program"},

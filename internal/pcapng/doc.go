@@ -67,7 +67,7 @@ const (
 
 const byteOrderMagic = 0x1A2B3C4D
 
-// Option codes, pcapng §3.5, §4.1, §4.2 and §4.6.
+// Option codes, pcapng §3.5, §4.1, §4.2, §4.3 and §4.6.
 const (
 	optEnd = 0
 
@@ -90,6 +90,8 @@ const (
 	isbRecv   = 4
 	isbDrop   = 5
 	isbOSDrop = 7
+
+	epbDropCount = 4
 )
 
 // maxBlock bounds what is kept in memory for one block; Wireshark's own limit

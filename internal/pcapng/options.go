@@ -1,6 +1,7 @@
 package pcapng
 
 import (
+	"fmt"
 	"math"
 	"math/big"
 	"math/bits"
@@ -91,7 +92,10 @@ func (r *Reader) addInterface(b []byte) (why string) {
 		return "an interface description too short"
 	}
 	if len(r.interfaces) >= maxInterfaces {
-		return "more than 65536 interfaces"
+		return fmt.Sprintf("more than %d interfaces", maxInterfaces)
+	}
+	if r.described += len(b); r.described > maxDescriptions {
+		return fmt.Sprintf("interface descriptions of more than %d MiB", maxDescriptions>>20)
 	}
 	info := InterfaceInfo{Section: r.section}
 	info.LinkType = r.u16(b)

@@ -24,12 +24,28 @@ type InterfaceInfo struct {
 	Section       int // counted from 0
 	HasStatistics bool
 	Statistics    Statistics // the last one in the file so far
-	clock         clock
+	// DropCount is the sum of what the packets themselves say was lost before
+	// each of them (epb_dropcount, and the drop count of the obsolete packet block).
+	DropCount uint64
+	clock     clock
 }
+
+// Lost returns how many packets the capture says it lost on the interface. The
+// statistics and the packets' own counts tell of the same losses, and either
+// may be incomplete: the larger one counts.
+func (i *InterfaceInfo) Lost() uint64 { return max(i.Statistics.Dropped, i.DropCount) }
 
 // ErrFormat says that a file is no capture at all. The error that wraps it
 // tells what the file starts with.
 var ErrFormat = errors.New("not a capture file")
+
+// SourceDamage is an error by which a source says that it cannot deliver the
+// rest of the file because the file is damaged, as a decompressor does. A Reader
+// makes a *[TruncatedError] of it, once it has handed out all frames before.
+type SourceDamage struct{ Why string }
+
+// Error implements error.
+func (e *SourceDamage) Error() string { return e.Why }
 
 // TruncatedError says that a capture is damaged from some byte on, as when it
 // was cut off while still being written. All frames before were delivered.
@@ -57,13 +73,18 @@ type Reader struct {
 	section    int
 	first      int // interfaces[first:] belong to the current section
 	interfaces []InterfaceInfo
+	described  int // bytes of interface descriptions
 	number     uint64
 	err        error // sticky
 }
 
 const (
 	readBuffer    = 1 << 20
-	maxInterfaces = 1 << 16
+	maxInterfaces = 1 << 15
+
+	// maxDescriptions bounds what is kept of interface descriptions in one file,
+	// so that a hostile one cannot have more memory than its own size.
+	maxDescriptions = 8 << 20
 )
 
 // NewReader recognises the format of src. An error that is [ErrFormat] means
@@ -71,15 +92,17 @@ const (
 func NewReader(src io.Reader) (*Reader, error) {
 	r := &Reader{src: src, buf: make([]byte, readBuffer), section: -1}
 	if !r.need(4) {
-		if r.srcErr != io.EOF {
-			return nil, r.srcErr
+		if err := r.sourceFailed(); err != nil {
+			return nil, err
 		}
 		return nil, describe(r.buf[r.r:r.w])
 	}
 	magic := binary.LittleEndian.Uint32(r.buf[r.r:])
 	if magic == blockSection {
 		if !r.need(28) && r.srcErr != io.EOF {
-			return nil, r.srcErr
+			if err := r.sourceFailed(); err != nil {
+				return nil, err
+			}
 		}
 		if r.w-r.r < 12 || !r.sectionOrder(r.buf[r.r+8:]) {
 			return nil, fmt.Errorf("%w: a pcapng section header without its byte-order magic", ErrFormat)
@@ -205,7 +228,15 @@ func (r *Reader) enhanced(b []byte) (Packet, string) {
 	if len(b) < 20 {
 		return Packet{}, "a packet block too short"
 	}
-	return r.timed(b, r.u32(b))
+	p, why := r.timed(b, r.u32(b))
+	if end := 20 + (len(p.Data)+3)&^3; why == "" && len(b) > end {
+		r.options(b[end:], func(code uint16, v []byte) {
+			if code == epbDropCount && len(v) == 8 {
+				r.interfaces[p.Interface].drop(r.u64(v))
+			}
+		})
+	}
+	return p, why
 }
 
 // obsolete reads the packet block of pcapng appendix A: a 16-bit interface
@@ -214,7 +245,18 @@ func (r *Reader) obsolete(b []byte) (Packet, string) {
 	if len(b) < 20 {
 		return Packet{}, "a packet block too short"
 	}
-	return r.timed(b, uint32(r.u16(b)))
+	p, why := r.timed(b, uint32(r.u16(b)))
+	if n := r.u16(b[2:]); why == "" && n != 1<<16-1 { // all ones: not known
+		r.interfaces[p.Interface].drop(uint64(n))
+	}
+	return p, why
+}
+
+// drop adds to the drop count, and stays at its end rather than wrap.
+func (i *InterfaceInfo) drop(n uint64) {
+	if i.DropCount += n; i.DropCount < n {
+		i.DropCount = 1<<64 - 1
+	}
 }
 
 // timed reads what the two have in common behind the interface.
@@ -333,9 +375,25 @@ func (r *Reader) skip(n int64) error {
 	return nil
 }
 
+// sourceFailed tells why a source ended before its file could be recognised;
+// nil if it simply ended. A file that is damaged so early is none.
+func (r *Reader) sourceFailed() error {
+	var damage *SourceDamage
+	switch {
+	case r.srcErr == io.EOF:
+		return nil
+	case errors.As(r.srcErr, &damage):
+		return fmt.Errorf("%w: only %d bytes of it can be read: %s", ErrFormat, r.w-r.r, damage.Why)
+	}
+	return r.srcErr
+}
+
 // ending decides what it means that no more bytes came.
 func (r *Reader) ending() error {
+	var damage *SourceDamage
 	switch {
+	case errors.As(r.srcErr, &damage):
+		r.err = &TruncatedError{Frame: r.number, Offset: r.base + int64(r.w), Why: damage.Why}
 	case r.srcErr != io.EOF:
 		r.err = fmt.Errorf("read at byte %d: %w", r.base+int64(r.w), r.srcErr)
 	case r.r == r.w:
