@@ -21,6 +21,7 @@ const maxPoints = 64
 type Options struct {
 	Workers  int            // files read at a time; 0: one a CPU
 	Progress func(Progress) // called now and then, from any goroutine but never twice at once; nil: not called
+	AnyOrder bool           // the points are in no order, as on a command line; false: in path order, unless some have no hop
 }
 
 // Progress tells how far an analysis has come.
@@ -37,13 +38,17 @@ type analysis struct {
 	surveys  []*survey
 	topo     *pathFinder
 	cal      *calibration
+	order    *pointOrder // nil: the points came in path order
+	groups   [][]int     // points that belong together, if not all do; requests are followed in each
 	report   *Report
 	progress sync.Mutex
 }
 
 // Analyze reads the captures of all points, which are in path order with the
-// client end first, and judges every failed request. Errors about the input
-// are of type *[InputError]; a damaged tail is a warning in the report.
+// client end first, and judges every failed request. Where some points have no
+// hop, or with [Options.AnyOrder], the order is found out from the captures;
+// points without a hop are then called p1…pn in path order. Errors about the
+// input are of type *[InputError]; a damaged tail is a warning in the report.
 func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := checkPoints(points); err != nil {
 		return nil, &InputError{Kind: ErrMalformed, File: "points", What: err.Error()}
@@ -54,21 +59,17 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	a := &analysis{points: points, o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
-	start := slices.IndexFunc(points, func(p Point) bool { return p.Side != Serverside })
-	if start < 0 {
-		start = 0
-	}
-	if err := a.survey(ctx, start); err != nil {
-		return nil, err
-	}
-	if err := checkOrder(a.surveys); err != nil {
+	a := &analysis{points: slices.Clone(points), o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	if err := a.findPath(ctx); err != nil {
 		return nil, err
 	}
 	inferSides(a.surveys)
-	a.topo = newPathFinder(a.surveys)
+	for i, s := range a.surveys {
+		a.points[i] = s.point
+	}
+	a.topo = newPathFinder(a.surveys, a.order)
 	a.cal = calibrate(a.surveys, a.topo)
-	requests, err := a.findRequests(ctx, start)
+	requests, err := a.findRequests(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -87,30 +88,72 @@ func (a *analysis) warn(format string, args ...any) {
 	a.report.Warnings = append(a.report.Warnings, fmt.Sprintf(format, args...))
 }
 
-// survey runs the first pass; requests are followed at point start.
+// findPath surveys the points and sees that they are in path order, or brings
+// them into it. Only then is it known where requests are to be followed; where
+// the order is given, the point is known beforehand.
+func (a *analysis) findPath(ctx context.Context) error {
+	if a.toInfer() {
+		if err := a.survey(ctx, -1); err != nil {
+			return err
+		}
+		return a.infer()
+	}
+	if err := a.survey(ctx, a.firstPoint(a.all())); err != nil {
+		return err
+	}
+	return checkOrder(a.surveys)
+}
+
+// all returns the indices of all points.
+func (a *analysis) all() []int {
+	out := make([]int, len(a.points))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// firstPoint returns which of some points is where clients' requests are to be
+// looked for first.
+func (a *analysis) firstPoint(of []int) int {
+	for _, i := range of {
+		if a.points[i].Side != Serverside {
+			return i
+		}
+	}
+	return of[0]
+}
+
+// survey runs the first pass; requests are followed at point start, or at none
+// if it is -1: then the order of the points is to be inferred.
 func (a *analysis) survey(ctx context.Context, start int) error {
 	a.surveys = make([]*survey, len(a.points))
 	return a.eachPoint(ctx, "survey", func(i int, read reader) error {
-		s, err := surveyPoint(a.points[i], i, i == start, read)
+		s := newSurvey(a.points[i], i, i == start)
+		if start < 0 {
+			s.clues = newClues()
+		}
+		err := s.run(read)
 		a.surveys[i] = s
 		return err
 	})
 }
 
-func surveyPoint(p Point, i int, follow bool, read reader) (*survey, error) {
-	s := newSurvey(p, i, follow)
+// run reads the point's capture.
+func (s *survey) run(read reader) error {
+	p := &s.point
 	var pk packet
 	r, err := read(func(link uint16, f pcapng.Packet) { s.take(link, f, &pk) })
 	if err != nil {
 		var cut *pcapng.TruncatedError
 		if !errors.As(err, &cut) {
-			return s, err
+			return err
 		}
 		s.damage = cut
 	}
 	s.lastFrame = r.Frames()
 	if err := p.checkInterface(r.Interfaces()); err != nil {
-		return s, err
+		return err
 	}
 	for _, in := range r.Interfaces() {
 		if p.Interface != "" && in.Name != "" && in.Name != p.Interface {
@@ -130,25 +173,38 @@ func surveyPoint(p Point, i int, follow bool, read reader) (*survey, error) {
 		}
 	}
 	s.end()
-	return s, nil
+	return nil
 }
 
-// findRequests returns the survey of the start point: the first in path order
-// that saw requests.
-func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error) {
-	for i := start; i < len(a.points); i++ {
-		if i != start {
-			if len(a.surveys[i].conns) == 0 {
-				continue
-			}
-			err := a.read(ctx, i, &counter{}, func(_ int, read reader) error {
-				s, err := surveyPoint(a.points[i], i, true, read)
-				a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
+// findRequests returns the surveys of the points where requests start: of the
+// first in path order that saw any. Points that nothing ties together have one
+// each.
+func (a *analysis) findRequests(ctx context.Context) ([]*survey, error) {
+	groups := a.groups
+	if len(groups) == 0 {
+		groups = [][]int{a.all()}
+	}
+	var out []*survey
+	for _, g := range groups {
+		s, err := a.firstRequests(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func (a *analysis) firstRequests(ctx context.Context, group []int) (*survey, error) {
+	start := a.firstPoint(group)
+	for _, i := range group {
+		if i < start || i != start && len(a.surveys[i].conns) == 0 {
+			continue
+		}
+		if err := a.follow(ctx, i); err != nil {
+			return nil, err
 		}
 		for _, v := range a.surveys[i].servers {
 			if v.counts.Seen > 0 {
@@ -157,6 +213,25 @@ func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error)
 		}
 	}
 	return nil, nil
+}
+
+// follow reads a point once more if its requests were not followed before.
+func (a *analysis) follow(ctx context.Context, i int) error {
+	was := a.surveys[i]
+	if was.log != nil {
+		return nil
+	}
+	return a.read(ctx, i, &counter{}, func(_ int, read reader) error {
+		s := newSurvey(a.points[i], i, true)
+		err := s.run(read)
+		for e, v := range was.servers {
+			if s.servers[e] != nil {
+				s.servers[e].side = v.side
+			}
+		}
+		a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
+		return err
+	})
 }
 
 func (a *analysis) describePoints() {
@@ -237,7 +312,7 @@ func (a *analysis) read(ctx context.Context, i int, n *counter, f func(i int, re
 	p := &a.points[i]
 	file, err := os.Open(p.path())
 	if err != nil {
-		return &InputError{Kind: ErrIO, File: p.File, What: "cannot be opened for point " + p.Name, Err: plain(err), Fix: "check that it exists and is readable"}
+		return &InputError{Kind: ErrIO, File: p.File, What: "cannot be opened" + p.forPoint(), Err: plain(err), Fix: "check that it exists and is readable"}
 	}
 	defer file.Close()
 	return f(i, func(each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
@@ -251,7 +326,7 @@ const checkEvery = 1 << 14
 func (a *analysis) stream(ctx context.Context, p *Point, file io.Reader, n *counter, each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
 	r, err := pcapng.NewReader(file)
 	if errors.Is(err, pcapng.ErrFormat) {
-		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: "point " + p.Name, Err: err, Fix: "give a pcap or pcapng file"}
+		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: "cannot be read" + p.forPoint(), Err: err, Fix: "give a pcap or pcapng file"}
 	}
 	if err != nil {
 		return nil, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read", Err: plain(err)}

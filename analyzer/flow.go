@@ -92,6 +92,11 @@ func (t tuple) hash(isn uint32) uint64 {
 	for i := range 4 {
 		add(byte(isn >> (8 * i)))
 	}
+	return mix(h)
+}
+
+// mix makes every bit of a hash depend on all of its input.
+func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd
 	h ^= h >> 33

@@ -42,18 +42,23 @@ var rules = []rule{
 	appSilent,
 }
 
-// judgeAll gives each failed request its verdict.
-func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
-	fs := a.failures(start)
-	a.count(start, fs)
-	matters, err := a.pair(ctx, start, fs)
-	if err != nil {
-		return err
+// judgeAll gives each failed request its verdict, as seen from where requests
+// start.
+func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
+	var all []*matter
+	for _, start := range starts {
+		fs := a.failures(start)
+		a.count(start, fs)
+		matters, err := a.pair(ctx, start, fs)
+		if err != nil {
+			return err
+		}
+		for _, m := range matters {
+			a.report.Verdicts = append(a.report.Verdicts, m.judge())
+		}
+		all = append(all, matters...)
 	}
-	for _, m := range matters {
-		a.report.Verdicts = append(a.report.Verdicts, m.judge())
-	}
-	a.report.Findings = a.findings(matters)
+	a.report.Findings = a.findings(all)
 	return nil
 }
 
@@ -71,16 +76,17 @@ func (a *analysis) ofClient(start *survey, t tuple) bool {
 
 func (a *analysis) count(start *survey, fs []failure) {
 	r := &a.report.Requests
+	seen, ok := 0, 0
 	for e, v := range start.servers {
 		t := tuple{}
 		t.server = addrPort(start.names.addr(e.addr), e.port)
 		if a.ofClient(start, t) {
-			r.Seen += v.counts.Seen
-			r.OK += v.counts.OK
+			seen += v.counts.Seen
+			ok += v.counts.OK
 		}
 	}
-	r.Failed = len(fs)
-	if open := r.Seen - r.OK - r.Failed; open > 0 {
+	r.Seen, r.OK, r.Failed = r.Seen+seen, r.OK+ok, r.Failed+len(fs)
+	if open := seen - ok - len(fs); open > 0 {
 		a.warn("%d requests had no outcome yet when the capture at %s ended", open, start.point.Name)
 	}
 }

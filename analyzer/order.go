@@ -22,10 +22,10 @@ func checkOrder(surveys []*survey) error {
 			forward, backward := 0, 0
 			var sum int64
 			shared(surveys[p], surveys[q], func(x, y *handshake) {
-				if x.syns != 1 || y.syns != 1 || x.synAcks != 1 || y.synAcks != 1 {
-					return // a retry's partner is not certain
+				if !once(x) || !once(y) {
+					return
 				}
-				way := y.syn - x.syn + x.synAck - y.synAck
+				way := roundTrip(x, y)
 				sum += way
 				switch {
 				case way > 0:
@@ -62,6 +62,13 @@ func shared(p, q *survey, f func(x, y *handshake)) {
 	}
 }
 
+func twice(a, b string) string {
+	if a == "" || b == "" {
+		return " twice"
+	}
+	return " for " + a + " and for " + b
+}
+
 // checkFiles finds one capture given for two points.
 func checkFiles(points []Point) error {
 	seen := make([]os.FileInfo, len(points))
@@ -73,7 +80,7 @@ func checkFiles(points []Point) error {
 		seen[i] = info
 		for j := range i {
 			if seen[j] != nil && points[j].Interface == points[i].Interface && os.SameFile(seen[j], info) && info.Mode().IsRegular() {
-				return &InputError{Kind: ErrMalformed, File: points[i].File, What: fmt.Sprintf("is given for %s and for %s", points[j].Name, points[i].Name),
+				return &InputError{Kind: ErrMalformed, File: points[i].File, What: "is given" + twice(points[j].Name, points[i].Name),
 					Fix: "give each point its own capture, or its own interface as FILE#INTERFACE"}
 			}
 		}

@@ -21,8 +21,8 @@ const (
 
 // Point is a place where a capture was taken: an entry of points.json.
 type Point struct {
-	Name      string `json:"name"` // hop/face
-	Hop       string `json:"hop"`
+	Name      string `json:"name"` // hop/face; "" with an empty hop
+	Hop       string `json:"hop"`  // "": nobody knows, and Analyze finds out where in the path it is
 	Face      string `json:"face"`
 	Side      string `json:"side"`      // [Clientside], [Serverside] or [Both] for a full proxy; "" is unknown
 	File      string `json:"file"`      // as shown to people
@@ -136,10 +136,23 @@ func parsePoints(name string, raw []byte) ([]Point, error) {
 	if f.SchemaVersion != SchemaVersion {
 		return nil, bad(fmt.Sprintf("has schema_version %d, this program reads %d", f.SchemaVersion, SchemaVersion), nil)
 	}
+	for i, p := range f.Points {
+		if p.Name == "" || p.Hop == "" {
+			return nil, bad(fmt.Sprintf("entry %d has no name or no hop", i+1), nil)
+		}
+	}
 	if err := checkPoints(f.Points); err != nil {
 		return nil, bad(err.Error(), nil)
 	}
 	return f.Points, nil
+}
+
+// forPoint names the point in a message about its file, if it has a name.
+func (p *Point) forPoint() string {
+	if p.Name == "" {
+		return ""
+	}
+	return " for point " + p.Name
 }
 
 // checkPoints finds what would make an analysis meaningless.
@@ -153,17 +166,17 @@ func checkPoints(points []Point) error {
 	names := map[string]bool{}
 	for i, p := range points {
 		switch {
-		case p.Name == "" || p.Hop == "":
-			return fmt.Errorf("entry %d has no name or no hop", i+1)
+		case p.Name == "" && p.Hop != "":
+			return fmt.Errorf("entry %d has no name", i+1)
 		case p.File == "" && p.Path == "":
-			return fmt.Errorf("point %s has no file", p.Name)
-		case names[p.Name]:
+			return fmt.Errorf("entry %d%s has no file", i+1, p.forPoint())
+		case p.Name != "" && names[p.Name]:
 			return fmt.Errorf("point %s appears twice", p.Name)
 		}
 		switch p.Side {
 		case "", Clientside, Serverside, Both:
 		default:
-			return fmt.Errorf("point %s has side %q, want clientside, serverside or both", p.Name, p.Side)
+			return fmt.Errorf("entry %d%s has side %q, want clientside, serverside or both", i+1, p.forPoint(), p.Side)
 		}
 		names[p.Name] = true
 	}
@@ -196,9 +209,12 @@ func (p *Point) checkInterface(in []pcapng.InterfaceInfo) error {
 			names = append(names, i.Name)
 		}
 	}
-	there := "none in it has a name"
+	what, there := "", "none in it has a name"
+	if p.Name != "" {
+		what = "point " + p.Name + ": "
+	}
 	if len(names) > 0 {
 		there = "there are " + strings.Join(names, ", ")
 	}
-	return &InputError{Kind: ErrMalformed, File: p.File, What: fmt.Sprintf("point %s: there is no interface %s in this file", p.Name, p.Interface), Fix: there}
+	return &InputError{Kind: ErrMalformed, File: p.File, What: what + fmt.Sprintf("there is no interface %s in this file", p.Interface), Fix: there}
 }

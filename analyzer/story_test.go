@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,6 +39,12 @@ type story struct {
 	end      time.Duration
 	quiet    bool   // no good requests
 	twice    string // a point that captures every packet twice
+	bridge   bool   // the firewall forwards without touching the TTL
+	glued    bool   // no time passes between the firewall's faces
+	// Requests have no id, and look all the same.
+	anonymous bool
+	strangers string // a point whose packets all have other addresses
+	merge     bool   // the firewall's faces were captured in one file, feth11's
 }
 
 type shown struct {
@@ -111,7 +118,15 @@ func (s *story) tell(at time.Duration, p told) {
 		slices.Reverse(path)
 	}
 	data := s.serialize(p)
-	for _, point := range path {
+	for i, point := range path {
+		if i > 0 && strings.HasPrefix(point, "firewall/") && strings.HasPrefix(path[i-1], "firewall/") {
+			if !s.bridge {
+				data = routed(data)
+			}
+			if s.glued {
+				at -= hopDelay
+			}
+		}
 		s.capture(at, point, p, data)
 		if point == p.dies {
 			return
@@ -120,8 +135,30 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 }
 
+// routed is what a router makes of a frame: TTL or hop limit are one less.
+func routed(data []byte) []byte {
+	data = bytes.Clone(data)
+	if ip := data[14:]; ip[0]>>4 == 6 {
+		ip[7]--
+	} else {
+		ip[8]--
+		sum := uint32(ip[10])<<8 + uint32(ip[11]) + 0x100 // RFC 1141
+		sum += sum >> 16
+		ip[10], ip[11] = byte(sum>>8), byte(sum)
+	}
+	return data
+}
+
 func (s *story) capture(at time.Duration, point string, p told, data []byte) {
 	s.end = max(s.end, at)
+	if s.merge && point == "firewall/feth10" {
+		point = "firewall/feth11"
+	}
+	if s.strangers == point {
+		data = bytes.Replace(data, []byte("X-Request-ID"), []byte("X-Strange-ID"), 1)
+		data[14+13]++ // 198.18 becomes 198.19
+		data[14+17]++
+	}
 	if end, ok := s.cut[point]; ok && at > end || s.blind != nil && s.blind(point, at, p) {
 		return
 	}
@@ -197,6 +234,14 @@ func (s *story) handshake(at time.Duration, f *telling) time.Duration {
 	return at + 3*way
 }
 
+// post is the request that a story's client sends.
+func (s *story) post(id int) string {
+	if s.anonymous {
+		return "POST /batch HTTP/1.1\r\nHost: vip\r\nContent-Length: 5\r\n\r\nhello"
+	}
+	return post(id)
+}
+
 func post(id int) string {
 	return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: vip\r\nX-Request-ID: %d\r\nContent-Length: 5\r\n\r\nhello", id)
 }
@@ -226,9 +271,9 @@ func (s *story) good(at time.Duration, id, port, server int) {
 	open := s.handshake(at, c)
 	c.peer = b
 	b.peer = c
-	s.exchange(open, c, post(id), answer, func(at time.Duration) time.Duration {
+	s.exchange(open, c, s.post(id), answer, func(at time.Duration) time.Duration {
 		up := s.handshake(at, b)
-		s.exchange(up, b, post(id), answer, nil)
+		s.exchange(up, b, s.post(id), answer, nil)
 		return up + 20*hopDelay
 	})
 }
@@ -237,7 +282,7 @@ func (s *story) good(at time.Duration, id, port, server int) {
 // connection with a flag, or keeps silent; the proxy says down and passes that on.
 func (s *story) served(at time.Duration, id, port, server int, up, down string, end byte) {
 	c, b := s.clientFlow(port), s.serverFlow(port+10000, server)
-	req := post(id)
+	req := s.post(id)
 	n := uint32(len(req))
 	open := s.handshake(at, c)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})
@@ -277,7 +322,7 @@ func (s *story) failing(at time.Duration, id, port, server int, synDies string, 
 func (s *story) failingWith(at time.Duration, id, port, server int, try func(at time.Duration, b *telling)) {
 	c, b := s.clientFlow(port), s.serverFlow(port+10000, server)
 	open := s.handshake(at, c)
-	req := post(id)
+	req := s.post(id)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})
 	s.tell(open+2*hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + uint32(len(req))})
 	b.peer = c

@@ -31,6 +31,8 @@ type survey struct {
 	slowSYNs    int
 	slowExample Evidence
 	log         *requestLog // nil: requests are not followed here
+	clues       *clues      // nil: nothing is to be inferred
+	routed      int         // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -40,6 +42,7 @@ type serverSeen struct {
 	reuse  reuseCount
 	vlan   uint16
 	order  int
+	side   side // what was inferred about it
 }
 
 // conn is one connection of a flow, the latest.
@@ -48,6 +51,7 @@ type conn struct {
 	isn, serverISN uint32
 	flags          connFlags
 	syns, synAcks  uint8
+	ttl            ttls
 	exchange       int32 // index, -1 none
 	started        int64 // first SYN, or first packet
 	synAckAt       int64
@@ -96,6 +100,10 @@ type reuseCount struct {
 	bad, badReused   int
 }
 
+// ttls are the TTLs, or hop limits, of a connection's first SYN and first
+// SYN-ACK; 0 for one that was not seen.
+type ttls struct{ syn, synAck uint8 }
+
 func newSurvey(p Point, index int, follow bool) *survey {
 	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
 	s.samples.limit = 1<<64 - 1
@@ -140,14 +148,16 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 	switch {
 	case p.is(flagSYN, flagACK|flagRST):
 		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {
-			c.syns = inc(c.syns)
+			if c.syns = inc(c.syns); p.ttl != c.ttl.syn && p.time-c.lastSYN < disorder {
+				s.routed++
+			}
 			c.lastSYN = p.time
 			c.flags |= sawSYN
 			break
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
-		c.isn, c.syns, c.lastSYN = p.seq, 1, p.time
+		c.isn, c.syns, c.lastSYN, c.ttl.syn = p.seq, 1, p.time, p.ttl
 		fromClient = true
 	case p.is(flagSYN|flagACK, flagRST):
 		if known && !fromClient && c.flags&knowsISN != 0 && c.isn != p.ack-1 && !c.ended() {
@@ -159,7 +169,9 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 			fromClient = false
 		}
 		if c.synAcks == 0 {
-			c.synAckAt, c.serverISN = p.time, p.seq
+			c.synAckAt, c.serverISN, c.ttl.synAck = p.time, p.seq, p.ttl
+		} else if p.ttl != c.ttl.synAck && p.time-c.synAckAt < disorder {
+			s.routed++
 		}
 		c.synAcks = inc(c.synAcks)
 	case !known:
@@ -212,6 +224,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if c.exchange >= 0 {
 		s.feed(c, p, fromClient)
+	}
+	if s.clues != nil && p.length > 0 {
+		s.clues.data(s, c, p, frame, wireLength, fromClient)
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {
