@@ -179,6 +179,9 @@ func (in *inference) ranks() []int {
 			}
 			return 1
 		}
+		if in.keep && !slices.Contains(in.proven, true) {
+			return cmp.Compare(x.root, y.root) // its first point, as given
+		}
 		return cmp.Or(first(x.conns > 0, y.conns > 0), first(x.proxied, y.proxied),
 			-cmp.Compare(x.points, y.points), -cmp.Compare(x.conns, y.conns), cmp.Compare(x.file, y.file))
 	})

@@ -151,7 +151,7 @@ func TestUnlabelledCapturesComeInPathOrder(t *testing.T) {
 				return point == "firewall/feth10" && (!p.toServer || p.flags != flagSYN || !strings.HasSuffix(p.flow.server.Addr().String(), "82"))
 			}
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
-		}, "p1=client/eth0 p2=f5/0.0 p3=firewall/feth11 p4=server1/eth0 p5=firewall/feth10 p6=server2/eth0", "link:p3-p5", SYNDropped, ""},
+		}, "p1=client/eth0 p2=f5/0.0 p3=firewall/feth11 p4=server1/eth0 p5=firewall/feth10 p6=server2/eth0", "", Inconclusive, ""},
 		{"a point that sees only what comes back", func(s *story, _ *rand.Rand) {
 			s.blind = func(point string, _ time.Duration, p told) bool { return point == "firewall/feth10" && p.toServer }
 			s.failing(at, 17, 54373, 1, "", "firewall/feth10")
@@ -202,4 +202,273 @@ func TestUnlabelledCapturesComeInPathOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnlabelledOrderIsTheSameHoweverGiven infers the order of all 720
+// permutations of six captures.
+func TestUnlabelledOrderIsTheSameHoweverGiven(t *testing.T) {
+	s := newStory(t)
+	s.noAddrs = true
+	s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+	s.background(0, 100)
+	a := &analysis{points: s.write(), o: Options{Workers: 1}, report: &Report{}}
+	if err := a.survey(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	read := a.surveys
+	want := "client-eth0 f5-0.0 firewall-feth11 firewall-feth10 server1-eth0 server2-eth0"
+	n := 0
+	var try func(order []int)
+	try = func(order []int) {
+		if len(order) < len(read) {
+			for i := range read {
+				if !slices.Contains(order, i) {
+					try(append(slices.Clone(order), i))
+				}
+			}
+			return
+		}
+		n++
+		a := &analysis{report: &Report{}}
+		for _, i := range order {
+			s := *read[i]
+			s.point = Point{File: strings.TrimSuffix(s.point.File, ".pcapng")}
+			a.surveys, a.points = append(a.surveys, &s), append(a.points, s.point)
+		}
+		if err := a.infer(); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for i, p := range a.points {
+			got = append(got, p.File)
+			if a.surveys[i].index != i || a.surveys[i].point != p {
+				t.Fatalf("%v: survey %d is %d of %+v, point %+v", order, i, a.surveys[i].index, a.surveys[i].point, p)
+			}
+		}
+		if got := strings.Join(got, " "); got != want || len(a.report.Warnings) > 0 {
+			t.Fatalf("%v: got %s, warnings %q", order, got, a.report.Warnings)
+		}
+	}
+	try(nil)
+	if n != 720 {
+		t.Errorf("tried %d permutations", n)
+	}
+}
+
+// TestOneCaptureUnderTwoNames gives a copy along with the captures.
+func TestOneCaptureUnderTwoNames(t *testing.T) {
+	s := newStory(t)
+	s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+	s.background(0, 300)
+	points := s.write()
+	raw, err := os.ReadFile(points[3].Path)
+	s.check(err)
+	copied := points[3]
+	copied.File, copied.Path = "copy.pcapng", filepath.Join(filepath.Dir(copied.Path), "copy.pcapng")
+	s.check(os.WriteFile(copied.Path, raw, 0o600))
+	for i := range points {
+		points[i].Name, points[i].Hop, points[i].Face, points[i].Side = "", "", "", ""
+	}
+	points = append(points, copied)
+	points[6].Name, points[6].Hop, points[6].Face, points[6].Side = "", "", "", ""
+	r, err := Analyze(t.Context(), points, Options{})
+	s.check(err)
+	if len(r.Verdicts) != 1 || r.Verdicts[0].Hop != "" || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "one capture, given twice") ||
+		!strings.Contains(r.Verdicts[0].WouldSettle, "HOP/FACE=") {
+		t.Errorf("got %s", show(r))
+	}
+}
+
+// TestLabelledCapturesInAnyOrder gives captures with labels, as on a command
+// line, where their order means nothing.
+func TestLabelledCapturesInAnyOrder(t *testing.T) {
+	const standard = "client/eth0 f5/0.0 firewall/feth11 firewall/feth10 server1/eth0 server2/eth0"
+	for _, row := range []struct {
+		name  string
+		tell  func(s *story)
+		edit  func(p []Point)
+		order string
+		hop   string
+		warns string
+	}{
+		{"in path order", func(*story) {}, func([]Point) {}, standard, "firewall", ""},
+		{"the other way round", func(*story) {}, slices.Reverse[[]Point],
+			"client/eth0 f5/0.0 firewall/feth11 firewall/feth10 server2/eth0 server1/eth0", "firewall", ""},
+		{"one of them without a name", func(*story) {}, func(p []Point) {
+			slices.Reverse(p)
+			p[3].Name, p[3].Hop, p[3].Face = "", "", ""
+		}, "client/eth0 f5/0.0 p3 firewall/feth10 server1/eth0 server2/eth0", "", ""},
+		{"one of them without a name, and its place's taken", func(*story) {}, func(p []Point) {
+			p[2].Name, p[2].Hop, p[2].Face = "", "", ""
+			p[0].Name, p[0].Hop = "p3/eth0", "p3"
+		}, "p3/eth0 f5/0.0 p4 firewall/feth10 server1/eth0 server2/eth0", "", ""},
+		{"the firewall's cannot be told apart: one hop all the same", func(s *story) { s.bridge, s.glued = true, true }, func([]Point) {},
+			standard, "firewall", "cannot tell which of the two"},
+		{"sides are told for two points", func(s *story) { s.trailers, s.anonymous = false, true }, func(p []Point) {
+			p[0].Side, p[3].Side = Clientside, Serverside
+			slices.Reverse(p)
+		}, "client/eth0 f5/0.0 firewall/feth11 firewall/feth10 server2/eth0 server1/eth0", "firewall", ""},
+		{"nothing ties the sides: as given", func(s *story) { s.skip, s.anonymous = []string{"f5/0.0"}, true }, func([]Point) {},
+			"client/eth0 firewall/feth11 firewall/feth10 server1/eth0 server2/eth0", "", "in the order given"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			s.sideless = true
+			row.tell(s)
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+			s.background(0, 300)
+			points := s.write()
+			row.edit(points)
+			r, err := Analyze(t.Context(), points, Options{AnyOrder: true})
+			s.check(err)
+			var got []string
+			for _, p := range r.Points {
+				got = append(got, p.Name)
+			}
+			if got := strings.Join(got, " "); got != row.order {
+				t.Errorf("got %s, want %s", got, row.order)
+			}
+			if len(r.Verdicts) != 1 || r.Verdicts[0].Hop != row.hop {
+				t.Errorf("want %s: got %s", row.hop, show(r))
+			}
+			said := strings.Join(r.Warnings, "\n")
+			if row.warns == "" && said != "" || !strings.Contains(said, row.warns) {
+				t.Errorf("got warnings %q, want %q", said, row.warns)
+			}
+		})
+	}
+}
+
+// TestUnlabelledAblationsNeverFlip takes something away from shuffled captures
+// that nobody named: what is still said must be true.
+func TestUnlabelledAblationsNeverFlip(t *testing.T) {
+	fates := []struct {
+		syn, synAck string // the last point that sees it; "" for it arrives
+		cause       Cause
+	}{
+		{"f5/0.0", "", SYNDropped},
+		{"firewall/feth11", "", SYNDropped},
+		{"firewall/feth10", "", SYNDropped},
+		{"server/eth0", "", NoAnswer},
+		{"", "server/eth0", SYNAckDropped},
+		{"", "firewall/feth10", SYNAckDropped},
+		{"", "firewall/feth11", SYNAckDropped},
+	}
+	ablate := []struct {
+		name string
+		do   func(s *story, r *rand.Rand)
+	}{
+		{"nothing", func(*story, *rand.Rand) {}},
+		{"5 % of packets at one point", lose(0.05)},
+		{"a point", func(s *story, r *rand.Rand) { s.skip = []string{anyPoint(r)} }},
+		{"two points", func(s *story, r *rand.Rand) { s.skip = []string{anyPoint(r), anyPoint(r)} }},
+		{"three points", func(s *story, r *rand.Rand) { s.skip = []string{anyPoint(r), anyPoint(r), anyPoint(r)} }},
+		{"common time", func(s *story, r *rand.Rand) {
+			for _, p := range standardPoints {
+				s.clock[p.name] = time.Duration(r.IntN(7200)-3600) * time.Second
+			}
+		}},
+		{"TTLs, addresses and two points", func(s *story, r *rand.Rand) {
+			s.bridge, s.noAddrs, s.skip = true, true, []string{anyPoint(r), anyPoint(r)}
+		}},
+		{"times in the firewall, trailers and a point", func(s *story, r *rand.Rand) {
+			s.glued, s.trailers, s.skip = true, false, []string{anyPoint(r)}
+		}},
+		{"TTLs and times in the firewall", func(s *story, r *rand.Rand) {
+			s.glued, s.bridge = true, true
+			lose(0.01)(s, r)
+		}},
+		{"addresses, trailers, ids and a point", func(s *story, r *rand.Rand) {
+			s.noAddrs, s.trailers, s.anonymous, s.skip = true, false, true, []string{anyPoint(r)}
+		}},
+		{"servers but one, addresses and two points", func(s *story, r *rand.Rand) {
+			s.noAddrs, s.single, s.skip = true, true, []string{"server1/eth0", anyPoint(r)}
+		}},
+		{"the end of one file", func(s *story, r *rand.Rand) {
+			s.cut[anyPoint(r)] = time.Duration(r.IntN(8000)) * time.Millisecond
+		}},
+	}
+	seeds := 6
+	if testing.Short() {
+		seeds = 2
+	}
+	for k, ab := range ablate {
+		right, open := 0, 0
+		for seed := range seeds {
+			r := rand.New(rand.NewPCG(uint64(seed), uint64(k)))
+			s := newStory(t)
+			ab.do(s, r)
+			type truth struct {
+				last, next string // points: the last that saw the packet, and the next
+				cause      Cause
+			}
+			want := map[int]truth{}
+			for i := range 12 {
+				f := fates[r.IntN(len(fates))]
+				if !s.trailers {
+					f = fates[seed%len(fates)]
+				}
+				n := 1 + r.IntN(2)
+				if s.single {
+					n = 1
+				}
+				path := []string{"f5/0.0", "firewall/feth11", "firewall/feth10", "server" + string(rune('0'+n)) + "/eth0"}
+				on := func(p string) string {
+					if p == "server/eth0" {
+						return path[3]
+					}
+					return p
+				}
+				w := truth{on(f.syn), "", f.cause}
+				if j := slices.Index(path, on(f.syn)); j >= 0 && j < 3 {
+					w.next = path[j+1]
+				} else if j := slices.Index(path, on(f.synAck)); j > 0 {
+					w.last, w.next = path[j-1], path[j]
+				}
+				want[40000+i] = w
+				s.failing(time.Duration(1000+r.IntN(3000))*time.Millisecond, i, 40000+i, n, on(f.syn), on(f.synAck))
+			}
+			s.background(0, 300)
+			points, was := unlabelled(t, s.write(), r)
+			report, err := Analyze(t.Context(), points, Options{})
+			s.check(err)
+			real := map[string]string{}
+			for _, p := range report.Points {
+				real[p.Name] = was[p.File]
+			}
+			for _, v := range report.Verdicts {
+				if v.Cause == Inconclusive {
+					open++
+					continue
+				}
+				_, port, _ := strings.Cut(v.Request.Client, ":")
+				n := 0
+				for _, c := range port {
+					n = 10*n + int(c-'0')
+				}
+				w, failed := want[40000+(n-40000)%10000]
+				if !failed || v.Cause != w.cause || !covers(real, v.Hop, w.last, w.next) {
+					t.Errorf("without %s, seed %d: %s: got %s %s in %v, want %+v", ab.name, seed, v.Request.Client, v.Hop, v.Cause, real, w)
+				}
+				right++
+			}
+		}
+		t.Logf("%-50s right %4d  inconclusive %3d", "without "+ab.name, right, open)
+	}
+}
+
+// covers tells whether a hop named by unlabelled points is where a packet was
+// lost between two points, or the host of the last if there is no next.
+func covers(real map[string]string, hop, last, next string) bool {
+	if next == "" {
+		return real[hop] == last
+	}
+	from, to, ok := strings.Cut(strings.TrimPrefix(hop, "link:"), "-")
+	rank := func(point string) int {
+		return slices.IndexFunc(standardPoints, func(p struct{ name, hop, face, side, addr string }) bool { return p.name == point })
+	}
+	if strings.HasPrefix(next, "server") && real[to] != next {
+		return false
+	}
+	return ok && rank(real[from]) <= rank(last) && rank(real[to]) >= rank(next) && real[from] != "" && real[to] != ""
 }

@@ -43,6 +43,7 @@ type story struct {
 	glued    bool   // no time passes between the firewall's faces
 	// Requests have no id, and look all the same.
 	anonymous bool
+	single    bool   // there is one server
 	strangers string // a point whose packets all have other addresses
 	merge     bool   // the firewall's faces were captured in one file, feth11's
 }
@@ -337,7 +338,11 @@ func (s *story) failingWith(at time.Duration, id, port, server int, try func(at 
 // background is n good requests from at on, a few milliseconds apart.
 func (s *story) background(at time.Duration, n int) {
 	for i := range n {
-		s.good(at+time.Duration(i)*20*time.Millisecond, 1000+i, 20000+i, 1+i%2)
+		server := 1 + i%2
+		if s.single {
+			server = 1
+		}
+		s.good(at+time.Duration(i)*20*time.Millisecond, 1000+i, 20000+i, server)
 	}
 }
 
