@@ -51,7 +51,7 @@ func compare(p, q *survey) relation {
 		r.shared++
 		own.address(p, q, x.tuple)
 		ttl.hops(x.ttl, y.ttl)
-		identical = identical && x.syn == y.syn && x.synAck == y.synAck
+		identical = identical && x.syn == y.syn && x.synAck == y.synAck && x.ttl == y.ttl
 		if once(x) && once(y) {
 			ways = append(ways, roundTrip(x, y))
 		}

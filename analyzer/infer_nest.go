@@ -25,9 +25,9 @@ func (in *inference) nested() {
 			in.proxyAt(i, a, b)
 		case ba > nests && (ab < nestsNot && alike(len(a), len(b)) || bIn < 0 && aIn > 0):
 			in.proxyAt(i, b, a)
-		case aIn*bIn < 0:
+		case aIn*bIn < 0, max(ab, ba) > nests:
 			in.notes = append(in.notes, func() {
-				in.a.warn("%s: cannot tell whether %s is a proxy: connections to %s end there and those to %s begin, but nothing ties them together; name it with --point HOP/FACE=FILE if you know",
+				in.a.warn("%s: cannot tell whether %s is a proxy: connections to %s and to %s could be its clients' and its own, and nothing ties them together; name it with --point HOP/FACE=FILE if you know",
 					s.point.File, in.name(i), s.dest(a[0].to()), s.dest(b[0].to()))
 			})
 		}
@@ -63,6 +63,9 @@ func (s *survey) twoKinds() (a, b []*conn, ok bool) {
 	groups := map[int][]*conn{}
 	for i := range s.conns {
 		c := &s.conns[i]
+		if c.flags&(completed|wasReset) != completed {
+			continue // one that hangs is open while many others begin
+		}
 		id := c.key.a
 		if c.flags&initiatorIsB != 0 {
 			id = c.key.b
