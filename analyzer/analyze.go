@@ -326,7 +326,7 @@ const checkEvery = 1 << 14
 func (a *analysis) stream(ctx context.Context, p *Point, file io.Reader, n *counter, each func(uint16, pcapng.Packet)) (*pcapng.Reader, error) {
 	r, err := pcapng.NewReader(file)
 	if errors.Is(err, pcapng.ErrFormat) {
-		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: "cannot be read" + p.forPoint(), Err: err, Fix: "give a pcap or pcapng file"}
+		return nil, &InputError{Kind: ErrMalformed, File: p.File, What: p.or("cannot be read"), Err: err, Fix: "give a pcap or pcapng file"}
 	}
 	if err != nil {
 		return nil, &InputError{Kind: ErrIO, File: p.File, What: "cannot be read", Err: plain(err)}

@@ -155,6 +155,14 @@ func (p *Point) forPoint() string {
 	return " for point " + p.Name
 }
 
+// or names the point, or says what else there is to say without its name.
+func (p *Point) or(what string) string {
+	if p.Name == "" {
+		return what
+	}
+	return "point " + p.Name
+}
+
 // checkPoints finds what would make an analysis meaningless.
 func checkPoints(points []Point) error {
 	if len(points) == 0 {
@@ -209,12 +217,9 @@ func (p *Point) checkInterface(in []pcapng.InterfaceInfo) error {
 			names = append(names, i.Name)
 		}
 	}
-	what, there := "", "none in it has a name"
-	if p.Name != "" {
-		what = "point " + p.Name + ": "
-	}
+	there := "none in it has a name"
 	if len(names) > 0 {
 		there = "there are " + strings.Join(names, ", ")
 	}
-	return &InputError{Kind: ErrMalformed, File: p.File, What: what + fmt.Sprintf("there is no interface %s in this file", p.Interface), Fix: there}
+	return &InputError{Kind: ErrMalformed, File: p.File, What: fmt.Sprintf("%s: there is no interface %s in this file", p.or("this point"), p.Interface), Fix: there}
 }

@@ -3,6 +3,7 @@ package analyzer
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
@@ -45,6 +46,8 @@ type story struct {
 	anonymous bool
 	single    bool   // there is one server
 	strangers string // a point whose packets all have other addresses
+	scrubs    bool   // the firewall sends with a TTL of its own
+	rewrites  bool   // the firewall adds to the client's sequence numbers
 	merge     bool   // the firewall's faces were captured in one file, feth11's
 }
 
@@ -123,17 +126,36 @@ func (s *story) tell(at time.Duration, p told) {
 		if i > 0 && strings.HasPrefix(point, "firewall/") && strings.HasPrefix(path[i-1], "firewall/") {
 			if !s.bridge {
 				data = routed(data)
+				if s.scrubs {
+					data[14+8] = 255
+				}
 			}
 			if s.glued {
 				at -= hopDelay
 			}
 		}
-		s.capture(at, point, p, data)
+		frame := data
+		if s.rewrites && (point == "firewall/feth10" || strings.HasPrefix(point, "server")) {
+			frame = resequenced(data, p.toServer)
+		}
+		s.capture(at, point, p, frame)
 		if point == p.dies {
 			return
 		}
 		at += hopDelay
 	}
+}
+
+// resequenced is an IPv4 frame as it is behind a firewall that moves the
+// client's sequence numbers.
+func resequenced(data []byte, toServer bool) []byte {
+	data = bytes.Clone(data)
+	at := 14 + 20 + 4 // the sequence number
+	if !toServer {
+		at += 4 // its acknowledgment
+	}
+	binary.BigEndian.PutUint32(data[at:], binary.BigEndian.Uint32(data[at:])+777_777)
+	return data
 }
 
 // routed is what a router makes of a frame: TTL or hop limit are one less.
