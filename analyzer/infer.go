@@ -46,7 +46,7 @@ func (a *analysis) infer() error {
 	for _, say := range in.notes {
 		say()
 	}
-	in.reportOrder()
+	in.reportOrder(order)
 	in.reportGroups()
 	for _, s := range a.surveys {
 		s.clues = nil
@@ -129,26 +129,33 @@ func (in *inference) name(i int) string { return in.surveys[i].point.Name }
 
 func (in *inference) file(i int) string { return in.surveys[i].point.File }
 
-const labelIt = "name them with --point HOP/FACE=FILE if you know"
+// What a person who knows can do. Labels alone tell no order, but that two
+// captures are one hop's.
+const (
+	labelIt = "label them with --point HOP/FACE=FILE if they are two faces of one hop, or list all captures in path order in a points.json"
+	listIt  = "list all captures in path order, with their sides, in a points.json"
+)
 
 // reportOrder warns of pairs whose order is open.
-func (in *inference) reportOrder() {
+func (in *inference) reportOrder(order []int) {
 	warn := in.a.warn
-	for i, s := range in.surveys {
+	for n, i := range order {
+		s := in.surveys[i]
 		if s.mixed() {
 			warn("%s: %s shows packets before and after a router in one file, so it is no single place on the path; capture one interface a file, or give FILE#INTERFACE", in.file(i), in.name(i))
 		}
-		for q := range in.surveys[:i] {
+		for _, q := range order[:n] {
 			r := in.rel[q][i]
+			odd := s.mixed() || in.surveys[q].mixed() // said above
 			pair := fmt.Sprintf("%s (%s) and %s (%s)", in.file(q), in.name(q), in.file(i), in.name(i))
 			switch {
 			case r.same:
 				warn("%s hold the same packets at the same times: they are one capture, given twice; leave one out", pair)
 			case r.rewritten:
 				warn("%s show the same addresses and ports but never the same sequence numbers: either they are not of the same time, or something between them rewrites these or answers for the server; their connections cannot be compared", pair)
-			case r.clash || in.sort.clash[q][i]:
+			case r.clash || in.sort.clash[q][i] && !odd:
 				warn("%s: the captures contradict themselves about which of the two is nearer to the client (TTLs, addresses and times were compared); %s", pair, labelIt)
-			case r.shared > 0 && !in.sort.known(q, i):
+			case r.shared > 0 && !in.sort.known(q, i) && !odd:
 				warn("%s: cannot tell which of the two is nearer to the client: %s; %s", pair, r.tried, labelIt)
 			}
 		}
@@ -175,7 +182,7 @@ func (in *inference) reportGroups() {
 		a.groups = nil
 		return
 	case !slices.Contains(in.proven, true):
-		a.warn("cannot tell which of %s is on the client's side of a proxy, or whether they belong together: no connection is at both, and no F5 trailer and no request ties theirs together; each is judged by itself, and %s", strings.Join(names, " and "), labelIt)
+		a.warn("cannot tell which of %s is on the client's side of a proxy, or whether they belong together: no connection is at both, and no F5 trailer and no request ties theirs together; each is judged by itself; if you know, %s", strings.Join(names, " and "), listIt)
 	}
 	for k, g := range a.groups[1:] {
 		if len(g) == 1 || slices.Contains(in.proven, true) {

@@ -27,8 +27,8 @@ func (in *inference) nested() {
 			in.proxyAt(i, b, a)
 		case aIn*bIn < 0, max(ab, ba) > nests:
 			in.notes = append(in.notes, func() {
-				in.a.warn("%s: cannot tell whether %s is a proxy: connections to %s and to %s could be its clients' and its own, and nothing ties them together; name it with --point HOP/FACE=FILE if you know",
-					s.point.File, in.name(i), s.dest(a[0].to()), s.dest(b[0].to()))
+				in.a.warn("%s: cannot tell whether %s is a proxy: connections to %s and to %s could be its clients' and its own, and nothing ties them together; if you know, %s",
+					s.point.File, in.name(i), s.dest(a[0].to()), s.dest(b[0].to()), listIt)
 			})
 		}
 	}

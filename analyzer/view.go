@@ -174,7 +174,7 @@ func (v *flowView) misplaced(p, q int) (a, b int, found bool) {
 // the capture that would tell.
 func (v *flowView) segment(p, q int) (name, wouldSettle string) {
 	if a, b, found := v.misplaced(p, q); found {
-		return "", fmt.Sprintf("a label for each of %s and %s, such as --point HOP/FACE=%s: the captures do not tell which of the two is nearer to the client",
+		return "", fmt.Sprintf("to know which of %s and %s is nearer to the client, which the captures do not tell: label them with --point HOP/FACE=%s … if they are two faces of one hop, or list all captures in path order in a points.json",
 			v.point(a), v.point(b), v.steps[a].s.point.File)
 	}
 	if v.hop(p) == v.hop(q) {
