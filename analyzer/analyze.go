@@ -19,6 +19,7 @@ const maxPoints = 64
 type Options struct {
 	Workers  int            // files read at a time; 0: one a CPU
 	Progress func(Progress) // called now and then, from any goroutine but never twice at once; nil: not called
+	AnyOrder bool           // the points are in no order, as on a command line; false: in path order, unless some have no hop
 }
 
 // Progress tells how far an analysis has come.
@@ -36,6 +37,8 @@ type analysis struct {
 	surveys  []*survey
 	topo     *pathFinder
 	cal      *calibration
+	order    *pointOrder // nil: the points came in path order
+	groups   [][]int     // points that belong together, if not all do; requests are followed in each
 	report   *Report
 	progress sync.Mutex
 	// Of the second pass:
@@ -44,8 +47,10 @@ type analysis struct {
 }
 
 // Analyze reads the captures of all points, which are in path order with the
-// client end first, and judges every failed request. Errors about the input
-// are of type *[InputError]; a damaged tail is a warning in the report.
+// client end first, and judges every failed request. Where some points have no
+// hop, or with [Options.AnyOrder], the order is found out from the captures;
+// points without a hop are then called p1…pn in path order. Errors about the
+// input are of type *[InputError]; a damaged tail is a warning in the report.
 func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if err := checkPoints(points); err != nil {
 		return nil, &InputError{Kind: ErrMalformed, File: "points", What: err.Error()}
@@ -54,27 +59,23 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	points = mergePoints(points)
-	a := &analysis{points: points, o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	a := &analysis{points: slices.Clone(points), o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
 	spool := &Spool{}
 	defer spool.Close()
 	if err := a.prepare(ctx, spool); err != nil {
 		return nil, err
 	}
-	start := slices.IndexFunc(points, func(p Point) bool { return p.Side != Serverside })
-	if start < 0 {
-		start = 0
-	}
-	if err := a.survey(ctx, start); err != nil {
-		return nil, err
-	}
-	if err := checkOrder(a.surveys); err != nil {
+	if err := a.findPath(ctx); err != nil {
 		return nil, err
 	}
 	steadyClocks(a.surveys)
 	inferSides(a.surveys)
-	a.topo = newPathFinder(a.surveys)
+	for i, s := range a.surveys {
+		a.points[i] = s.point
+	}
+	a.topo = newPathFinder(a.surveys, a.order)
 	a.cal = calibrate(a.surveys, a.topo)
-	requests, err := a.findRequests(ctx, start)
+	requests, err := a.findRequests(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -93,23 +94,64 @@ func (a *analysis) warn(format string, args ...any) {
 	a.report.Warnings = append(a.report.Warnings, fmt.Sprintf(format, args...))
 }
 
-// survey runs the first pass; requests are followed at point start.
+// findPath surveys the points and sees that they are in path order, or brings
+// them into it. Only then is it known where requests are to be followed; where
+// the order is given, the point is known beforehand.
+func (a *analysis) findPath(ctx context.Context) error {
+	if a.toInfer() {
+		if err := a.survey(ctx, -1); err != nil {
+			return err
+		}
+		return a.infer()
+	}
+	if err := a.survey(ctx, a.firstPoint(a.all())); err != nil {
+		return err
+	}
+	return checkOrder(a.surveys)
+}
+
+// all returns the indices of all points.
+func (a *analysis) all() []int {
+	out := make([]int, len(a.points))
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// firstPoint returns which of some points is where clients' requests are to be
+// looked for first.
+func (a *analysis) firstPoint(of []int) int {
+	for _, i := range of {
+		if a.points[i].Side != Serverside {
+			return i
+		}
+	}
+	return of[0]
+}
+
+// survey runs the first pass; requests are followed at point start, or at none
+// if it is -1: then the order of the points is to be inferred.
 func (a *analysis) survey(ctx context.Context, start int) error {
 	a.surveys = make([]*survey, len(a.points))
 	return a.eachPoint(ctx, "survey", func(i int, read reader) error {
-		s, err := a.surveyPoint(i, i == start, read)
+		s := newSurvey(a.points[i], i, i == start)
+		if start < 0 {
+			s.clues = newClues()
+		}
+		err := s.run(a.sources[i], read)
 		a.surveys[i] = s
 		return err
 	})
 }
 
-func (a *analysis) surveyPoint(i int, follow bool, read reader) (*survey, error) {
-	s := newSurvey(a.points[i], i, follow)
+// run reads the point's captures.
+func (s *survey) run(sources []source, read reader) error {
 	var pk packet
 	if err := read(func(link uint16, f pcapng.Packet) { s.take(link, f, &pk) }); err != nil {
-		return s, err
+		return err
 	}
-	s.sources = a.sources[i]
+	s.sources = sources
 	for k := range s.sources {
 		f := &s.sources[k]
 		s.lastFrame = f.base + f.frames
@@ -121,7 +163,7 @@ func (a *analysis) surveyPoint(i int, follow bool, read reader) (*survey, error)
 		}
 	}
 	s.end()
-	return s, nil
+	return nil
 }
 
 // describe adds what the file tells of one of the point's interfaces.
@@ -142,22 +184,35 @@ func (s *survey) describe(in *pcapng.InterfaceInfo) {
 	}
 }
 
-// findRequests returns the survey of the start point: the first in path order
-// that saw requests.
-func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error) {
-	for i := start; i < len(a.points); i++ {
-		if i != start {
-			if len(a.surveys[i].conns) == 0 {
-				continue
-			}
-			err := a.read(ctx, i, &counter{}, func(_ int, read reader) error {
-				s, err := a.surveyPoint(i, true, read)
-				a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
-				return err
-			})
-			if err != nil {
-				return nil, err
-			}
+// findRequests returns the surveys of the points where requests start: of the
+// first in path order that saw any. Points that nothing ties together have one
+// each.
+func (a *analysis) findRequests(ctx context.Context) ([]*survey, error) {
+	groups := a.groups
+	if len(groups) == 0 {
+		groups = [][]int{a.all()}
+	}
+	var out []*survey
+	for _, g := range groups {
+		s, err := a.firstRequests(ctx, g)
+		if err != nil {
+			return nil, err
+		}
+		if s != nil {
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+func (a *analysis) firstRequests(ctx context.Context, group []int) (*survey, error) {
+	start := a.firstPoint(group)
+	for _, i := range group {
+		if i < start || i != start && len(a.surveys[i].conns) == 0 {
+			continue
+		}
+		if err := a.follow(ctx, i); err != nil {
+			return nil, err
 		}
 		for _, v := range a.surveys[i].servers {
 			if v.counts.Seen > 0 {
@@ -166,6 +221,26 @@ func (a *analysis) findRequests(ctx context.Context, start int) (*survey, error)
 		}
 	}
 	return nil, nil
+}
+
+// follow reads a point once more if its requests were not followed before.
+func (a *analysis) follow(ctx context.Context, i int) error {
+	was := a.surveys[i]
+	if was.log != nil {
+		return nil
+	}
+	return a.read(ctx, i, &counter{}, func(_ int, read reader) error {
+		s := newSurvey(a.points[i], i, true)
+		err := s.run(a.sources[i], read)
+		s.steadyAs(was)
+		for e, v := range was.servers {
+			if s.servers[e] != nil {
+				s.servers[e].side = v.side
+			}
+		}
+		a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
+		return err
+	})
 }
 
 func (a *analysis) describePoints() {

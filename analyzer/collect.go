@@ -26,6 +26,7 @@ type sighting struct {
 	size     int    // of the IP packet
 	alert    byte   // description of a fatal TLS alert in the clear, plus one; 0: none
 	note     *trailerNote
+	passed   bool    // the same point has it again with another TTL: it passed a router
 	digest   [8]byte // SHA-256 of the captured bytes, its beginning
 }
 
@@ -45,7 +46,7 @@ type collection struct {
 	ports    [1 << 16 / 64]uint64
 	seen     [][]sighting
 
-	keys map[uint64]tuple // requests to look for by their message; value: the client's own tuple
+	keys map[uint64]bool // requests to look for by their message
 	hits map[uint64][]requestHit
 
 	// Behind a box that rewrites addresses: who has these initial sequence numbers.
@@ -75,7 +76,7 @@ type hole struct {
 	which  int // index of its gap
 }
 
-func newCollection(s *survey, tuples []tuple, keys map[uint64]tuple) *collection {
+func newCollection(s *survey, tuples []tuple, keys map[uint64]bool) *collection {
 	c := &collection{want: map[flowKey]int{}, tuples: tuples, reversed: make([]bool, len(tuples)),
 		seen: make([][]sighting, len(tuples)), keys: keys, hits: map[uint64][]requestHit{}}
 	if s.duplicates > 0 {
@@ -95,7 +96,11 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	p.frame, p.time = f.Number, f.Time
-	if !decode(link, f.Data, p) || c.copies != nil && c.copies.are(p) {
+	if !decode(link, f.Data, p) {
+		return
+	}
+	if c.copies != nil && c.copies.are(p) {
+		c.noteCopy(s, p)
 		return
 	}
 	p.time = s.steady(f.Number, f.Time)
@@ -149,21 +154,39 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	c.seen[i] = append(c.seen[i], g)
 }
 
+// noteCopy marks the packet of which this is a copy from behind a router.
+func (c *collection) noteCopy(s *survey, p *packet) {
+	if !c.copies.routed || !c.wanted(p.sport) && !c.wanted(p.dport) {
+		return
+	}
+	key, _ := keyOf(s.names.id(p.src), p.sport, s.names.id(p.dst), p.dport)
+	i, found := c.want[key]
+	if !found {
+		return
+	}
+	for j := len(c.seen[i]) - 1; j >= 0; j-- {
+		if g := &c.seen[i][j]; g.seq == p.seq && g.flags == p.flags && g.length == p.length {
+			g.passed = true
+			return
+		}
+	}
+}
+
 // tlsAlert is the content type of a TLS alert record, RFC 8446 §5.1.
 const tlsAlert = 21
 
 // findRequest looks for a request that is wanted by its message.
 func (c *collection) findRequest(p *packet) {
 	key := requestKey(p.payload, len(p.payload) == p.length)
-	own, ok := c.keys[key]
-	if key == 0 || !ok {
+	if key == 0 || !c.keys[key] {
 		return
 	}
 	src, _ := netip.AddrFromSlice(p.src)
 	dst, _ := netip.AddrFromSlice(p.dst)
-	t := tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}
-	if t != own && len(c.hits[key]) < maxHits {
-		c.hits[key] = append(c.hits[key], requestHit{t, p.seq, p.time})
+	h := requestHit{tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}, p.seq, p.time}
+	known := slices.ContainsFunc(c.hits[key], func(o requestHit) bool { return o.tuple == h.tuple && o.seq == h.seq })
+	if !known && len(c.hits[key]) < maxHits {
+		c.hits[key] = append(c.hits[key], h)
 	}
 }
 
@@ -192,7 +215,7 @@ func (c *collection) noteISN(p *packet) {
 const maxHits = 16
 
 // collect runs the second pass over all points.
-func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]tuple, isns map[uint32]bool) ([]*collection, error) {
+func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]bool, isns map[uint32]bool) ([]*collection, error) {
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {
 		out[i] = newCollection(s, tuples, keys)

@@ -25,12 +25,14 @@ type copies struct {
 	all    bool // every packet is looked at
 	sure   int  // copies of the sure kinds so far
 	looked int  // packets seen so far, up to copyStart
+	routed bool // the last copy had another TTL: it was captured behind a router
 	recent *[copySlots]copySlot
 }
 
 type copySlot struct {
 	print uint64
 	time  int64
+	ttl   byte
 }
 
 const (
@@ -56,9 +58,10 @@ func (c *copies) are(p *packet) bool {
 	print := p.print()
 	slot := &c.recent[print%copySlots]
 	if slot.print != print || abs(p.time-slot.time) >= copyApart {
-		*slot = copySlot{print, p.time}
+		*slot = copySlot{print, p.time, p.ttl}
 		return false
 	}
+	c.routed = slot.ttl != p.ttl
 	sure := odd || p.ipid != 0
 	if sure {
 		if c.sure++; c.sure == copyProof {

@@ -53,25 +53,30 @@ var rules = []rule{
 	appSilent,
 }
 
-// judgeAll gives each failed request its verdict.
-func (a *analysis) judgeAll(ctx context.Context, start *survey) error {
-	fs := a.failures(start)
-	a.count(start, fs)
-	matters, err := a.pair(ctx, start, fs)
-	if err != nil {
-		return err
-	}
-	cs := make([]*conclusion, len(matters))
-	for i, m := range matters {
-		cs[i] = m.conclude()
+// judgeAll gives each failed request its verdict, as seen from where requests
+// start.
+func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
+	var all []*matter
+	var cs []*conclusion
+	for _, start := range starts {
+		fs := a.failures(start)
+		a.count(start, fs)
+		matters, err := a.pair(ctx, start, fs)
+		if err != nil {
+			return err
+		}
+		for _, m := range matters {
+			cs = append(cs, m.conclude())
+		}
+		all = append(all, matters...)
 	}
 	settleSizes(cs)
-	a.blameReuse(matters, cs)
-	for i, m := range matters {
+	a.blameReuse(all, cs)
+	for i, m := range all {
 		a.report.Verdicts = append(a.report.Verdicts, m.verdict(cs[i]))
 	}
-	a.report.Requests.Failed = len(matters)
-	a.report.Findings = a.findings(matters)
+	a.report.Requests.Failed = len(all)
+	a.report.Findings = a.findings(all)
 	return nil
 }
 
@@ -89,20 +94,23 @@ func (a *analysis) ofClient(start *survey, t tuple) bool {
 
 func (a *analysis) count(start *survey, fs []failure) {
 	r := &a.report.Requests
+	seen, ok := 0, 0
 	for e, v := range start.servers {
 		t := tuple{}
 		t.server = addrPort(start.names.addr(e.addr), e.port)
 		if a.ofClient(start, t) {
-			r.Seen += v.counts.Seen
-			r.OK += v.counts.OK
+			seen += v.counts.Seen
+			ok += v.counts.OK
 		}
 	}
+	failed := 0
 	for _, f := range fs {
 		if !f.pending {
-			r.Failed++
+			failed++
 		}
 	}
-	if open := r.Seen - r.OK - r.Failed; open > 0 {
+	r.Seen, r.OK = r.Seen+seen, r.OK+ok
+	if open := seen - ok - failed; open > 0 {
 		a.warn("%d requests had no outcome yet when the capture at %s ended", open, start.point.Name)
 	}
 }
@@ -349,6 +357,9 @@ func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 	absent := v.absence(p, q, seen, k)
 	hop, missing := v.segment(min(p, q), max(p, q))
 	switch {
+	case v.steps[p].s.mixed() && !slices.ContainsFunc(seen, func(g *sighting) bool { return g.passed }):
+		c.settle = fmt.Sprintf("a capture of each interface by itself in place of %s: it shows packets before and after a router in one file, and this one on one side only", v.steps[p].s.point.File)
+		return c
 	case missing != "": // without it even a certain absence would name nobody
 		c.settle = missing
 		return c

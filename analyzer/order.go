@@ -19,10 +19,10 @@ func checkOrder(surveys []*survey) error {
 			forward, backward := 0, 0
 			var sum int64
 			shared(surveys[p], surveys[q], func(x, y *handshake) {
-				if x.syns != 1 || y.syns != 1 || x.synAcks != 1 || y.synAcks != 1 {
-					return // a retry's partner is not certain
+				if !once(x) || !once(y) {
+					return
 				}
-				way := y.syn - x.syn + x.synAck - y.synAck
+				way := roundTrip(x, y)
 				sum += way
 				switch {
 				case way > 0:
@@ -43,6 +43,13 @@ func checkOrder(surveys []*survey) error {
 	return nil
 }
 
+func twice(a, b string) string {
+	if a == "" || b == "" {
+		return " twice"
+	}
+	return " for " + a + " and for " + b
+}
+
 // checkFiles finds one capture given for two points, or twice for one.
 func checkFiles(points []Point, sources [][]source) error {
 	for i := range sources {
@@ -57,7 +64,7 @@ func checkFiles(points []Point, sources [][]source) error {
 					if d := &before[n]; d.Interface != c.Interface || !c.same(&d.Capture) {
 						continue
 					}
-					what := fmt.Sprintf("is given for %s and for %s", points[j].Name, points[i].Name)
+					what := "is given" + twice(points[j].Name, points[i].Name)
 					if j == i {
 						what = "is given twice for " + points[i].Name
 					}

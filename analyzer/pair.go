@@ -40,7 +40,7 @@ type named struct {
 // pair collects the flows of all failures and ties the two sides together.
 func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*matter, error) {
 	w := newWanted()
-	keys, lonely := map[uint64]tuple{}, false
+	keys, lonely := map[uint64]bool{}, false
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
@@ -49,7 +49,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			w.add(t)
 		}
 		if f.key != 0 {
-			keys[f.key] = f.tuple
+			keys[f.key] = true
 		}
 		lonely = lonely || len(notes[f.tuple]) == 0
 	}
@@ -170,14 +170,34 @@ func (a *analysis) named(cols []*collection, w *wanted, f *failure, notes map[tu
 	for _, t := range notes[f.tuple] {
 		add(named{tuple: t, how: "found by F5 trailer", at: -1})
 	}
+	for _, n := range a.byMessage(cols, f) {
+		add(n)
+	}
+	return out
+}
+
+// maxSends is how often a proxy may send one request to servers, trying again and
+// again; a message that is there more often is nobody's own.
+const maxSends = 4
+
+// byMessage finds a request on the serverside by its own message, if no other
+// request of a client has the same.
+func (a *analysis) byMessage(cols []*collection, f *failure) (out []named) {
 	if f.key == 0 {
-		return out
+		return nil
 	}
 	for i, c := range cols {
+		front, back := 0, 0
 		for _, h := range c.hits[f.key] {
-			if a.surveys[i].point.Side != Clientside && !a.topo.toProxy(h.server) {
-				add(named{tuple: h.tuple, how: "found by the request's own message", seq: h.seq, at: i, time: h.time})
+			if a.surveys[i].point.Side == Clientside || a.topo.toProxy(h.server) {
+				front++
+				continue
 			}
+			back++
+			out = append(out, named{tuple: h.tuple, how: "found by the request's own message", seq: h.seq, at: i, time: h.time})
+		}
+		if front > 1 || back > maxSends {
+			return nil
 		}
 	}
 	return out

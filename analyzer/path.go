@@ -9,14 +9,16 @@ import (
 // trusts the order of the points, and else what the captures show.
 type pathFinder struct {
 	surveys  []*survey
+	order    *pointOrder
 	endHost  []bool // all traffic at the point starts or ends at its own addresses
 	branch   []netip.Addr
 	proxyOwn []map[netip.Addr]bool // nil but for points of proxies
+	ends     []netip.Addr          // at an unnamed point: the host it is proven to be at
 	cache    map[[2]netip.Addr][]int
 }
 
-func newPathFinder(surveys []*survey) *pathFinder {
-	f := &pathFinder{surveys: surveys, endHost: make([]bool, len(surveys)),
+func newPathFinder(surveys []*survey, order *pointOrder) *pathFinder {
+	f := &pathFinder{surveys: surveys, order: order, endHost: make([]bool, len(surveys)),
 		branch: make([]netip.Addr, len(surveys)), cache: map[[2]netip.Addr][]int{}}
 	servers := map[netip.Addr]bool{}
 	clients := map[netip.Addr]bool{}
@@ -43,6 +45,7 @@ func newPathFinder(surveys []*survey) *pathFinder {
 	}
 	f.findBranches()
 	f.findProxies()
+	f.findEnds()
 	return f
 }
 
@@ -88,6 +91,9 @@ func (f *pathFinder) isEnd(i int, a netip.Addr) bool {
 	}
 	if f.endHost[i] {
 		return slices.ContainsFunc(s.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
+	}
+	if f.order.isBare(i) {
+		return f.ends[i] == a
 	}
 	if f.branch[i].IsValid() {
 		return f.branch[i] == a

@@ -19,8 +19,8 @@ const (
 
 // Point is a place where a capture was taken: an entry of points.json.
 type Point struct {
-	Name      string `json:"name"` // hop/face
-	Hop       string `json:"hop"`
+	Name      string `json:"name"` // hop/face; "" with an empty hop
+	Hop       string `json:"hop"`  // "": nobody knows, and Analyze finds out where in the path it is
 	Face      string `json:"face"`
 	Side      string `json:"side"`      // [Clientside], [Serverside] or [Both] for a full proxy; "" is unknown
 	File      string `json:"file"`      // as shown to people
@@ -62,7 +62,7 @@ func mergePoints(points []Point) []Point {
 	at := map[string]int{}
 	for _, p := range points {
 		i, again := at[p.Name]
-		if !again {
+		if !again || p.Name == "" {
 			at[p.Name] = len(out)
 			out = append(out, p)
 			continue
@@ -173,10 +173,31 @@ func parsePoints(name string, raw []byte) ([]Point, error) {
 	if f.SchemaVersion != SchemaVersion {
 		return nil, bad(fmt.Sprintf("has schema_version %d, this program reads %d", f.SchemaVersion, SchemaVersion), nil)
 	}
+	for i, p := range f.Points {
+		if p.Name == "" || p.Hop == "" {
+			return nil, bad(fmt.Sprintf("entry %d has no name or no hop", i+1), nil)
+		}
+	}
 	if err := checkPoints(f.Points); err != nil {
 		return nil, bad(err.Error(), nil)
 	}
 	return f.Points, nil
+}
+
+// forPoint names the point in a message about its file, if it has a name.
+func (p *Point) forPoint() string {
+	if p.Name == "" {
+		return ""
+	}
+	return " for point " + p.Name
+}
+
+// or names the point, or says what else there is to say without its name.
+func (p *Point) or(what string) string {
+	if p.Name == "" {
+		return what
+	}
+	return "point " + p.Name
 }
 
 // checkPoints finds what would make an analysis meaningless.
@@ -184,15 +205,16 @@ func checkPoints(points []Point) error {
 	if len(points) == 0 {
 		return errors.New("lists no points")
 	}
-	names := map[string]*Point{}
+	names, n := map[string]*Point{}, 0
 	for i := range points {
 		p := &points[i]
 		first := names[p.Name]
 		switch {
-		case p.Name == "" || p.Hop == "":
-			return fmt.Errorf("entry %d has no name or no hop", i+1)
+		case p.Name == "" && p.Hop != "":
+			return fmt.Errorf("entry %d has no name", i+1)
 		case p.File == "" && p.Path == "" && len(p.Files) == 0:
-			return fmt.Errorf("point %s has no file", p.Name)
+			return fmt.Errorf("entry %d%s has no file", i+1, p.forPoint())
+		case p.Name == "": // its place is found out
 		case first != nil && (first.Hop != p.Hop || first.Face != p.Face || first.Side != p.Side):
 			return fmt.Errorf("point %s appears twice, and not with the same hop, face and side", p.Name)
 		case first != nil && first.File == p.File && first.path() == p.path() && first.Interface == p.Interface:
@@ -201,14 +223,17 @@ func checkPoints(points []Point) error {
 		switch p.Side {
 		case "", Clientside, Serverside, Both:
 		default:
-			return fmt.Errorf("point %s has side %q, want clientside, serverside or both", p.Name, p.Side)
+			return fmt.Errorf("entry %d%s has side %q, want clientside, serverside or both", i+1, p.forPoint(), p.Side)
+		}
+		if first == nil || p.Name == "" {
+			n++
 		}
 		if first == nil {
 			names[p.Name] = p
 		}
 	}
-	if len(names) > maxPoints {
-		return fmt.Errorf("lists %d points, at most %d are possible", len(names), maxPoints)
+	if n > maxPoints {
+		return fmt.Errorf("lists %d points, at most %d are possible", n, maxPoints)
 	}
 	return nil
 }

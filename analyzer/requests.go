@@ -76,7 +76,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.failed = Refused
 		}
 	case c.flags&sawSYN != 0 && c.synAcks == 0 && how != clientReset:
-		if how == replaced || s.now-c.lastSYN >= synPatience {
+		if how == replaced || s.until()-c.lastSYN >= synPatience {
 			e.failed = Timeout
 		}
 	}
@@ -123,7 +123,7 @@ const maxPending = 4096
 // leavePending remembers a request that was open when its connection was last
 // seen, long before the capture ended: the end itself may not have been captured.
 func (s *survey) leavePending(c *conn, e *exchange, at int64) {
-	if s.now-c.last < synPatience || len(s.log.pending) >= maxPending {
+	if s.until()-c.last < synPatience || len(s.log.pending) >= maxPending {
 		return
 	}
 	f := s.failureOf(c, e, at)

@@ -32,6 +32,11 @@ func (f *pathFinder) toProxy(server netip.AddrPort) bool {
 
 // clientside sorts a proxy's own connections by VLAN or first appearance.
 func (s *survey) clientside(server netip.AddrPort) bool {
+	if id, ok := s.names.ids[server.Addr()]; ok {
+		if v := s.servers[endpoint{id, server.Port()}]; v != nil && v.side != unknown {
+			return v.side == front
+		}
+	}
 	var first, mine *serverSeen
 	for e, v := range s.servers {
 		if first == nil || v.order < first.order {
@@ -63,11 +68,11 @@ func (f *pathFinder) findProxies() {
 		}
 		for j := range s.conns {
 			t := s.tuple(&s.conns[j])
+			a := t.client.Addr()
 			if clientside[s.conns[j].server] {
-				own[t.server.Addr()] = true
-			} else {
-				own[t.client.Addr()] = true
+				a = t.server.Addr()
 			}
+			own[a] = own[a] || !f.order.isBare(i) || s.sendsHere(a)
 		}
 		f.proxyOwn[i] = own
 	}

@@ -169,3 +169,15 @@ func (s *survey) takeOutSteps() {
 		}
 	}
 }
+
+// steadyAs takes over what an earlier survey of the same captures found out about
+// their clock and their holes.
+func (s *survey) steadyAs(was *survey) {
+	for i := range s.epochs {
+		s.epochs[i].step, s.epochs[i].away = was.epochs[i].step, was.epochs[i].away
+	}
+	s.takeOutSteps()
+	for i := range s.gaps {
+		s.gaps[i].missed = was.gaps[i].missed
+	}
+}

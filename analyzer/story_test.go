@@ -3,12 +3,14 @@ package analyzer
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,11 +39,20 @@ type story struct {
 	isn      uint32
 	start    time.Time
 	end      time.Duration
-	quiet    bool               // no good requests
 	snat     func(port int) int // the proxy's source port for a client's
-	twice    string             // a point that captures every packet twice
 	// box is what a hop makes of a packet before a point sees it; nil: nothing.
-	box func(point string, p told) told
+	box    func(point string, p told) told
+	quiet  bool   // no good requests
+	twice  string // a point that captures every packet twice
+	bridge bool   // the firewall forwards without touching the TTL
+	glued  bool   // no time passes between the firewall's faces
+	// Requests have no id, and look all the same.
+	anonymous bool
+	single    bool   // there is one server
+	strangers string // a point whose packets all have other addresses
+	scrubs    bool   // the firewall sends with a TTL of its own
+	rewrites  bool   // the firewall adds to the client's sequence numbers
+	merge     bool   // the firewall's faces were captured in one file, feth11's
 }
 
 type shown struct {
@@ -117,11 +128,28 @@ func (s *story) tell(at time.Duration, p told) {
 		slices.Reverse(path)
 	}
 	data := s.serialize(p)
-	for _, point := range path {
-		if s.box != nil {
-			data = s.serialize(s.box(point, p))
+	for i, point := range path {
+		if i > 0 && strings.HasPrefix(point, "firewall/") && strings.HasPrefix(path[i-1], "firewall/") {
+			if !s.bridge {
+				data = routed(data)
+				if s.scrubs {
+					data[14+8] = 255
+				}
+			}
+			if s.glued {
+				at -= hopDelay
+			}
 		}
-		s.capture(at, point, p, data)
+		frame := data
+		if s.box != nil {
+			if frame = s.serialize(s.box(point, p)); beyondFirewall(point) == p.toServer {
+				frame = routed(frame)
+			}
+		}
+		if s.rewrites && (point == "firewall/feth10" || strings.HasPrefix(point, "server")) {
+			frame = resequenced(data, p.toServer)
+		}
+		s.capture(at, point, p, frame)
 		if point == p.dies {
 			return
 		}
@@ -129,8 +157,42 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 }
 
+// resequenced is an IPv4 frame as it is behind a firewall that moves the
+// client's sequence numbers.
+func resequenced(data []byte, toServer bool) []byte {
+	data = bytes.Clone(data)
+	at := 14 + 20 + 4 // the sequence number
+	if !toServer {
+		at += 4 // its acknowledgment
+	}
+	binary.BigEndian.PutUint32(data[at:], binary.BigEndian.Uint32(data[at:])+777_777)
+	return data
+}
+
+// routed is what a router makes of a frame: TTL or hop limit are one less.
+func routed(data []byte) []byte {
+	data = bytes.Clone(data)
+	if ip := data[14:]; ip[0]>>4 == 6 {
+		ip[7]--
+	} else {
+		ip[8]--
+		sum := uint32(ip[10])<<8 + uint32(ip[11]) + 0x100 // RFC 1141
+		sum += sum >> 16
+		ip[10], ip[11] = byte(sum>>8), byte(sum)
+	}
+	return data
+}
+
 func (s *story) capture(at time.Duration, point string, p told, data []byte) {
 	s.end = max(s.end, at)
+	if s.merge && point == "firewall/feth10" {
+		point = "firewall/feth11"
+	}
+	if s.strangers == point {
+		data = bytes.Replace(data, []byte("X-Request-ID"), []byte("X-Strange-ID"), 1)
+		data[14+13]++ // 198.18 becomes 198.19
+		data[14+17]++
+	}
 	if end, ok := s.cut[point]; ok && at > end || s.blind != nil && s.blind(point, at, p) {
 		return
 	}
@@ -210,6 +272,14 @@ func (s *story) handshake(at time.Duration, f *telling) time.Duration {
 	return at + 3*way
 }
 
+// post is the request that a story's client sends.
+func (s *story) post(id int) string {
+	if s.anonymous {
+		return "POST /batch HTTP/1.1\r\nHost: vip\r\nContent-Length: 5\r\n\r\nhello"
+	}
+	return post(id)
+}
+
 func post(id int) string {
 	return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: vip\r\nX-Request-ID: %d\r\nContent-Length: 5\r\n\r\nhello", id)
 }
@@ -239,9 +309,9 @@ func (s *story) good(at time.Duration, id, port, server int) {
 	open := s.handshake(at, c)
 	c.peer = b
 	b.peer = c
-	s.exchange(open, c, post(id), answer, func(at time.Duration) time.Duration {
+	s.exchange(open, c, s.post(id), answer, func(at time.Duration) time.Duration {
 		up := s.handshake(at, b)
-		s.exchange(up, b, post(id), answer, nil)
+		s.exchange(up, b, s.post(id), answer, nil)
 		return up + 20*hopDelay
 	})
 }
@@ -250,7 +320,7 @@ func (s *story) good(at time.Duration, id, port, server int) {
 // connection with a flag, or keeps silent; the proxy says down and passes that on.
 func (s *story) served(at time.Duration, id, port, server int, up, down string, end byte) {
 	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
-	req := post(id)
+	req := s.post(id)
 	n := uint32(len(req))
 	open := s.handshake(at, c)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})
@@ -290,7 +360,7 @@ func (s *story) failing(at time.Duration, id, port, server int, synDies string, 
 func (s *story) failingWith(at time.Duration, id, port, server int, try func(at time.Duration, b *telling)) {
 	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
 	open := s.handshake(at, c)
-	req := post(id)
+	req := s.post(id)
 	s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: req})
 	s.tell(open+2*hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + uint32(len(req))})
 	b.peer = c
@@ -305,7 +375,11 @@ func (s *story) failingWith(at time.Duration, id, port, server int, try func(at 
 // background is n good requests from at on, a few milliseconds apart.
 func (s *story) background(at time.Duration, n int) {
 	for i := range n {
-		s.good(at+time.Duration(i)*20*time.Millisecond, 1000+i, 20000+i, 1+i%2)
+		server := 1 + i%2
+		if s.single {
+			server = 1
+		}
+		s.good(at+time.Duration(i)*20*time.Millisecond, 1000+i, 20000+i, server)
 	}
 }
 

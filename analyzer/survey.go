@@ -39,6 +39,8 @@ type survey struct {
 	slowExample tuple
 	slowISN     uint32
 	log         *requestLog // nil: requests are not followed here
+	clues       *clues      // nil: nothing is to be inferred
+	routed      int         // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -50,6 +52,7 @@ type serverSeen struct {
 	order  int
 	// Size of the largest IP packet to it and from it.
 	largestUp, largestDown int
+	side                   side // what was inferred about it
 }
 
 // conn is one connection of a flow, the latest.
@@ -58,6 +61,7 @@ type conn struct {
 	isn, serverISN uint32
 	flags          connFlags
 	syns, synAcks  uint8
+	ttl            ttls
 	exchange       int32 // index, -1 none
 	started        int64 // first SYN, or first packet
 	synAckAt       int64
@@ -111,6 +115,10 @@ type resetNote struct {
 	note  trailerNote
 }
 
+// ttls are the TTLs, or hop limits, of a connection's first SYN and first
+// SYN-ACK; 0 for one that was not seen.
+type ttls struct{ syn, synAck uint8 }
+
 func newSurvey(p Point, index int, follow bool) *survey {
 	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
 	s.samples.limit, s.anchors.limit = 1<<64-1, 1<<64-1
@@ -138,7 +146,9 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	if s.copies.are(p) {
-		s.duplicates++
+		if s.duplicates++; s.copies.routed && p.flags&flagSYN != 0 {
+			s.routed++
+		}
 		return
 	}
 	if p.icmp {
@@ -170,7 +180,7 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
-		c.isn, c.syns, c.lastSYN, c.lastSYNEpoch = p.seq, 1, p.time, s.epoch()
+		c.isn, c.syns, c.lastSYN, c.lastSYNEpoch, c.ttl.syn = p.seq, 1, p.time, s.epoch(), p.ttl
 		fromClient = true
 	case p.is(flagSYN|flagACK, flagRST):
 		if known && !fromClient && c.flags&knowsISN != 0 && c.isn != p.ack-1 && !c.ended() {
@@ -182,7 +192,7 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 			fromClient = false
 		}
 		if c.synAcks == 0 {
-			c.synAckAt, c.serverISN, c.answerEpoch = p.time, p.seq, s.epoch()
+			c.synAckAt, c.serverISN, c.answerEpoch, c.ttl.synAck = p.time, p.seq, s.epoch(), p.ttl
 			s.listeners.answered(c.server.endpoint, p.time)
 		}
 		c.synAcks = inc(c.synAcks)
@@ -255,6 +265,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if c.exchange >= 0 {
 		s.feed(c, p, fromClient)
+	}
+	if s.clues != nil && p.length > 0 {
+		s.clues.data(s, c, p, frame, wireLength, fromClient)
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {
@@ -371,6 +384,15 @@ func (s *survey) end() {
 	sortBy(s.odd, func(o *oddConn) int64 { return o.started })
 	s.samples.sort()
 	s.anchors.sort()
+}
+
+// until is how far the capture goes, by its own clock as it was last: to its last
+// frame, or as long as it says that it went on after it.
+func (s *survey) until() int64 {
+	if s.hasISB && s.damage == nil && !s.stats.End.IsZero() {
+		return max(s.now, s.stats.End.UnixNano())
+	}
+	return s.now
 }
 
 // coverage is the time in which an absence here means something.

@@ -310,17 +310,39 @@ func (v *flowView) atClient(i int) bool {
 // the server; entersHop whether it is the one by which it receives from the
 // client. With a single captured face of a forwarder neither is known.
 func (v *flowView) leavesHop(i int) bool {
-	return v.atClient(i) || slices.ContainsFunc(v.steps[:i], func(s step) bool { return s.s.point.Hop == v.hop(i) })
+	return v.bare(i) || v.atClient(i) || slices.ContainsFunc(v.steps[:i], func(s step) bool { return s.s.point.Hop == v.hop(i) })
 }
 
 func (v *flowView) entersHop(i int) bool {
-	return v.atServer(i) || slices.ContainsFunc(v.steps[i+1:], func(s step) bool { return s.s.point.Hop == v.hop(i) })
+	return v.bare(i) || v.atServer(i) || slices.ContainsFunc(v.steps[i+1:], func(s step) bool { return s.s.point.Hop == v.hop(i) })
+}
+
+// bare tells whether nobody named step i: the capture is the node then, with
+// nothing between its faces.
+func (v *flowView) bare(i int) bool { return v.a.order.isBare(v.steps[i].at) }
+
+// misplaced returns two points whose order is not proven and on which the name
+// of what lies between steps p and q hangs.
+func (v *flowView) misplaced(p, q int) (a, b int, found bool) {
+	for _, i := range []int{p, q} {
+		for j := range v.steps {
+			oneHop := v.hop(i) == v.hop(j) && (j == p || j == q)
+			if j != i && !oneHop && !v.a.orderKnown(v.steps[i].at, v.steps[j].at) {
+				return min(i, j), max(i, j), true
+			}
+		}
+	}
+	return 0, 0, false
 }
 
 // segment names what lies between neighbouring steps p < q: a hop if both its
 // faces are these, a link if they are known to face each other, else "" and
 // the capture that would tell.
 func (v *flowView) segment(p, q int) (name, wouldSettle string) {
+	if a, b, found := v.misplaced(p, q); found {
+		return "", fmt.Sprintf("to know which of %s and %s is nearer to the client, which the captures do not tell: label them with --point HOP/FACE=%s … if they are two faces of one hop, or list all captures in path order in a points.json",
+			v.point(a), v.point(b), v.steps[a].s.point.File)
+	}
 	if v.hop(p) == v.hop(q) {
 		return v.hop(p), ""
 	}

@@ -29,7 +29,8 @@ Captures are pcap or pcapng, plain or in gzip or zstd; - is standard input, and 
 will do as well. --point says where a file was captured; given again for the same face
 it adds a file of a rotation, in any order. INTERFACE picks one interface of a file, by
 its name or else its number from 0. Files without --point are one point for each of
-their interfaces.`,
+their interfaces. Where on the path each was taken is found out from the captures;
+points that nobody named are called p1, p2 … from the client on.`,
 		Example: `  hopblame analyze demo
   hopblame analyze --point client/eth0=c.pcap --point f5/0.0=f5.pcap.gz --point firewall/feth11=in.pcap
   hopblame analyze --point fw/in=fw.pcapng#eth0 --point fw/out=fw.pcapng#eth1 server.pcap
@@ -42,7 +43,7 @@ their interfaces.`,
 				return err
 			}
 			bar := newProgress(c.ErrOrStderr())
-			r, err := analyzer.Analyze(c.Context(), list, analyzer.Options{Progress: func(p analyzer.Progress) {
+			r, err := analyzer.Analyze(c.Context(), list, analyzer.Options{AnyOrder: len(points) > 0, Progress: func(p analyzer.Progress) {
 				bar.show(scenarios.Progress{Phase: "analyze", Bytes: p.Bytes, TotalBytes: p.Size})
 			}})
 			bar.close()
@@ -68,7 +69,7 @@ their interfaces.`,
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it in path order, client end first, and for the files of a rotation")
+	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it for each capture, in any order, and for the files of a rotation")
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
@@ -122,7 +123,6 @@ func choosePoints(ctx context.Context, args, flags []string, spool *analyzer.Spo
 	if err != nil {
 		return nil, err
 	}
-	nameProvisionally(found)
 	return append(list, found...), nil
 }
 
@@ -144,15 +144,6 @@ func filesOf(arg string) (files []string, labelled bool, err error) {
 	}
 	files, err = analyzer.ListCaptures(arg)
 	return files, false, err
-}
-
-// nameProvisionally calls points that nobody has labelled p1…pn, in the order of the
-// command line, each a hop of its own.
-func nameProvisionally(points []analyzer.Point) {
-	for i := range points {
-		name := fmt.Sprintf("p%d", i+1)
-		points[i].Name, points[i].Hop = name, name
-	}
 }
 
 // parsePoint reads HOP/FACE=FILE[#INTERFACE].

@@ -111,7 +111,7 @@ func TestWhatPeopleMailIsAnalyzed(t *testing.T) {
 		{"a rotation in points.json", map[string][]byte{"x/late": late, "x/early": early, "x/points.json": []byte(`{"schema_version":1,"points":[
 			{"name":"client/eth0","hop":"client","face":"eth0","file":"late"},{"name":"client/eth0","hop":"client","face":"eth0","file":"early"}]}`)},
 			nil, []string{"x"}, "client/eth0=early"},
-		{"a label and none", map[string][]byte{"a.pcapng": whole, "b.pcapng": whole}, nil, []string{point + "a.pcapng", "b.pcapng"}, "client/eth0=a.pcapng p1=b.pcapng"},
+		{"a label and none", map[string][]byte{"a.pcapng": whole, "b.pcapng": whole}, nil, []string{point + "a.pcapng", "b.pcapng"}, "client/eth0=a.pcapng p2=b.pcapng"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := command(t, append([]string{"analyze", "--json"}, row.args...)...)
@@ -147,7 +147,7 @@ func TestWhatPeopleMailIsAnalyzed(t *testing.T) {
 			if got := strings.Join(points, " "); got != row.points {
 				t.Errorf("got points %s, want %s", got, row.points)
 			}
-			if r.Requests.Failed != 40 || len(r.Verdicts) != 40 || len(r.Warnings) > 0 {
+			if r.Requests.Failed != 40 || len(r.Verdicts) != 40 || len(r.Warnings) != len(points)-1 { // the second point of "a label and none" is the first one again
 				t.Errorf("%d failed with %d verdicts, want 40; warnings %q", r.Requests.Failed, len(r.Verdicts), r.Warnings)
 			}
 			if after, err := os.ReadDir(c.Dir); err != nil || len(after) != len(before) {
@@ -197,8 +197,8 @@ func TestWhatCannotBeReadIsOneLine(t *testing.T) {
 		{"gzip of text", inGzip(t, []byte("hello")), []string{"bad.pcapng"}, exitUsage, `bad.pcapng: not a capture file: it starts with 68 65 6c 6c 6f "hello"; give a pcap or pcapng file`},
 		{"standard input that is empty", nil, []string{"-"}, exitUsage, "stdin: not a capture file: it is empty; give a pcap or pcapng file"},
 		{"an interface that is not there", good, []string{"--point=a/b=bad.pcapng#eth9"}, exitUsage, "bad.pcapng: point a/b: there is no interface eth9 in this file; there are eth0"},
-		{"one file twice", good, []string{"good.pcapng", "good.pcapng"}, exitUsage, "good.pcapng: is given for p1 and for p2; give each point its own capture, or its own interface as FILE#INTERFACE"},
-		{"one file with a label and without", good, []string{"good.pcapng", "--point=a/b=good.pcapng"}, exitUsage, "good.pcapng: is given for a/b and for p1; give each point its own capture, or its own interface as FILE#INTERFACE"},
+		{"one file twice", good, []string{"good.pcapng", "good.pcapng"}, exitUsage, "good.pcapng: is given twice; give each point its own capture, or its own interface as FILE#INTERFACE"},
+		{"one file with a label and without", good, []string{"good.pcapng", "--point=a/b=good.pcapng"}, exitUsage, "good.pcapng: is given twice; give each point its own capture, or its own interface as FILE#INTERFACE"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := command(t, append([]string{"analyze", "good.pcapng"}, row.args...)...)
