@@ -23,6 +23,7 @@ type sighting struct {
 	length   int
 	status   int // of an HTTP response that starts here
 	note     *trailerNote
+	digest   [8]byte // see Evidence.Digest
 }
 
 func (s *sighting) is(set, clear byte) bool {
@@ -78,6 +79,12 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	p.frame, p.time = f.Number, f.Time
+	if f.Number == s.slowExample.Frame {
+		g := sighting{frame: f.Number, time: f.Time, toServer: true, flags: p.flags, seq: p.seq, ack: p.ack, length: p.length, digest: digest(f.Data)}
+		src, _ := netip.AddrFromSlice(p.src)
+		dst, _ := netip.AddrFromSlice(p.dst)
+		s.slowExample = g.evidence(s.point, tuple{netip.AddrPortFrom(src, p.sport), netip.AddrPortFrom(dst, p.dport)}, s.slowExample.What)
+	}
 	if len(c.ids) > 0 && len(p.payload) > 32 && !p.icmp {
 		c.findID(s, p)
 	}
@@ -99,7 +106,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	g := sighting{frame: p.frame, time: p.time, toServer: srcIsB == c.reversed[i], flags: p.flags, ttl: p.ttl,
-		seq: p.seq, ack: p.ack, length: p.length}
+		seq: p.seq, ack: p.ack, length: p.length, digest: digest(f.Data)}
 	if p.icmp {
 		// The quoted packet went the other way; the error comes back.
 		g.icmp, g.icmpWhat, g.toServer = true, p.icmpWhat, !g.toServer

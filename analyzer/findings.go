@@ -70,7 +70,7 @@ func (a *analysis) reused(ms []*matter) []Finding {
 				at = s
 				if o.gap >= 0 {
 					if len(ages) == 0 {
-						example = Evidence{Kind: KindFrame, Point: s.point.Name, File: s.point.File, Frame: o.frame, What: "SYN of a 5-tuple used before"}
+						example = m.view.numbered(s.point, o.frame, "SYN of a 5-tuple used before")
 					}
 					ages = append(ages, o.gap)
 				}

@@ -244,8 +244,16 @@ func (m *matter) outcomeEvidence() []Evidence {
 		}
 	}
 	if len(out) == 0 && m.f.endFrame != 0 {
-		p := m.start.point
-		out = append(out, Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: m.f.endFrame, What: "the request ends: " + string(m.f.outcome)})
+		if m.f.outcome == Error { // the last frame of the response need not have its status
+			for i := range v.steps {
+				for j := range v.steps[i].packets {
+					if g := &v.steps[i].packets[j]; v.steps[i].at == m.start.index && g.status >= 500 && g.frame != m.f.endFrame {
+						out = append(out, v.frame(i, g, "the answer to the client begins"))
+					}
+				}
+			}
+		}
+		out = append(out, v.numbered(m.start.point, m.f.endFrame, "the request ends: "+string(m.f.outcome)))
 	}
 	return out
 }

@@ -89,17 +89,7 @@ func rstKind(v *flowView) kind {
 }
 
 // filter is a Wireshark display filter for one direction of the connection.
-func (v *flowView) filter(toServer bool) string {
-	src, dst := v.client, v.server
-	if !toServer {
-		src, dst = dst, src
-	}
-	ip := "ip"
-	if src.Addr().Is6() && !src.Addr().Is4In6() {
-		ip = "ipv6"
-	}
-	return fmt.Sprintf("%s.src==%s && tcp.srcport==%d && %s.dst==%s && tcp.dstport==%d", ip, src.Addr(), src.Port(), ip, dst.Addr(), dst.Port())
-}
+func (v *flowView) filter(toServer bool) string { return v.tuple.filter(toServer) }
 
 // of returns the step's packets of a kind.
 func (s *step) of(k kind) []*sighting {
@@ -270,8 +260,19 @@ func (v *flowView) before(q, p int, g *sighting) *sighting {
 
 // frame makes evidence of a packet.
 func (v *flowView) frame(i int, g *sighting, what string) Evidence {
-	p := v.steps[i].s.point
-	return Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: g.frame, What: what}
+	return g.evidence(v.steps[i].s.point, v.tuple, what)
+}
+
+// numbered makes evidence of a packet of which only the frame is known.
+func (v *flowView) numbered(p Point, frame uint64, what string) Evidence {
+	for i := range v.steps {
+		for j := range v.steps[i].all {
+			if g := &v.steps[i].all[j]; g.frame == frame && v.steps[i].s.point.Name == p.Name {
+				return v.frame(i, g, what)
+			}
+		}
+	}
+	return Evidence{Kind: KindFrame, Point: p.Name, File: p.File, Frame: frame, What: what}
 }
 
 // frames makes evidence of several tries of one packet.
