@@ -40,7 +40,9 @@ func (s *sighting) filter(t tuple) string {
 		if s.icmpFrom.Is6() {
 			icmp = "icmpv6"
 		}
-		return fmt.Sprintf("%s && tcp.seq_raw==%d && %s.type==%d && %s.code==%d", t.filter(!s.toServer), s.seq, icmp, s.icmpWhat>>8, icmp, s.icmpWhat&255)
+		// Of what is quoted, Wireshark shows the sequence number as it is and calls
+		// it tcp.seq; ICMPv4 quotes have no tcp.seq_raw.
+		return fmt.Sprintf("%s.type==%d && %s.code==%d && %s && tcp.seq==%d", icmp, s.icmpWhat>>8, icmp, s.icmpWhat&255, t.filter(!s.toServer), s.seq)
 	}
 	var b strings.Builder
 	b.WriteString(t.filter(s.toServer))
