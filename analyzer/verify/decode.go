@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
 )
@@ -43,7 +44,10 @@ func Decode(name string, r io.Reader) (*analyzer.Report, error) {
 	case errors.Is(err, io.EOF):
 		return nil, bad(0, "is empty")
 	case err != nil:
-		return nil, bad(d.InputOffset(), "is no verdicts.json: "+err.Error())
+		// An unknown key, most likely; the decoder tells only which.
+		what := strings.TrimPrefix(err.Error(), "json: ")
+		at := bytes.Index(raw, []byte(strings.TrimPrefix(what, "unknown field ")))
+		return nil, bad(int64(at), "is no verdicts.json: "+what)
 	case report.SchemaVersion != analyzer.SchemaVersion:
 		return nil, bad(0, fmt.Sprintf("has schema_version %d, this program reads %d", report.SchemaVersion, analyzer.SchemaVersion))
 	}

@@ -246,7 +246,7 @@ func TestDecodeIsStrict(t *testing.T) {
 		{"nothing", "", "v:1:1: is empty"},
 		{"no JSON", "{\n  nope", "v:2:"},
 		{"another type", `{"schema_version":"1"}`, "schema_version is a string"},
-		{"an unknown key", `{"schema_version":1,"verdict":[]}`, `unknown field "verdict"`},
+		{"an unknown key", `{"schema_version":1,"verdict":[]}`, `v:1:21: is no verdicts.json: unknown field "verdict"`},
 		{"another version", `{"schema_version":2}`, "has schema_version 2, this program reads 1"},
 		{"more behind it", `{"schema_version":1} {}`, "goes on behind its end"},
 		{"a negative frame", `{"schema_version":1,"verdicts":[{"evidence":[{"frame":-1}]}]}`, "frame is a number"},
