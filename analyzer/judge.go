@@ -243,16 +243,32 @@ func (m *matter) outcomeEvidence() []Evidence {
 			break
 		}
 	}
-	if len(out) == 0 && m.f.endFrame != 0 {
-		if m.f.outcome == Error { // the last frame of the response need not have its status
-			for i := range v.steps {
-				for j := range v.steps[i].packets {
-					if g := &v.steps[i].packets[j]; v.steps[i].at == m.start.index && g.status >= 500 && g.frame != m.f.endFrame {
-						out = append(out, v.frame(i, g, "the answer to the client begins"))
-					}
-				}
+	if len(out) > 0 {
+		return out
+	}
+	// The last frame need not say how the request ended: a response with a 5xx may
+	// be long, who is left with half of one may be silent for good, and a client that
+	// gives up is answered by a FIN.
+	for i := range v.steps {
+		for j := range v.steps[i].packets {
+			g := &v.steps[i].packets[j]
+			if v.steps[i].at != m.start.index || g.frame == m.f.endFrame {
+				continue
+			}
+			switch {
+			case m.f.outcome == Error && g.status >= 500 && !g.toServer:
+				out = append(out, v.frame(i, g, "the answer to the client begins"))
+			case m.f.outcome == Truncated && g.is(flagFIN, 0) && !g.toServer:
+				out = append(out, v.frame(i, g, "the connection ends inside the response"))
+			case m.f.outcome == Timeout && g.toServer && (g.is(flagFIN, 0) || g.is(flagRST, 0)):
+				out = append(out, v.frame(i, g, "the client gives up"))
 			}
 		}
+		if len(out) == 0 && m.f.endFrame == 0 && v.steps[i].at == m.start.index && len(v.steps[i].packets) > 0 {
+			out = append(out, v.frame(i, &v.steps[i].packets[0], "the connection of the request begins"))
+		}
+	}
+	if m.f.endFrame != 0 {
 		out = append(out, v.numbered(m.start.point, m.f.endFrame, "the request ends: "+string(m.f.outcome)))
 	}
 	return out

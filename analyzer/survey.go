@@ -69,6 +69,7 @@ const (
 	serverFIN
 	wasReset
 	clientFirst // the client said FIN before the server did
+	hadAnswered // the server's RST has a sequence number of its own, so a SYN-ACK went before
 )
 
 // oddConn is a connection that did not live and end in health.
@@ -227,6 +228,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		var note trailerNote
 		if decodeTrailer(frame, wireLength, &note) && note.hasPeer && len(s.resets) < maxRemembered {
 			s.resets = append(s.resets, resetNote{s.tuple(c), p.time, p.frame, note})
+		}
+		if !fromClient && (p.seq != 0 || p.flags&flagACK == 0) { // RFC 9293 §3.10.7.1
+			c.flags |= hadAnswered
 		}
 		how := serverReset
 		if fromClient {

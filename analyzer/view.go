@@ -187,8 +187,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		out.settle = fmt.Sprintf("captures at %s and %s that share some good connections", v.point(p), name)
 		return out
 	}
-	slack := int64(250 * time.Millisecond)
-	out.evidence.FromFrame, out.evidence.ToFrame = s.frames(from+off.lo-slack, to+off.hi+slack, s.lastFrame)
+	out.evidence.FromFrame, out.evidence.ToFrame = v.rangeFor(p, q, off, from, to)
 	begin, end := s.coverage()
 	previous := int64(-far)
 	for _, g := range seen {
@@ -219,6 +218,22 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		}
 	}
 	return out
+}
+
+// rangeFor is the range of frames at step q in which packets are missed that step p
+// saw between from and to. It covers that time also for who knows no more of the
+// clocks than the report says, how far they differ from the first point's.
+func (v *flowView) rangeFor(p, q int, off interval, from, to int64) (first, last uint64) {
+	s := v.steps[q].s
+	if p != q {
+		a, b := v.a.cal.offset(0, v.steps[p].at), v.a.cal.offset(0, v.steps[q].at)
+		if v.steps[p].at != 0 && !a.bounded() || v.steps[q].at != 0 && !b.bounded() {
+			return 1, s.lastFrame
+		}
+		off.lo, off.hi = min(off.lo, b.lo-a.hi), max(off.hi, b.hi-a.lo)
+	}
+	const slack = int64(250 * time.Millisecond)
+	return s.frames(from+off.lo-slack, to+off.hi+slack, s.lastFrame)
 }
 
 const clockFormat = "15:04:05.000"

@@ -46,20 +46,27 @@ func (t *trial) outcome() string {
 		}
 	case analyzer.Timeout:
 		for _, r := range resets {
-			gaveUp := t.frames(r.Point, func(x *Frame) bool {
-				return t.fromClient(x) && x.has(0, 0) && x.Time.Before(r.Time) && x.tcp[0].flags&(flagFIN|flagRST) != 0
-			})
-			if isRST(r.frame) && len(gaveUp) == 0 {
+			before := t.frames(r.Point, func(x *Frame) bool { return t.gaveUp(x) && x.Number < r.Frame })
+			if isRST(r.frame) && len(before) == 0 {
 				return fmt.Sprintf("frame %d of %s resets the connection", r.Frame, r.File)
 			}
 		}
-		if cited(func(x *Frame) bool { return t.fromServer(x) && (x.has(flagFIN, 0) || is5xx(x)) }) {
+		closed := t.frames(t.v.Request.StartPoint, func(x *Frame) bool { return t.fromServer(x) && x.has(flagFIN, 0) })
+		if len(closed) > 0 && len(t.frames(t.v.Request.StartPoint, func(x *Frame) bool { return t.gaveUp(x) && x.Number < closed[0].Frame })) == 0 {
+			return fmt.Sprintf("frame %d of %s closes the connection, and the client had not", closed[0].Frame, closed[0].File)
+		}
+		if cited(func(x *Frame) bool { return t.fromServer(x) && is5xx(x) }) {
 			return "an answer of the server is cited"
 		}
 	default:
 		return fmt.Sprintf("outcome %s is not one of a failed request", clip(string(t.v.Outcome)))
 	}
 	return ""
+}
+
+// gaveUp tells whether the client ends its connection.
+func (t *trial) gaveUp(x *Frame) bool {
+	return t.fromClient(x) && x.has(0, 0) && x.tcp[0].flags&(flagFIN|flagRST) != 0
 }
 
 // answersSYN tells a RST to a SYN from one on an open connection: it has no sequence

@@ -45,7 +45,7 @@ var needs = map[analyzer.Cause]need{
 			return t.answered("FIN", func(x *Frame) bool { return x.has(flagFIN, flagRST) })
 		}},
 	analyzer.ClientAbort: {"a FIN or RST of the client", "", func(t *trial) string {
-		if len(t.frames("", func(x *Frame) bool { return t.fromClient(x) && x.has(0, 0) && x.tcp[0].flags&(flagFIN|flagRST) != 0 })) == 0 {
+		if len(t.frames("", t.gaveUp)) == 0 {
 			return "no FIN or RST of the client is cited"
 		}
 		return ""

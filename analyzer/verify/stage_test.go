@@ -278,8 +278,12 @@ var stages = map[analyzer.Cause]func(*stage){
 		s.reset("TCP RST from remote system", true)
 		s.verdict("server1", analyzer.AppSilent, analyzer.ToClient, "server1/eth0")
 	},
-	analyzer.AppReset:     func(s *stage) { s.answering(analyzer.AppReset, flagRST|flagACK, "") },
-	analyzer.AppTruncated: func(s *stage) { s.answering(analyzer.AppTruncated, flagFIN|flagACK, "") },
+	analyzer.AppReset: func(s *stage) { s.answering(analyzer.AppReset, flagRST|flagACK, "") },
+	analyzer.AppTruncated: func(s *stage) {
+		s.answering(analyzer.AppTruncated, flagFIN|flagACK, "")
+		s.v.Outcome, s.v.RST = analyzer.Truncated, nil
+		s.see("client/eth0", 4*time.Second, segment{src: theVIP, dst: theClient, flags: flagFIN | flagACK, seq: 901, ack: 560, payload: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"})
+	},
 	analyzer.AppError: func(s *stage) {
 		busy := "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 		s.answering(analyzer.AppError, flagACK, busy)
@@ -323,7 +327,7 @@ func (s *stage) answering(cause analyzer.Cause, flags byte, payload string) {
 	s.begin()
 	s.see("server1/eth0", 2*time.Second, segment{src: up[0], dst: up[1], flags: flagACK, seq: 101, ack: 701, payload: "POST /batch HTTP/1.1\r\nX-Request-ID: 17\r\n\r\n"})
 	s.see("server1/eth0", 3*time.Second, segment{src: down[0], dst: down[1], flags: flags, seq: 701, ack: 150, payload: payload})
-	if cause != analyzer.AppError {
+	if cause == analyzer.AppReset {
 		s.reset("TCP RST from remote system", true)
 	}
 	s.verdict("server1", cause, analyzer.ToClient, "server1/eth0")
