@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,13 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 )
+
+// TestMain lets garbage lie: each of thousands of runs takes a megabyte of buffer a
+// file, and collecting it took most of the time.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(2000)
+	m.Run()
+}
 
 func TestEveryCauseHasAStageThatIsConfirmed(t *testing.T) {
 	for cause := range analyzer.Causes {
