@@ -247,7 +247,7 @@ func (a *analysis) describePoints() {
 	for i, s := range a.surveys {
 		r := PointReport{Name: s.point.Name, File: s.point.File, Packets: s.packets, Dropped: s.stats.Dropped}
 		if s.packets > 0 || s.hasISB {
-			from, to := s.coverage()
+			from, to := s.says()
 			r.First, r.Last = stamp(from), stamp(to)
 		}
 		r.Loss[0], r.Loss[1] = a.cal.losses[i].bounds()

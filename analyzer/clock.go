@@ -268,3 +268,14 @@ func (c *calibration) offsetFromFirst(q int) interval {
 	}
 	return out
 }
+
+// reportedOffset bounds the offset of two points by what the report says of each:
+// against the first point, over all the time. Where a clock was set while it ran,
+// the report's times are the file's own and say nothing so simple.
+func (c *calibration) reportedOffset(p, q int) (interval, bool) {
+	if c.surveys[p].wasSet() || c.surveys[q].wasSet() {
+		return interval{}, false
+	}
+	a, b := c.offsetFromFirst(p), c.offsetFromFirst(q)
+	return b.plus(a.minus()), a.bounded() && b.bounded()
+}

@@ -129,7 +129,7 @@ func (m *matter) verdict(c *conclusion) Verdict {
 	if c.between != nil {
 		v.Between = c.between
 	}
-	v.Evidence = append(append(v.Evidence, c.evidence...), m.outcomeEvidence()...)
+	v.Evidence = append(append(append(v.Evidence, m.requestEvidence()...), c.evidence...), m.outcomeEvidence()...)
 	v.Eliminated = append(v.Eliminated, c.eliminated...)
 	for i := range v.Eliminated {
 		if v.Eliminated[i].Evidence == nil {
@@ -311,6 +311,29 @@ func (m *matter) rst() *RST {
 	return r
 }
 
+// requestEvidence cites where the request begins: the connection's first packet
+// and its own first bytes, at the point where requests are followed.
+func (m *matter) requestEvidence() (out []Evidence) {
+	v := m.client
+	at := slices.IndexFunc(v.steps, func(s step) bool { return s.at == m.start.index })
+	if at < 0 {
+		return nil
+	}
+	for i := range v.steps[at].packets {
+		if g := &v.steps[at].packets[i]; g.toServer && g.is(flagSYN, flagACK) {
+			out = append(out, v.frame(at, g, "the client's SYN"))
+			break
+		}
+	}
+	if m.f.began == 0 {
+		return out
+	}
+	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
+		return append(out, v.frame(at, g, "the request"))
+	}
+	return out
+}
+
 // outcomeEvidence cites how the client's connection ended.
 func (m *matter) outcomeEvidence() []Evidence {
 	var out []Evidence
@@ -327,15 +350,33 @@ func (m *matter) outcomeEvidence() []Evidence {
 			break
 		}
 	}
-	if len(out) > 0 || m.f.endFrame == 0 {
+	if len(out) > 0 {
 		return out
 	}
+	// The last frame need not say how the request ended: a response with a 5xx may
+	// be long, who is left with half of one may be silent for good, and a client that
+	// gives up is answered by a FIN.
 	for i := range v.steps {
 		for j := range v.steps[i].packets {
-			if g := &v.steps[i].packets[j]; v.steps[i].at == m.start.index && g.frame == m.f.endFrame {
-				return []Evidence{v.frame(i, g, "the request ends: "+string(m.f.outcome))}
+			g := &v.steps[i].packets[j]
+			if v.steps[i].at != m.start.index || g.frame == m.f.endFrame {
+				continue
+			}
+			switch {
+			case m.f.outcome == Error && g.status >= 500 && !g.toServer:
+				out = append(out, v.frame(i, g, "the answer to the client begins"))
+			case m.f.outcome == Truncated && g.is(flagFIN, 0) && !g.toServer:
+				out = append(out, v.frame(i, g, "the connection ends inside the response"))
+			case m.f.outcome == Timeout && g.toServer && (g.is(flagFIN, 0) || g.is(flagRST, 0)):
+				out = append(out, v.frame(i, g, "the client gives up"))
 			}
 		}
+		if len(out) == 0 && m.f.endFrame == 0 && v.steps[i].at == m.start.index && len(v.steps[i].packets) > 0 {
+			out = append(out, v.frame(i, &v.steps[i].packets[0], "the connection of the request begins"))
+		}
+	}
+	if at, g := v.numbered(m.start, m.f.endFrame); g != nil {
+		out = append(out, v.frame(at, g, "the request ends: "+string(m.f.outcome)))
 	}
 	return out
 }

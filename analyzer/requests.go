@@ -72,7 +72,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 		}
 	case e.ordinal > 0:
 	case how == serverReset:
-		if e.failed = Reset; c.synAcks == 0 {
+		if e.failed = Reset; c.synAcks == 0 && c.flags&hadAnswered == 0 {
 			e.failed = Refused
 		}
 	case c.flags&sawSYN != 0 && c.synAcks == 0 && how != clientReset:

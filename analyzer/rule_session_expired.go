@@ -6,6 +6,22 @@ import "time"
 // forgotten it: no session table's timeout is shorter.
 const forgetful = int64(time.Second)
 
+// lastBefore cites the last packet of the connection that step q saw before one of
+// step p's.
+func (v *flowView) lastBefore(q, p int, first *sighting) []Evidence {
+	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, first.time)
+	var last *sighting
+	for i := range v.steps[q].packets {
+		if g := &v.steps[q].packets[i]; g.time < first.time+off.lo && !g.icmp {
+			last = g
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	return []Evidence{v.frame(q, last, "the last packet that passed")}
+}
+
 // forgotten tells whether a hop behind step p has forgotten the connection:
 // packets passed it before, then nothing was sent for a while, and from then on
 // nothing passes in either direction.

@@ -92,6 +92,7 @@ const (
 	triedAnchor // its first request was looked at
 	served      // the server sent data
 	finBeyond   // the server's FIN came behind bytes that were not captured
+	hadAnswered // the server's RST has a sequence number of its own, so a SYN-ACK went before
 )
 
 // oddConn is a connection that did not live and end in health.
@@ -289,6 +290,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		if decodeTrailer(frame, wireLength, &note) && note.hasPeer && len(s.resets) < maxRemembered {
 			s.resets = append(s.resets, resetNote{s.tuple(c), p.time, p.frame, s.epoch(), note})
 		}
+		if !fromClient && (p.seq != 0 || p.flags&flagACK == 0) { // RFC 9293 §3.10.7.1
+			c.flags |= hadAnswered
+		}
 		how := serverReset
 		if fromClient {
 			how = clientReset
@@ -384,6 +388,18 @@ func (s *survey) end() {
 	sortBy(s.odd, func(o *oddConn) int64 { return o.started })
 	s.samples.sort()
 	s.anchors.sort()
+}
+
+// says is the coverage by the file's own clock, for people.
+func (s *survey) says() (from, to int64) {
+	from, to = s.coverage()
+	if s.wasSet() {
+		from, to = s.file[0], s.file[1]
+		if s.hasISB && s.damage == nil && !s.stats.Start.IsZero() && !s.stats.End.IsZero() {
+			from, to = min(from, s.stats.Start.UnixNano()), max(to, s.stats.End.UnixNano())
+		}
+	}
+	return from, to
 }
 
 // until is how far the capture goes, by its own clock as it was last: to its last

@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"math"
+	"slices"
 	"sort"
 	"time"
 )
@@ -9,7 +10,8 @@ import (
 // timeIndex knows roughly which frames were captured when. It is small: an
 // entry for 256 frames, one for each pause, one for each jump of the clock.
 type timeIndex struct {
-	first, last int64 // earliest and latest time
+	first, last int64    // earliest and latest time
+	file        [2]int64 // the same by the file's own clock
 	chunks      []chunk
 	gaps        []gap
 	epochs      []clockEpoch
@@ -108,6 +110,7 @@ func (x *timeIndex) correct() {
 	if len(x.chunks) == 0 {
 		return
 	}
+	x.file = [2]int64{x.first, x.last}
 	x.first, x.last = math.MaxInt64, math.MinInt64
 	for i := range x.chunks {
 		c := &x.chunks[i]
@@ -168,12 +171,12 @@ func (x *timeIndex) stepOf(epoch uint16) int64 {
 	return x.epochs[epoch].step
 }
 
+// wasSet tells whether the clock was set while the capture ran.
+func (x *timeIndex) wasSet() bool {
+	return slices.ContainsFunc(x.epochs, func(e clockEpoch) bool { return e.step != 0 || e.away })
+}
+
 // unsteady tells whether the clock was set by an amount that nothing tells.
 func (x *timeIndex) unsteady() bool {
-	for _, e := range x.epochs {
-		if e.away {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(x.epochs, func(e clockEpoch) bool { return e.away })
 }

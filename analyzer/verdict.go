@@ -113,16 +113,21 @@ const (
 // Evidence is a frame, or the absence of one in a range of frames. Frame
 // numbers are Wireshark's.
 type Evidence struct {
-	Kind      string    `json:"kind"`
-	Point     string    `json:"point"`
-	File      string    `json:"file"`
-	Frame     uint64    `json:"frame,omitempty"`
-	Time      time.Time `json:"time,omitzero"` // of the frame, as the file has it
-	What      string    `json:"what,omitempty"`
-	Filter    string    `json:"filter,omitempty"` // a display filter: it finds the frame, or nothing in the range
-	Digest    string    `json:"digest,omitempty"` // first 8 bytes of the SHA-256 of the frame's captured bytes, in hex
-	FromFrame uint64    `json:"from_frame,omitempty"`
-	ToFrame   uint64    `json:"to_frame,omitempty"`
+	Kind  string `json:"kind"`
+	Point string `json:"point"`
+	File  string `json:"file"`
+	Frame uint64 `json:"frame,omitempty"`
+	// Time is the frame's, as the file has it; zero for an absence.
+	Time time.Time `json:"time,omitzero"`
+	What string    `json:"what,omitempty"`
+	// Filter is a Wireshark display filter. Of a frame it matches that one, and at
+	// most its retransmissions; of an absence it matches nothing in the range.
+	Filter string `json:"filter,omitempty"`
+	// Digest is the first 8 bytes of SHA-256 over the frame's captured bytes, in
+	// lower-case hexadecimal; empty for an absence.
+	Digest    string `json:"digest,omitempty"`
+	FromFrame uint64 `json:"from_frame,omitempty"`
+	ToFrame   uint64 `json:"to_frame,omitempty"`
 }
 
 // Hypothesis is a rival explanation and what it founders on.

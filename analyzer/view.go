@@ -411,7 +411,13 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 			times = append(times, g.time+(off.lo+off.hi)/2)
 		}
 	}
-	say(s.frames(low, high, s.lastFrame))
+	if said, ok := cal.reportedOffset(v.steps[p].at, v.steps[q].at); p == q {
+		say(s.frames(low, high, s.lastFrame))
+	} else if ok { // also for who knows no more of the clocks than the report says
+		say(s.frames(min(low, from+said.lo-slack), max(high, to+said.hi+slack), s.lastFrame))
+	} else {
+		say(1, s.lastFrame)
+	}
 	out.tries = len(times)
 	at := stamp(from).Format(clockFormat) + " to " + stamp(to).Format(clockFormat)
 	switch {
@@ -497,6 +503,18 @@ func (v *flowView) frame(i int, g *sighting, what string) Evidence {
 	return e
 }
 
+// numbered finds a packet of which only the frame is known; nil if it is not there.
+func (v *flowView) numbered(s *survey, frame uint64) (int, *sighting) {
+	for i := range v.steps {
+		for j := range v.steps[i].all {
+			if g := &v.steps[i].all[j]; v.steps[i].s == s && g.frame == frame {
+				return i, g
+			}
+		}
+	}
+	return -1, nil
+}
+
 // packetFilter finds one packet, and its copies, among those of its flow.
 func (s *step) packetFilter(g *sighting) string {
 	terms := s.addresses(g.toServer)
@@ -517,19 +535,17 @@ func (s *step) packetFilter(g *sighting) string {
 	return strings.Join(terms, " && ")
 }
 
-// filterICMP finds an ICMP error by its sender, its type, and the ports of the
-// packet it quotes.
+// filterICMP finds an ICMP error by its type and by what it quotes, which went the
+// other way. Of that, Wireshark shows the sequence number as it is and calls it
+// tcp.seq; ICMPv4 quotes have no tcp.seq_raw.
 func (s *step) filterICMP(g *sighting) string {
-	ip, icmp := "ip", "icmp"
+	icmp := "icmp"
 	if g.icmpFrom.Is6() && !g.icmpFrom.Is4In6() {
-		ip, icmp = "ipv6", "icmpv6"
+		icmp = "icmpv6"
 	}
-	src, dst := s.client, s.server // the quoted packet went the other way
-	if g.toServer {
-		src, dst = dst, src
-	}
-	return fmt.Sprintf("%s.src==%s && %s.type==%d && %s.code==%d && tcp.srcport==%d && tcp.dstport==%d",
-		ip, g.icmpFrom, icmp, g.icmpWhat>>8, icmp, g.icmpWhat&255, src.Port(), dst.Port())
+	terms := []string{fmt.Sprintf("%s.type==%d", icmp, g.icmpWhat>>8), fmt.Sprintf("%s.code==%d", icmp, g.icmpWhat&255)}
+	terms = append(terms, s.addresses(!g.toServer)...)
+	return strings.Join(append(terms, fmt.Sprintf("tcp.seq==%d", g.seq+s.shift(!g.toServer))), " && ")
 }
 
 // frames makes evidence of several tries of one packet.

@@ -223,8 +223,8 @@ const (
 		`requests.failed requests.ok requests.seen schema_version ` +
 		`verdicts[].between[] verdicts[].cause verdicts[].confidence verdicts[].direction ` +
 		`verdicts[].eliminated[].evidence verdicts[].eliminated[].hypothesis verdicts[].eliminated[].why ` +
-		`verdicts[].evidence[].file verdicts[].evidence[].filter verdicts[].evidence[].frame verdicts[].evidence[].from_frame ` +
-		`verdicts[].evidence[].kind verdicts[].evidence[].point verdicts[].evidence[].to_frame verdicts[].evidence[].what ` +
+		`verdicts[].evidence[].digest verdicts[].evidence[].file verdicts[].evidence[].filter verdicts[].evidence[].frame verdicts[].evidence[].from_frame ` +
+		`verdicts[].evidence[].kind verdicts[].evidence[].point verdicts[].evidence[].time verdicts[].evidence[].to_frame verdicts[].evidence[].what ` +
 		`verdicts[].hop verdicts[].outcome verdicts[].request.client verdicts[].request.id verdicts[].request.method ` +
 		`verdicts[].request.server verdicts[].request.start verdicts[].request.start_point verdicts[].request.target ` +
 		`verdicts[].rst.by verdicts[].rst.cause verdicts[].rst.peer verdicts[].would_settle warnings`

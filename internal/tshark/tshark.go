@@ -1,0 +1,140 @@
+// Package tshark asks Wireshark for a second opinion: which frames a display filter
+// finds. It is for tests; nothing but they needs tshark.
+package tshark
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ErrMissing says that tshark is not installed.
+var ErrMissing = errors.New("tshark is not installed (Debian: apt-get install tshark)")
+
+// run starts tshark with nobody's preferences.
+func run(ctx context.Context, args ...string) (string, error) {
+	path, err := exec.LookPath("tshark")
+	if err != nil {
+		return "", ErrMissing
+	}
+	home, err := os.MkdirTemp("", "tshark-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(home)
+	c := exec.CommandContext(ctx, path, append([]string{"-n"}, args...)...)
+	c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=", "LC_ALL=C")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		return "", fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// Frames returns the numbers of the frames of a capture file that a display filter
+// finds. The error wraps [ErrMissing] where there is no tshark.
+func Frames(ctx context.Context, file, filter string) ([]uint64, error) {
+	out, err := run(ctx, "-r", file, "-Y", filter, "-T", "fields", "-e", "frame.number")
+	if err != nil {
+		return nil, err
+	}
+	var numbers []uint64
+	for _, field := range strings.Fields(out) {
+		n, err := strconv.ParseUint(field, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("tshark: frame number %q: %w", field, err)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
+// Table tells for each filter which frames it finds, reading the file once. The
+// file's frames must be exactly one second apart; of the last one nothing is told.
+func Table(ctx context.Context, file string, filters []string) ([][]uint64, error) {
+	out, err := run(ctx, "-q", "-r", file, "-z", "io,stat,1,"+strings.Join(filters, ","))
+	if err != nil {
+		return nil, err
+	}
+	table := make([][]uint64, len(filters))
+	for line := range strings.Lines(out) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) != 1+2*len(filters) || !strings.Contains(cells[0], "<>") {
+			continue
+		}
+		from, _, _ := strings.Cut(cells[0], "<>")
+		second, err := strconv.ParseUint(strings.TrimSpace(from), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("tshark: interval %q: %w", cells[0], err)
+		}
+		for i := range filters {
+			switch strings.TrimSpace(cells[1+2*i]) {
+			case "0":
+			case "1":
+				table[i] = append(table[i], second+1)
+			default:
+				return nil, fmt.Errorf("tshark: %q frames in a second, want one", cells[1+2*i])
+			}
+		}
+	}
+	return table, nil
+}
+
+// Citation is a frame and the filter that finds it, or, with Frame 0, a range of
+// frames in which the filter finds none.
+type Citation struct {
+	Frame    uint64
+	From, To uint64
+	Filter   string
+}
+
+// Disagreements returns what Wireshark sees otherwise, one line each: a cited frame
+// that its filter does not find, a frame that an absence has missed. The file is
+// read twice, however many citations there are.
+func Disagreements(ctx context.Context, file string, cs []Citation) ([]string, error) {
+	var present, absent []string
+	var want []uint64
+	for _, c := range cs {
+		if c.Frame != 0 {
+			present = append(present, fmt.Sprintf("(frame.number==%d && (%s))", c.Frame, c.Filter))
+			want = append(want, c.Frame)
+			continue
+		}
+		absent = append(absent, fmt.Sprintf("(frame.number>=%d && frame.number<=%d && (%s))", c.From, c.To, c.Filter))
+	}
+	var out []string
+	if len(present) > 0 {
+		got, err := Frames(ctx, file, strings.Join(present, " || "))
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range cs {
+			if c.Frame != 0 && !slices.Contains(got, c.Frame) {
+				out = append(out, fmt.Sprintf("%s: frame %d is not found by %s", file, c.Frame, c.Filter))
+			}
+		}
+		for _, n := range got {
+			if !slices.Contains(want, n) {
+				out = append(out, fmt.Sprintf("%s: frame %d is found, and nobody cites it", file, n))
+			}
+		}
+	}
+	if len(absent) > 0 {
+		got, err := Frames(ctx, file, strings.Join(absent, " || "))
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range got {
+			out = append(out, fmt.Sprintf("%s: frame %d is one of those said to be absent", file, n))
+		}
+	}
+	return out, nil
+}
