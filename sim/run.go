@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -110,7 +111,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin = time.Now()
 	c.report(Progress{Phase: "teardown", Done: c.Requests, Total: c.Requests})
-	if err := r.lab.AwaitQuiet(ctx); err != nil {
+	if err := r.awaitQuiet(ctx); err != nil {
 		return err
 	}
 	after, err := r.serverSegments()
@@ -124,6 +125,33 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err
+}
+
+// halfOpenPoll is how often servers are asked for half-open connections.
+const halfOpenPoll = 20 * time.Millisecond
+
+// awaitQuiet waits until no packet moves and none will: a server that got no
+// answer to its SYN-ACK is silent only until it repeats it.
+func (r *run) awaitQuiet(ctx context.Context) error {
+	tick := time.NewTicker(halfOpenPoll)
+	defer tick.Stop()
+	for _, m := range r.facts.Config.proxy().Pool {
+		for {
+			n, err := r.lab.Host(m.Name).HalfOpen()
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for %s to give up %d half-open connections: %w", m.Name, n, ctx.Err())
+			case <-tick.C:
+			}
+		}
+	}
+	return r.lab.AwaitQuiet(ctx)
 }
 
 // startActors starts everything but the client; failed is told when a capture breaks

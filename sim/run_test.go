@@ -39,6 +39,11 @@ func drop(name, at string, per fault.Per, p float64) fault.Fault {
 	return fault.Fault{Name: name, At: at, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: per, Probability: p}
 }
 
+// dropAnswer is a fault that takes SYN-ACKs.
+func dropAnswer(name, at string, per fault.Per, p float64) fault.Fault {
+	return fault.Fault{Name: name, At: at, Direction: fault.ToClient, Match: fault.SYNACK, Do: fault.Drop, Per: per, Probability: p}
+}
+
 func config(requests, concurrency int, faults ...fault.Fault) Config {
 	return Config{Serverside: bigip.Fast, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
 }
@@ -146,6 +151,14 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		{"two faults at one place", func(c *Config) {
 			c.Faults = []fault.Fault{drop("a", "firewall", fault.PerConnection, 0.4), drop("b", "firewall", fault.PerTuple, 0.4)}
 		}, -1},
+		{"answers lost in the firewall", func(c *Config) { c.Faults = []fault.Fault{dropAnswer("x", "firewall", fault.PerConnection, 0.2)} }, -1},
+		{"answers lost on a link, per tuple, in IPv6", func(c *Config) {
+			c.Family, c.Faults = topology.IPv6, []fault.Fault{dropAnswer("x", "link:firewall-switch", fault.PerTuple, 0.2)}
+		}, -1},
+		{"SYNs lost on the way out shadow answers lost on the way back", func(c *Config) {
+			c.Faults = []fault.Fault{dropAnswer("near", "link:f5-firewall", fault.PerConnection, 0.4), dropAnswer("far", "link:switch-server1", fault.PerConnection, 0.4),
+				drop("out", "firewall", fault.PerConnection, 0.4)}
+		}, -1},
 		{"every link and a server at once", func(c *Config) {
 			for i, at := range []string{"link:f5-firewall", "link:firewall-switch", "link:switch-server1", "link:switch-server2", "server1"} {
 				c.Faults = append(c.Faults, drop(fmt.Sprint("f", i), at, fault.PerConnection, 0.2))
@@ -167,7 +180,8 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 				t.Errorf("%d flows, %d captures, timing %+v", len(f.Flows), len(f.Captures), f.Timing)
 			}
 			for _, h := range f.Ledger {
-				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || h.Source != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
+				from, _ := h.Ends()
+				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || from != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
 					t.Errorf("the hit is %+v", h)
 				}
 			}
@@ -184,6 +198,10 @@ func TestFaultsPerPacketAreNotPredictedButAccountedFor(t *testing.T) {
 	// 100 first SYNs and a retry for each one dropped.
 	if n := f.Reports[0].Counter; n < 10 || n > 13 {
 		t.Errorf("%d SYNs dropped, want one in ten", n)
+	}
+	f = checked(t, play(t, config(100, 16, dropAnswer("x", "firewall", fault.PerPacket, 0.1))))
+	if n := f.Reports[0].Counter; n < 10 || n > 13 {
+		t.Errorf("%d SYN-ACKs dropped, want one in ten", n)
 	}
 }
 
@@ -238,6 +256,15 @@ func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
 		}, nil},
 		{"a retry of a hit connection got through", func(f *Facts) { f.Ledger = f.Ledger[1:] },
 			[]string{fmt.Sprintf("request %d: the ledger does not hold exactly the SYNs that the f5 sent for it", hit.Ordinal)}},
+		{"an answer got through that was to be hit", func(f *Facts) {
+			flow := *hit.Flow
+			flow.Connected = time.Now()
+			for i := range f.Ledger {
+				if f.Ledger[i].Flow == hit.Flow {
+					f.Ledger[i].Flow, f.Ledger[i].Direction = &flow, fault.ToClient
+				}
+			}
+		}, []string{fmt.Sprintf("request %d: a SYN-ACK reached the f5 though a fault was to take them all", hit.Ordinal)}},
 		{"the run itself had a problem", func(f *Facts) { f.problems = []string{"the ledger broke off"} }, []string{"the ledger broke off"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
