@@ -212,41 +212,6 @@ func parseSNMP6(text string, into map[string]uint64) {
 	}
 }
 
-// halfOpen is SYN_RECV as /proc/net/tcp shows it (include/net/tcp_states.h).
-const halfOpen = "03"
-
-// HalfOpen returns how many connections the node's TCP has answered and not yet
-// seen confirmed. It repeats its SYN-ACKs to these.
-func (h *Host) HalfOpen() (n int, err error) {
-	err = h.Run(func() error {
-		for _, table := range []string{"tcp", "tcp6"} {
-			list, err := os.ReadFile("/proc/thread-self/net/" + table)
-			if table == "tcp6" && errors.Is(err, os.ErrNotExist) {
-				continue // IPv6 is compiled out
-			}
-			if err != nil {
-				return err
-			}
-			n += countState(string(list), halfOpen)
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("node %s: read connections: %w", h.name, err)
-	}
-	return n, nil
-}
-
-// countState counts lines of "sl local_address rem_address st …" by their state.
-func countState(table, state string) (n int) {
-	for line := range strings.Lines(table) {
-		if f := strings.Fields(line); len(f) > 3 && f[3] == state {
-			n++
-		}
-	}
-	return n
-}
-
 // close ends the node's programs, waits for its threads and lets the namespace go.
 func (h *Host) close() error {
 	h.mu.Lock()

@@ -152,6 +152,8 @@ func (d *diagnosis) programs() {
 	for _, p := range []struct{ name, use string }{
 		{"tshark", "reads the captures as Wireshark does"},
 		{"curl", "can stand in for the client"},
+		{"haproxy", "can stand in for the f5"},
+		{"nginx", "can stand in for the servers"},
 	} {
 		if path, err := exec.LookPath(p.name); err == nil {
 			d.ok(p.name, path)
