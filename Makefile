@@ -76,10 +76,10 @@ bench-analyze: build tools
 doctor: build
 	bin/hopblame doctor
 
-# Programs that some tests use as a second opinion: installed where that is
-# possible, else those tests skip and say so.
+# Programs that some tests use as a second opinion, or in place of our own actors:
+# installed where that is possible, else those tests skip and say so.
 tools:
-	@scripts/tools.sh tshark curl tcpdump
+	@scripts/tools.sh tshark curl tcpdump haproxy nginx:nginx-light
 
 ## clean: remove what was built
 clean:

@@ -17,7 +17,12 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-func TestMain(m *testing.M) { topology.Main(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(preyEnv); dir != "" {
+		os.Exit(prey(dir))
+	}
+	topology.Main(m)
+}
 
 func TestE2E(t *testing.T) {
 	RegisterFailHandler(Fail)

@@ -69,6 +69,7 @@ func All() ([]*Scenario, error) {
 		}
 		all = append(all, s)
 	}
+	slices.SortFunc(all, func(a, b *Scenario) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
 }
 

@@ -84,14 +84,14 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a probability of two", edited(t, "0.5", "2"), `f.yaml:5:110: fault syn-drop: probability 2: must be 0 to 1`},
 		{"a probability that is no number", edited(t, "0.5", ".nan"), `f.yaml:5:110: fault syn-drop: probability NaN: must be 0 to 1`},
 		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces},
-		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server`},
-		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn`},
+		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server or to-client`},
+		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn or syn-ack`},
 		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop`},
 		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection or tuple or packet`},
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server; fault x: match "": must be syn; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn or syn-ack; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
@@ -182,7 +182,7 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"firewall-drops-syn", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-ignores-syn"}
+	want := []string{"firewall-drops-syn", "firewall-drops-syn-ack", "link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-ignores-syn"}
 	for _, w := range want {
 		if !slices.Contains(names, w) {
 			t.Errorf("the catalogue lacks %s; it has %v", w, names)

@@ -104,7 +104,7 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Captures = append(r.Captures, CaptureResult{c.Point.Name(), files[c.Point.Name()], c.Packets, c.Dropped})
 	}
 	for _, b := range facts.Balances {
-		r.Balances = append(r.Balances, BalanceResult(b))
+		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger})
 	}
 	connections := map[[2]int]bool{}
 	for _, h := range facts.Ledger {

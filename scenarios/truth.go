@@ -50,6 +50,9 @@ func (t *Truth) Failed() bool { return t.Outcome != client.OK }
 
 // causeOf says in the analyzer's words what a fault looks like.
 func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
+	if f.Match == fault.SYNACK {
+		return analyzer.SYNAckDropped
+	}
 	if n, isNode := spec.Node(f.At); isNode && n.Kind == topology.KindHost {
 		return analyzer.NoAnswer // its capture has the SYN, its TCP never had
 	}
@@ -127,7 +130,8 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		if h.Ordinal < 0 || h.Ordinal >= len(out) {
 			continue // the run is invalid, and says so
 		}
-		member[h.Ordinal] = nodeOf(h.Destination, a)
+		_, server := h.Ends()
+		member[h.Ordinal] = nodeOf(server, a)
 		out[h.Ordinal].hit(h, causeOf(faults[h.Fault], &spec))
 	}
 	for _, p := range facts.Planned {

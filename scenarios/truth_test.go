@@ -3,6 +3,7 @@ package scenarios
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,10 +33,16 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 		{"a server that drops has not answered", "server1", []Pair{{"server1", analyzer.NoAnswer}}},
 		{"and so the other", "server2", []Pair{{"server2", analyzer.NoAnswer}}},
 		{"a link no serverside connection crosses has no truth", "link:client-f5", nil},
+		{"an answer that is lost behind the switch is lost on the segment", "answer on link:firewall-switch",
+			[]Pair{{"link:firewall-server1", analyzer.SYNAckDropped}, {"link:firewall-server2", analyzer.SYNAckDropped}}},
+		{"an answer that a node does not forward", "answer on firewall", []Pair{{"firewall", analyzer.SYNAckDropped}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 				f := drop("f", row.place)
+				if place, ok := strings.CutPrefix(row.place, "answer on "); ok {
+					f.At, f.Direction, f.Match = place, fault.ToClient, fault.SYNACK
+				}
 				c := sim.Config{Family: family, Faults: []fault.Fault{f}}
 				spec, err := c.Spec() // with the middle that the fault needs
 				if err != nil {
@@ -55,7 +62,7 @@ func TestEveryPlaceAFaultCanBeAtProjectsToAHopOfTheLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := hops(&spec)
-	for _, place := range fault.Places(&spec) {
+	for _, place := range fault.Places(&spec, fault.SYN) {
 		f := drop("f", place)
 		for _, p := range truthPairs(&f, &spec) {
 			if found := p.validate(&spec, "$"); len(found) > 0 {

@@ -16,7 +16,7 @@ import (
 // the captures saw it, and with what the ledger says was dropped there.
 type Balance struct {
 	Where     string // a node or a link
-	Direction string // "to-server" or "to-client"
+	Direction fault.Direction
 	In, Out   uint64 // TCP segments
 	Ledger    uint64 // of them, dropped by faults there
 }
@@ -25,7 +25,7 @@ type Balance struct {
 func (b Balance) Holds() bool { return b.In-b.Out == b.Ledger }
 
 // join finds the request of every packet in the ledger: the flow of the proxy
-// that had the packet's addresses at its time.
+// that had the addresses of the packet's connection at its time.
 func (f *Facts) join() {
 	type tuple struct{ source, destination netip.AddrPort }
 	flows := map[tuple][]*bigip.Flow{}
@@ -38,7 +38,8 @@ func (f *Facts) join() {
 			h := Hit{Entry: e, Ordinal: -1}
 			// Only the latest flow that was open by then can be meant: a
 			// tuple is never used twice at once.
-			for _, flow := range flows[tuple{e.Source, e.Destination}] {
+			from, to := e.Ends()
+			for _, flow := range flows[tuple{from, to}] {
 				if !flow.Opened.After(e.Time) {
 					h.Flow, h.Ordinal, h.Attempt = flow, flow.Ordinal, flow.Attempt
 				}
@@ -65,8 +66,8 @@ func (f *Facts) balance() {
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
 		f.Balances = append(f.Balances,
-			Balance{where, "to-server", toServerIn, toServerOut, f.counted(places...)},
-			Balance{where, "to-client", toClientIn, toClientOut, 0})
+			Balance{where, fault.ToServer, toServerIn, toServerOut, f.counted(fault.ToServer, places...)},
+			Balance{where, fault.ToClient, toClientIn, toClientOut, f.counted(fault.ToClient, places...)})
 	}
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
@@ -77,14 +78,14 @@ func (f *Facts) balance() {
 		name string
 		in   uint64
 	}{{topology.Server1, s1.in}, {topology.Server2, s2.in}} {
-		f.Balances = append(f.Balances, Balance{s.name, "to-server", s.in, f.segments[s.name], f.counted(s.name)})
+		f.Balances = append(f.Balances, Balance{s.name, fault.ToServer, s.in, f.segments[s.name], f.counted(fault.ToServer, s.name)})
 	}
 }
 
-// counted sums the kernel's counters of the faults at some places.
-func (f *Facts) counted(places ...string) (n uint64) {
+// counted sums the kernel's counters of the faults at some places, one way.
+func (f *Facts) counted(way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if slices.Contains(places, r.Fault.At) {
+		if r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
 			n += r.Counter
 		}
 	}
@@ -173,8 +174,9 @@ func (f *Facts) checkPlan(x fault.Fault, bad func(string, ...any)) {
 	some(bad, surplus, "fault %s hit it and was not to", x.Name)
 }
 
-// earlierFaults are those that a packet meets before a fault: nearer to the f5,
-// or at the same place and listed before it.
+// earlierFaults are those that a connection meets before a fault: nearer to the f5
+// on the SYN's way out or nearer to the server on its answer's way back, or at the
+// same place and listed before it.
 func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	earlier := map[string]bool{}
 	spec, err := f.Config.Spec()
@@ -183,14 +185,16 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	for _, member := range f.Config.proxy().Pool {
 		path := spec.Path(topology.F5, member.Name)
-		at := slices.Index(path, x.At)
+		back := slices.Clone(path)
+		slices.Reverse(back)
+		at := placeOnTheWay(path, back, x)
 		for _, other := range f.Config.Faults {
 			if other.Name == x.Name {
 				// From here on those at the same place come later.
 				at--
 				continue
 			}
-			if place := slices.Index(path, other.At); place >= 0 && place <= at {
+			if place := placeOnTheWay(path, back, other); place >= 0 && place <= at {
 				earlier[other.Name] = true
 			}
 		}
@@ -198,31 +202,77 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	return earlier
 }
 
-// checkHits sees that every packet of the ledger has a request, and that every
-// retry of a connection hit per connection is in the ledger.
-func (f *Facts) checkHits(bad func(string, ...any)) {
-	perFlow := map[*bigip.Flow]int{}
-	strangers := 0
-	for _, h := range f.Ledger {
-		if h.Flow == nil {
-			strangers++
-			continue
-		}
-		perFlow[h.Flow]++
+// placeOnTheWay says how far along the way out and back a fault is; -1 if it is
+// not on it.
+func placeOnTheWay(path, back []string, x fault.Fault) int {
+	if x.Direction == fault.ToServer {
+		return slices.Index(path, x.At)
 	}
-	if strangers > 0 {
-		bad("the ledger holds %d packets of no connection of the f5", strangers)
+	if at := slices.Index(back, x.At); at >= 0 {
+		return len(path) + at
+	}
+	return -1
+}
+
+// checkHits sees that every packet of the ledger has a request, that every retry
+// of a connection whose SYN is hit is in the ledger, and that no connection whose
+// SYN-ACK is hit came about.
+func (f *Facts) checkHits(bad func(string, ...any)) {
+	syns := map[*bigip.Flow]int{}
+	answered := map[*bigip.Flow]bool{}
+	type stranger struct {
+		from, to netip.AddrPort
+		seq      uint32
+	}
+	strangers := map[stranger]int{}
+	for _, h := range f.Ledger {
+		switch {
+		case h.Flow == nil:
+			from, to := h.Ends()
+			strangers[stranger{from, to, h.Seq}]++
+		case h.Direction == fault.ToClient:
+			answered[h.Flow] = true
+		default:
+			syns[h.Flow]++
+		}
+	}
+	if untold := f.untoldAttempts(); len(strangers) != untold {
+		bad("the ledger holds packets of %d connections that are none of the f5's flows; there are %d attempts that it did not tell of", len(strangers), untold)
 	}
 	if slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Per == fault.PerPacket }) {
 		return
 	}
 	var uneven []connection
-	for flow, n := range perFlow {
-		if n != flow.Tries {
+	for flow, n := range syns {
+		if n != flow.Tries && flow.Tries > 0 {
 			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})
 		}
 	}
 	some(bad, uneven, "the ledger does not hold exactly the SYNs that the f5 sent for it")
+	// How many SYN-ACKs there were is the server's affair; the balance has them all.
+	var through []connection
+	for flow := range answered {
+		if !flow.Connected.IsZero() {
+			through = append(through, connection{flow.Ordinal, flow.Attempt})
+		}
+	}
+	some(bad, through, "a SYN-ACK reached the f5 though a fault was to take them all")
+}
+
+// untoldAttempts are those that the proxy counted and listed no flow of: each must
+// have failed for a fault.
+func (f *Facts) untoldAttempts() (n int) {
+	last, told := map[int]int{}, map[int]int{}
+	for _, flow := range f.Flows {
+		last[flow.Ordinal] = max(last[flow.Ordinal], flow.Attempt)
+		told[flow.Ordinal]++
+	}
+	for ordinal := range told {
+		if ordinal >= 0 {
+			n += max(0, last[ordinal]+1-told[ordinal])
+		}
+	}
+	return n
 }
 
 // checkRequests sees that nothing failed that no fault had touched.

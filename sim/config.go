@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -28,10 +29,28 @@ type Config struct {
 	// one — curl, say — must put each request's ordinal into X-Request-ID for
 	// faults per connection to find it, and return a record for each.
 	Send func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error)
+	// Proxy starts somebody else's full proxy in the f5's place — HAProxy, say;
+	// nil means our own. It has to accept at p.VirtualServer.Destination, connect
+	// from p.SNAT to the members of p.Pool, and be ready when it returns. The f5's
+	// captures have no trailers and no VLAN tags then, and faults must be per tuple
+	// or per packet: nobody tells a fault which request another proxy dials for.
+	// What is to be hit is therefore computed after the run, from its flows.
+	Proxy func(ctx context.Context, at *topology.Host, p bigip.Config) (Proxy, error)
+	// Server starts somebody else's server on a pool member — nginx, say; nil means
+	// our own. It has to answer when it returns.
+	Server func(ctx context.Context, at *topology.Host, address netip.AddrPort) (io.Closer, error)
 	// Create makes the file of a capture point; required.
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
 	Progress func(Progress)
+}
+
+// Proxy is a full proxy at work.
+type Proxy interface {
+	// Close ends it and returns its serverside connections, by its log, in the
+	// order they were opened. Where the log tells only of a request's last attempt,
+	// that flow's Attempt says how many went before.
+	Close() ([]*bigip.Flow, error)
 }
 
 // Progress is how far a run has come.
@@ -40,11 +59,22 @@ type Progress struct {
 	Done, Total, Failed int    // requests
 }
 
+// synAckRetries is how often a server repeats a SYN-ACK by itself where faults
+// take them. With the kernel's five, a run would wait for a minute until no packet
+// is on its way any more; with one it is three seconds.
+const synAckRetries = "1"
+
 // Spec returns the lab's wiring: the standard lab, with a middle in every link
 // that a fault is on.
 func (c *Config) Spec() (topology.Spec, error) {
 	spec, err := topology.Standard(c.Family)
 	for _, f := range c.Faults {
+		if err == nil && f.Match == fault.SYNACK {
+			for _, server := range []string{topology.Server1, topology.Server2} {
+				n, _ := spec.Node(server)
+				n.Sysctls = map[string]string{"net.ipv4.tcp_synack_retries": synAckRetries} // of IPv6 too
+			}
+		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
 				spec, err = spec.WithMiddle(f.At)
@@ -65,6 +95,9 @@ func (c *Config) Validate() error {
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec))
+		if c.Proxy != nil && f.Per == fault.PerConnection {
+			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
+		}
 		if seen[f.Name] {
 			errs = append(errs, fmt.Errorf("fault %s: named twice", f.Name))
 		}

@@ -18,7 +18,8 @@ type Facts struct {
 	Reports  []fault.Report
 	Captures []capture.Result
 	Planned  []Planned
-	// Predictable says that Planned is all there is to hit: no fault is per packet.
+	// Predictable says that Planned was known before the run and is all there is to
+	// hit: no fault is per packet, and the proxy is ours.
 	Predictable bool
 	Balances    []Balance
 	Settings    map[string]map[string]string // sysctls by node

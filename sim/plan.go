@@ -22,7 +22,8 @@ func crosses(spec *topology.Spec, member, place string) bool {
 }
 
 // Plan returns the connections that faults per connection or per tuple will hit,
-// by request; predictable says whether there are only such faults. It needs no
+// by request; predictable says whether there are only such faults, and the proxy is
+// ours: another one chooses source ports and members as it likes. It needs no
 // privilege and runs nothing.
 func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err := c.Validate(); err != nil {
@@ -36,7 +37,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	predictable = true
 	for i := range c.Faults {
 		f := &c.Faults[i]
-		if f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
+		if c.Proxy != nil && f.Probability != 0 || f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
 			predictable = false
 			continue
 		}
@@ -53,6 +54,27 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	}
 	slices.SortStableFunc(planned, func(a, b Planned) int { return a.Ordinal - b.Ordinal })
 	return planned, predictable, nil
+}
+
+// planFromFlows names the connections that faults per tuple had to hit, now that
+// somebody else's proxy has said which there were.
+func (f *Facts) planFromFlows() {
+	spec, err := f.Config.Spec()
+	if err != nil {
+		return // it was built, so this cannot be
+	}
+	for _, flow := range f.Flows {
+		for _, m := range f.Config.proxy().Pool {
+			for i := range f.Config.Faults {
+				x := &f.Config.Faults[i]
+				if m.Address == flow.Member && x.Per == fault.PerTuple && crosses(&spec, m.Name, x.At) &&
+					x.TupleFate(f.Config.Seed, fault.Tuple(flow.SNAT, flow.Member)) {
+					f.Planned = append(f.Planned, Planned{Fault: x.Name, Ordinal: flow.Ordinal, Attempt: flow.Attempt})
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(f.Planned, func(a, b Planned) int { return a.Ordinal - b.Ordinal })
 }
 
 func (c *Config) fate(f *fault.Fault, ordinal int, clientPort uint16, m bigip.Member) bool {

@@ -17,15 +17,15 @@ func (r *run) points() []capture.Point {
 	one := func(node, face string, side capture.Side) capture.Point {
 		return capture.Point{Hop: node, Face: face, Side: side, Taps: []capture.Tap{tap(node, face, 0)}}
 	}
-	table := r.proxy.Table()
+	proxy := capture.Point{Hop: topology.F5, Face: "0.0", Side: capture.Both,
+		Taps: []capture.Tap{tap(topology.F5, topology.External, 0), tap(topology.F5, topology.Internal, 0)}}
+	if r.table != nil { // tags and trailers are a BIG-IP's
+		proxy.Taps[0].VLAN, proxy.Taps[1].VLAN = bigip.ClientsideVLAN, bigip.ServersideVLAN
+		proxy.FirstFrame, proxy.AppendTrailer = r.table.FileInfo(), r.table.AppendTrailer
+	}
 	return []capture.Point{
 		one(topology.Client, topology.ClientFace, capture.Clientside),
-		{Hop: topology.F5, Face: "0.0", Side: capture.Both,
-			Taps: []capture.Tap{
-				tap(topology.F5, topology.External, bigip.ClientsideVLAN),
-				tap(topology.F5, topology.Internal, bigip.ServersideVLAN),
-			},
-			FirstFrame: table.FileInfo(), AppendTrailer: table.AppendTrailer},
+		proxy,
 		one(topology.Firewall, topology.Upstream, capture.Serverside),
 		one(topology.Firewall, topology.Downstream, capture.Serverside),
 		one(topology.Server1, topology.ServerFace, capture.Serverside),

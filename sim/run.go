@@ -3,6 +3,8 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -61,6 +63,9 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Proxy != nil {
+		f.planFromFlows()
+	}
 	f.join()
 	f.balance()
 	return f, nil
@@ -73,8 +78,9 @@ type run struct {
 	injectors []*fault.Injector
 	reached   map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
 	session   *capture.Session
-	backends  []*backend.Server
-	proxy     *bigip.Proxy
+	servers   []io.Closer
+	proxy     Proxy
+	table     *bigip.FlowTable // nil if the proxy is not ours
 }
 
 // play is the run from the first actor to the last packet.
@@ -110,7 +116,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin = time.Now()
 	c.report(Progress{Phase: "teardown", Done: c.Requests, Total: c.Requests})
-	if err := r.lab.AwaitQuiet(ctx); err != nil {
+	if err := r.awaitQuiet(ctx); err != nil {
 		return err
 	}
 	after, err := r.serverSegments()
@@ -124,6 +130,33 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err
+}
+
+// halfOpenPoll is how often servers are asked for half-open connections.
+const halfOpenPoll = 20 * time.Millisecond
+
+// awaitQuiet waits until no packet moves and none will: a server that got no
+// answer to its SYN-ACK is silent only until it repeats it.
+func (r *run) awaitQuiet(ctx context.Context) error {
+	tick := time.NewTicker(halfOpenPoll)
+	defer tick.Stop()
+	for _, m := range r.facts.Config.proxy().Pool {
+		for {
+			n, err := r.lab.Host(m.Name).HalfOpen()
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for %s to give up %d half-open connections: %w", m.Name, n, ctx.Err())
+			case <-tick.C:
+			}
+		}
+	}
+	return r.lab.AwaitQuiet(ctx)
 }
 
 // startActors starts everything but the client; failed is told when a capture breaks
@@ -144,22 +177,51 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 			r.reached[i][m.Address] = crosses(&spec, m.Name, f.At)
 		}
 	}
+	start := c.Server
+	if start == nil {
+		start = startServer
+	}
 	for _, m := range proxy.Pool {
-		s, err := backend.Start(ctx, r.lab.Host(m.Name), m.Address)
+		s, err := start(ctx, r.lab.Host(m.Name), m.Address)
 		if err != nil {
 			return err
 		}
-		r.backends = append(r.backends, s)
+		r.servers = append(r.servers, s)
 	}
-	r.proxy, err = bigip.Start(r.lab.Host(topology.F5), proxy, bigip.Hooks{
+	if err := r.startProxy(ctx, proxy); err != nil {
+		return err
+	}
+	r.session, err = capture.Start(r.points(), c.Create, failed)
+	return err
+}
+
+// startServer starts our own server.
+func startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
+	s, err := backend.Start(ctx, host, address)
+	if err != nil {
+		return nil, err // and no nil *Server, which would not be nil
+	}
+	return s, nil
+}
+
+func (r *run) startProxy(ctx context.Context, config bigip.Config) error {
+	host := r.lab.Host(topology.F5)
+	if start := r.facts.Config.Proxy; start != nil {
+		proxy, err := start(ctx, host, config)
+		if err == nil {
+			r.proxy = proxy
+		}
+		return err
+	}
+	own, err := bigip.Start(host, config, bigip.Hooks{
 		Dialing: func(d bigip.Dial) { r.eachReached(d, (*fault.Injector).Arm) },
 		Dialed:  func(d bigip.Dial) { r.eachReached(d, (*fault.Injector).Disarm) },
 	})
 	if err != nil {
 		return err
 	}
-	r.session, err = capture.Start(r.points(), c.Create, failed)
-	return err
+	r.proxy, r.table = own, own.Table()
+	return nil
 }
 
 // eachReached calls an injector's method for every fault that is on the way to
@@ -218,8 +280,8 @@ func (r *run) close() error {
 		_, err := r.closeProxy()
 		errs = append(errs, err)
 	}
-	for _, b := range r.backends {
-		errs = append(errs, b.Close())
+	for _, s := range r.servers {
+		errs = append(errs, s.Close())
 	}
 	if r.session != nil {
 		_, err := r.session.Stop()

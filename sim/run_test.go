@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -37,6 +38,11 @@ func discard(*capture.Point) (io.WriteCloser, error) { return file{io.Discard}, 
 
 func drop(name, at string, per fault.Per, p float64) fault.Fault {
 	return fault.Fault{Name: name, At: at, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: per, Probability: p}
+}
+
+// dropAnswer is a fault that takes SYN-ACKs.
+func dropAnswer(name, at string, per fault.Per, p float64) fault.Fault {
+	return fault.Fault{Name: name, At: at, Direction: fault.ToClient, Match: fault.SYNACK, Do: fault.Drop, Per: per, Probability: p}
 }
 
 func config(requests, concurrency int, faults ...fault.Fault) Config {
@@ -146,6 +152,14 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		{"two faults at one place", func(c *Config) {
 			c.Faults = []fault.Fault{drop("a", "firewall", fault.PerConnection, 0.4), drop("b", "firewall", fault.PerTuple, 0.4)}
 		}, -1},
+		{"answers lost in the firewall", func(c *Config) { c.Faults = []fault.Fault{dropAnswer("x", "firewall", fault.PerConnection, 0.2)} }, -1},
+		{"answers lost on a link, per tuple, in IPv6", func(c *Config) {
+			c.Family, c.Faults = topology.IPv6, []fault.Fault{dropAnswer("x", "link:firewall-switch", fault.PerTuple, 0.2)}
+		}, -1},
+		{"SYNs lost on the way out shadow answers lost on the way back", func(c *Config) {
+			c.Faults = []fault.Fault{dropAnswer("near", "link:f5-firewall", fault.PerConnection, 0.4), dropAnswer("far", "link:switch-server1", fault.PerConnection, 0.4),
+				drop("out", "firewall", fault.PerConnection, 0.4)}
+		}, -1},
 		{"every link and a server at once", func(c *Config) {
 			for i, at := range []string{"link:f5-firewall", "link:firewall-switch", "link:switch-server1", "link:switch-server2", "server1"} {
 				c.Faults = append(c.Faults, drop(fmt.Sprint("f", i), at, fault.PerConnection, 0.2))
@@ -167,7 +181,8 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 				t.Errorf("%d flows, %d captures, timing %+v", len(f.Flows), len(f.Captures), f.Timing)
 			}
 			for _, h := range f.Ledger {
-				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || h.Source != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
+				from, _ := h.Ends()
+				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || from != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
 					t.Errorf("the hit is %+v", h)
 				}
 			}
@@ -184,6 +199,10 @@ func TestFaultsPerPacketAreNotPredictedButAccountedFor(t *testing.T) {
 	// 100 first SYNs and a retry for each one dropped.
 	if n := f.Reports[0].Counter; n < 10 || n > 13 {
 		t.Errorf("%d SYNs dropped, want one in ten", n)
+	}
+	f = checked(t, play(t, config(100, 16, dropAnswer("x", "firewall", fault.PerPacket, 0.1))))
+	if n := f.Reports[0].Counter; n < 10 || n > 13 {
+		t.Errorf("%d SYN-ACKs dropped, want one in ten", n)
 	}
 }
 
@@ -227,7 +246,7 @@ func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
 		{"a request could not be sent", func(f *Facts) { f.Requests[spared].Outcome, f.Requests[spared].Detail = client.Local, "no port" },
 			[]string{fmt.Sprintf("request %d: could not be sent: no port", spared)}},
 		{"a stranger is in the ledger", func(f *Facts) { f.Ledger = append(f.Ledger, Hit{Entry: f.Ledger[0].Entry, Ordinal: -1}) },
-			[]string{"the ledger holds 1 packets of no connection of the f5"}},
+			[]string{"the ledger holds packets of 1 connections that are none of the f5's flows; there are 0 attempts that it did not tell of"}},
 		{"a later fault had hit what an earlier one was to hit", func(f *Facts) {
 			i := slices.IndexFunc(f.Ledger, func(h Hit) bool { return h.Fault == "deaf" })
 			f.Planned = append(f.Planned, Planned{Fault: "syn-drop", Ordinal: f.Ledger[i].Ordinal})
@@ -238,6 +257,15 @@ func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
 		}, nil},
 		{"a retry of a hit connection got through", func(f *Facts) { f.Ledger = f.Ledger[1:] },
 			[]string{fmt.Sprintf("request %d: the ledger does not hold exactly the SYNs that the f5 sent for it", hit.Ordinal)}},
+		{"an answer got through that was to be hit", func(f *Facts) {
+			flow := *hit.Flow
+			flow.Connected = time.Now()
+			for i := range f.Ledger {
+				if f.Ledger[i].Flow == hit.Flow {
+					f.Ledger[i].Flow, f.Ledger[i].Direction = &flow, fault.ToClient
+				}
+			}
+		}, []string{fmt.Sprintf("request %d: a SYN-ACK reached the f5 though a fault was to take them all", hit.Ordinal)}},
 		{"the run itself had a problem", func(f *Facts) { f.problems = []string{"the ledger broke off"} }, []string{"the ledger broke off"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -280,6 +308,8 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		{"a family there is not", func(c *Config) { c.Family = "ipx" }, `family "ipx"`},
 		{"a fault at a link there is not", func(c *Config) { c.Faults[0].At = "link:a-b" }, `at "link:a-b": there is no such place`},
 		{"two faults of one name", func(c *Config) { c.Faults = append(c.Faults, c.Faults[0]) }, "fault x: named twice"},
+		{"another proxy, which nobody can tell a fault of", func(c *Config) { c.Proxy = unaware },
+			`fault x: per "connection": with somebody else's proxy it must be tuple or packet`},
 		{"a schedule there is not", func(c *Config) { c.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -352,6 +382,13 @@ func TestARunThatEndsEarlyLeavesNothing(t *testing.T) {
 		{"the client gives up", func(c *Config, _ func(error)) {
 			c.Send = func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) { return nil, errWhy }
 		}, errWhy},
+		{"somebody else's server does not start", func(c *Config, _ func(error)) {
+			c.Server = func(context.Context, *topology.Host, netip.AddrPort) (io.Closer, error) { return nil, errWhy }
+		}, errWhy},
+		{"somebody else's proxy does not start", func(c *Config, _ func(error)) {
+			c.Faults = nil
+			c.Proxy = func(context.Context, *topology.Host, bigip.Config) (Proxy, error) { return (*bigip.Proxy)(nil), errWhy }
+		}, errWhy},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			before := now(t)
@@ -420,6 +457,86 @@ func TestSomebodyElsesClientSendsTheBatchAndFaultsFindItsRequests(t *testing.T) 
 	f := checked(t, play(t, c))
 	if got, want := failing(f), plannedOrdinals(f.Planned); used != 30 || !slices.Equal(got, want) || len(want) == 0 {
 		t.Errorf("%d sent, %v failed, planned were %v", used, got, want)
+	}
+}
+
+// unaware is a proxy that tells no fault which request it dials for.
+func unaware(_ context.Context, at *topology.Host, p bigip.Config) (Proxy, error) {
+	return bigip.Start(at, p, bigip.Hooks{})
+}
+
+func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		fault fault.Fault
+	}{
+		{"SYNs per tuple", drop("x", "firewall", fault.PerTuple, 0.3)},
+		{"all SYNs to one server", drop("x", "link:switch-server2", fault.PerTuple, 1)},
+		{"answers per tuple", dropAnswer("x", "link:f5-firewall", fault.PerTuple, 0.3)},
+		{"SYNs per packet", drop("x", "firewall", fault.PerPacket, 0.3)},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := config(60, 8, row.fault)
+			c.Proxy = unaware
+			var mu sync.Mutex
+			served := map[netip.AddrPort]bool{}
+			c.Server = func(ctx context.Context, at *topology.Host, address netip.AddrPort) (io.Closer, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				served[address] = true
+				return startServer(ctx, at, address)
+			}
+			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
+				t.Errorf("planned %v, %v, %v before anybody knows its ports", planned, predictable, err)
+			}
+			f := checked(t, play(t, c))
+			if len(served) != 2 || len(f.Flows) != c.Requests || f.Predictable {
+				t.Errorf("%d servers, %d flows, predictable %v", len(served), len(f.Flows), f.Predictable)
+			}
+			if got, want := failing(f), plannedOrdinals(f.Planned); row.fault.Per == fault.PerTuple && (!slices.Equal(got, want) || len(want) == 0) {
+				t.Errorf("requests %v failed, to be hit by the flows were %v", got, want)
+			}
+			for _, c := range f.Captures {
+				if p := c.Point; p.AppendTrailer != nil || p.FirstFrame != nil || p.Taps[0].VLAN != 0 {
+					t.Errorf("%s has a BIG-IP's trailer or tag", p.Name())
+				}
+			}
+		})
+	}
+}
+
+func TestAttemptsThatAProxyDoesNotTellOfMustEachHaveBeenHit(t *testing.T) {
+	c := config(60, 8, drop("x", "firewall", fault.PerTuple, 0.3))
+	c.Proxy = unaware
+	f := checked(t, play(t, c))
+	hit := f.Ledger[0].Flow
+	// The proxy's log as it would be if each request that was hit had been tried
+	// again, with success, and had only its last attempt in it.
+	untold := func(attempt int) *Facts {
+		d := doctored(f)
+		d.Flows, d.Planned = nil, nil
+		for _, flow := range f.Flows {
+			again := *flow
+			if flow.Tries > 1 {
+				again.Attempt, again.SNAT = attempt, netip.AddrPortFrom(flow.SNAT.Addr(), 1)
+			}
+			d.Flows = append(d.Flows, &again)
+		}
+		for i := range d.Requests {
+			d.Requests[i].Outcome = client.OK
+		}
+		d.Ledger = nil
+		d.join()
+		return d
+	}
+	checked(t, untold(1))
+	for _, row := range []struct {
+		name string
+		got  *Facts
+	}{{"a connection that is no attempt of any request", untold(0)}, {"an attempt that no fault hit", untold(2)}} {
+		if problems := strings.Join(row.got.Check(), "; "); !strings.Contains(problems, "connections that are none of the f5's flows; there are ") {
+			t.Errorf("%s: got %q (request %d was hit)", row.name, problems, hit.Ordinal)
+		}
 	}
 }
 

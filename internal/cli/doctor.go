@@ -98,27 +98,31 @@ func (d *diagnosis) lab(ctx context.Context) {
 			d.verdict(string(family), err)
 			return
 		}
-		for _, at := range fault.Places(&spec) {
+		faults := []fault.Fault{{At: topology.Firewall, Direction: fault.ToClient, Match: fault.SYNACK, Per: fault.PerConnection}}
+		for _, at := range fault.Places(&spec, fault.SYN) {
 			ways := []fault.Per{fault.PerConnection}
 			if at == topology.Firewall { // the ways to pick are the same everywhere
 				ways = append(ways, fault.PerTuple, fault.PerPacket)
 			}
 			for _, per := range ways {
-				d.play(ctx, family, at, per)
-				if d.broken || ctx.Err() != nil {
-					return
-				}
+				faults = append(faults, fault.Fault{At: at, Direction: fault.ToServer, Match: fault.SYN, Per: per})
+			}
+		}
+		for _, f := range faults {
+			f.Name, f.Do, f.Probability = "doctor", fault.Drop, 0.3
+			d.play(ctx, family, f)
+			if d.broken || ctx.Err() != nil {
+				return
 			}
 		}
 	}
 }
 
-func (d *diagnosis) play(ctx context.Context, family topology.Family, at string, per fault.Per) {
-	what := fmt.Sprintf("%s %s", family, strings.TrimPrefix(at, "link:"))
+func (d *diagnosis) play(ctx context.Context, family topology.Family, f fault.Fault) {
+	what := fmt.Sprintf("%s %s", family, strings.TrimPrefix(f.At, "link:"))
 	facts, err := sim.Run(ctx, sim.Config{
 		Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, Serverside: bigip.Fast,
-		Faults: []fault.Fault{{Name: "doctor", At: at, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop,
-			Per: per, Probability: 0.3}},
+		Faults: []fault.Fault{f},
 		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
 	})
 	if err == nil {
@@ -127,14 +131,14 @@ func (d *diagnosis) play(ctx context.Context, family topology.Family, at string,
 		}
 	}
 	if err != nil {
-		d.verdict(what, fmt.Errorf("fault per %s: %w", per, err))
+		d.verdict(what, fmt.Errorf("%s per %s: %w", f.Match, f.Per, err))
 		return
 	}
 	packets := uint64(0)
 	for _, c := range facts.Captures {
 		packets += c.Packets
 	}
-	d.ok(what, fmt.Sprintf("per %s: %d packets dropped, all in the ledger; %d captured, none lost", per, len(facts.Ledger), packets))
+	d.ok(what, fmt.Sprintf("%s per %s: %d packets dropped, all in the ledger; %d captured, none lost", f.Match, f.Per, len(facts.Ledger), packets))
 }
 
 // nowhere takes captures that nobody will read.
@@ -148,6 +152,8 @@ func (d *diagnosis) programs() {
 	for _, p := range []struct{ name, use string }{
 		{"tshark", "reads the captures as Wireshark does"},
 		{"curl", "can stand in for the client"},
+		{"haproxy", "can stand in for the f5"},
+		{"nginx", "can stand in for the servers"},
 	} {
 		if path, err := exec.LookPath(p.name); err == nil {
 			d.ok(p.name, path)

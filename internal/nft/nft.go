@@ -115,11 +115,12 @@ const (
 	PickNth               // the Nth of every Modulus, for each N in Numbers
 )
 
-// DropSpec describes a rule that drops SYNs.
+// DropSpec describes a rule that drops SYNs or their answers.
 type DropSpec struct {
 	Name      string // of the table and the set
 	Place     Place
 	IPv6      bool
+	Answers   bool // SYN-ACKs instead of SYNs; tuples are those of the SYN all the same
 	Pick      Pick
 	Modulus   uint32
 	Threshold uint32
@@ -160,7 +161,11 @@ func (c *Conn) AddDrop(s DropSpec) (*Drop, error) {
 	if err != nil {
 		return nil, err
 	}
-	exprs := append(d.matchIPVersion(), matchFlags(syn)...)
+	flags := byte(syn)
+	if s.Answers {
+		flags = synACK
+	}
+	exprs := append(d.matchIPVersion(), matchFlags(flags)...)
 	exprs = append(exprs, picked...)
 	exprs = append(exprs,
 		&expr.Counter{},
@@ -226,11 +231,16 @@ func (d *Drop) pick() ([]expr.Any, error) {
 }
 
 // loadTuple puts saddr . sport . daddr . dport into consecutive registers, each
-// field padded to 4 bytes.
+// field padded to 4 bytes; those of an answer the other way round, so that both
+// directions of a connection have one tuple.
 func (d *Drop) loadTuple() []expr.Any {
 	source, destination, size := uint32(12), uint32(16), uint32(4)
 	if d.spec.IPv6 {
 		source, destination, size = 8, 24, 16
+	}
+	sport, dport := uint32(0), uint32(2)
+	if d.spec.Answers {
+		source, destination, sport, dport = destination, source, dport, sport
 	}
 	words := size / 4
 	load := func(register uint32, base expr.PayloadBase, offset, n uint32) expr.Any {
@@ -238,9 +248,9 @@ func (d *Drop) loadTuple() []expr.Any {
 	}
 	return []expr.Any{
 		load(firstWord, expr.PayloadBaseNetworkHeader, source, size),
-		load(firstWord+words, expr.PayloadBaseTransportHeader, 0, 2),
+		load(firstWord+words, expr.PayloadBaseTransportHeader, sport, 2),
 		load(firstWord+words+1, expr.PayloadBaseNetworkHeader, destination, size),
-		load(firstWord+2*words+1, expr.PayloadBaseTransportHeader, 2, 2),
+		load(firstWord+2*words+1, expr.PayloadBaseTransportHeader, dport, 2),
 	}
 }
 
@@ -263,7 +273,8 @@ func Tuple(source, destination netip.AddrPort) []byte {
 	return b
 }
 
-// Arm makes the rule drop the SYNs of a 4-tuple, from the moment it returns.
+// Arm makes the rule drop what it matches of the connection whose SYN has this
+// 4-tuple, from the moment it returns.
 func (d *Drop) Arm(source, destination netip.AddrPort) error {
 	d.conn.mu.Lock()
 	defer d.conn.mu.Unlock()
@@ -273,7 +284,7 @@ func (d *Drop) Arm(source, destination netip.AddrPort) error {
 	return d.conn.flush("fault " + d.spec.Name + ": arm")
 }
 
-// Disarm lets the SYNs of a 4-tuple pass again.
+// Disarm ends what Arm began.
 func (d *Drop) Disarm(source, destination netip.AddrPort) error {
 	d.conn.mu.Lock()
 	defer d.conn.mu.Unlock()

@@ -33,7 +33,7 @@ type Flow struct {
 	Opened    time.Time
 	Connected time.Time // zero if it never was
 	Closed    time.Time
-	Tries     int    // SYNs sent
+	Tries     int    // SYNs sent; 0 if that is not known, as of somebody else's proxy
 	Reset     string // the RST cause on the clientside half, "" if it was not reset
 	Peer      bool   // the cause arose on the serverside half
 }

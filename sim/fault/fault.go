@@ -24,7 +24,8 @@ type Direction string
 
 // The words of a fault.
 const (
-	SYN Match = "syn"
+	SYN    Match = "syn"
+	SYNACK Match = "syn-ack"
 
 	Drop Do = "drop"
 
@@ -39,7 +40,11 @@ const (
 	PerPacket Per = "packet"
 
 	ToServer Direction = "to-server"
+	ToClient Direction = "to-client"
 )
+
+// directions are the ways that the classes of packets go.
+var directions = map[Match]Direction{SYN: ToServer, SYNACK: ToClient}
 
 // Fault is one deliberate defect.
 type Fault struct {
@@ -61,8 +66,11 @@ func (f *Fault) Validate(spec *topology.Spec) error {
 	if f.Name == "" || strings.ContainsFunc(f.Name, notWord) || len(f.Name) > 64 {
 		bad("a name has 1 to 64 letters, digits and hyphens")
 	}
-	oneOf(bad, "direction", f.Direction, ToServer)
-	oneOf(bad, "match", f.Match, SYN)
+	oneOf(bad, "direction", f.Direction, ToServer, ToClient)
+	oneOf(bad, "match", f.Match, SYN, SYNACK)
+	if way, known := directions[f.Match]; known && f.Direction != way && (f.Direction == ToServer || f.Direction == ToClient) {
+		bad("direction %q: a %s goes %s", f.Direction, f.Match, way)
+	}
 	oneOf(bad, "do", f.Do, Drop)
 	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
 	if !(f.Probability >= 0 && f.Probability <= 1) { // NaN too
@@ -72,7 +80,14 @@ func (f *Fault) Validate(spec *topology.Spec) error {
 			bad("probability %v per packet: must be a multiple of 0.000001", f.Probability)
 		}
 	}
-	if places := Places(spec); !slices.Contains(places, f.At) {
+	places := Places(spec, f.Match)
+	switch {
+	case slices.Contains(places, f.At):
+	case slices.Contains(Places(spec, SYN), f.At):
+		// A host's packet filter comes before its captures on the way out.
+		path := spec.Path(topology.F5, f.At)
+		bad("at %q: the server's own capture would not have the SYN-ACK either; the nearest place is %s", f.At, path[len(path)-2])
+	default:
 		bad("at %q: there is no such place; there are %s", f.At, strings.Join(places, ", "))
 	}
 	return errors.Join(errs...)
@@ -93,15 +108,19 @@ func notWord(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-'
 }
 
-// Places returns where a fault can be in a lab: everything on the way from the f5
-// to a server but the f5 itself, which ends both its connections, and bridges,
-// whose links are places of their own. What is clientside of the f5 is none: the
-// plan goes by serverside connections.
-func Places(spec *topology.Spec) (places []string) {
+// Places returns where a fault can meet packets of a class: everything on the way
+// from the f5 to a server but the f5 itself, which ends both its connections, and
+// bridges, whose links are places of their own. What is clientside of the f5 is
+// none: the plan goes by serverside connections. An answer that its own server
+// drops is in no capture at all, so for those the servers are none either.
+func Places(spec *topology.Spec, match Match) (places []string) {
 	for _, server := range []string{topology.Server1, topology.Server2} {
 		for _, place := range spec.Path(topology.F5, server) {
 			n, isNode := spec.Node(place)
-			if place != topology.F5 && !(isNode && n.Kind == topology.KindBridge) && !slices.Contains(places, place) {
+			switch {
+			case place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
+			case match == SYNACK && isNode && n.Kind == topology.KindHost:
+			default:
 				places = append(places, place)
 			}
 		}

@@ -144,6 +144,9 @@ func valid() Fault {
 	return Fault{Name: "syn-drop", At: topology.Firewall, Direction: ToServer, Match: SYN, Do: Drop, Per: PerConnection, Probability: 0.5}
 }
 
+// answers turns the fault round.
+func answers(f *Fault) { f.Match, f.Direction = SYNACK, ToClient }
+
 func standard(t *testing.T, f topology.Family) topology.Spec {
 	t.Helper()
 	spec, err := topology.Standard(f)
@@ -179,6 +182,12 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"per packet, a third", func(f *Fault) { f.Per, f.Probability = PerPacket, 1.0/3 }, "must be a multiple of 0.000001"},
 		{"per packet, next to never", func(f *Fault) { f.Per, f.Probability = PerPacket, 1e-10 }, "must be a multiple of 0.000001"},
 		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:f5-firewall,`},
+		{"an answer on its way back", answers, ""},
+		{"an answer on a wire behind the switch", func(f *Fault) { answers(f); f.At = "link:switch-server1" }, ""},
+		{"an answer that goes the wrong way", func(f *Fault) { f.Match = SYNACK }, `direction "to-server": a syn-ack goes to-client`},
+		{"a SYN that goes the wrong way", func(f *Fault) { f.Direction = ToClient }, `direction "to-client": a syn goes to-server`},
+		{"an answer in the server, whose capture would not have it", func(f *Fault) { answers(f); f.At = "server2" },
+			`at "server2": the server's own capture would not have the SYN-ACK either; the nearest place is link:switch-server2`},
 		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
 		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
 	} {
@@ -195,10 +204,13 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 
 func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
 	spec := standard(t, topology.IPv4)
-	got := strings.Join(Places(&spec), " ")
-	want := "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	for match, want := range map[Match]string{
+		SYN:    "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
+		SYNACK: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+	} {
+		if got := strings.Join(Places(&spec, match), " "); got != want {
+			t.Errorf("%s\ngot  %s\nwant %s", match, got, want)
+		}
 	}
 }
 
@@ -235,6 +247,12 @@ func TestALedgerEntryIsWhatThePacketSays(t *testing.T) {
 		e, err := d.entry(packet(source, destination, 1<<31+5, row.id))
 		if err != nil || e.Source != source || e.Destination != destination || e.Seq != 1<<31+5 || e.IPID != row.id {
 			t.Errorf("got %+v, %v", e, err)
+		}
+	}
+	a, b := netip.MustParseAddrPort("198.18.60.247:1"), netip.MustParseAddrPort("198.18.160.81:8000")
+	for _, e := range []Entry{{Direction: ToServer, Source: a, Destination: b}, {Direction: ToClient, Source: b, Destination: a}} {
+		if from, to := e.Ends(); from != a || to != b {
+			t.Errorf("%s: the connection is %v to %v", e.Direction, from, to)
 		}
 	}
 	v4 := netip.MustParseAddrPort("198.18.60.247:1")

@@ -19,8 +19,9 @@ type Injector struct {
 	drop   *nft.Drop
 	ledger *ledger
 
-	mu  sync.Mutex
-	err error // the first arming that failed
+	mu        sync.Mutex
+	err       error               // the first arming that failed
+	lingering map[string]struct{} // tuples whose connections are over, see Disarm
 }
 
 // Report is what an injector did.
@@ -50,7 +51,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	case n.Kind != topology.KindRouter:
 		place = nft.Input
 	}
-	i := &Injector{fault: f, seed: seed}
+	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}}
 	rule := i.rule(place, spec.UsesIPv6())
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
@@ -71,7 +72,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 // rule translates the fault. 0 and 1 are exact: no hash and no counter decides.
 func (i *Injector) rule(place nft.Place, ipv6 bool) nft.DropSpec {
 	f := i.fault
-	r := nft.DropSpec{Name: f.Name, Place: place, IPv6: ipv6, LogBytes: logBytes, Pick: nft.PickArmed}
+	r := nft.DropSpec{Name: f.Name, Place: place, IPv6: ipv6, Answers: f.Match == SYNACK, LogBytes: logBytes, Pick: nft.PickArmed}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
 	case f.Probability == 1:
@@ -91,16 +92,42 @@ func (i *Injector) Fault() Fault { return i.fault }
 // Arm prepares the fate of one connection; only a fault per connection needs it.
 // It must be called before the connection's first packet.
 func (i *Injector) Arm(ordinal, attempt int, source, destination netip.AddrPort) {
-	if i.hits(ordinal, attempt) {
+	lingers := i.takeBack(source, destination)
+	switch hits := i.hits(ordinal, attempt); {
+	case hits && !lingers:
 		i.note(i.drop.Arm(source, destination))
+	case lingers && !hits:
+		i.note(i.drop.Disarm(source, destination))
 	}
 }
 
-// Disarm ends what Arm began.
+// Disarm ends what Arm began — of SYN-ACKs only when the tuple's next turn comes:
+// a server repeats them after the other side has given up, and these are hit too.
 func (i *Injector) Disarm(ordinal, attempt int, source, destination netip.AddrPort) {
-	if i.hits(ordinal, attempt) {
-		i.note(i.drop.Disarm(source, destination))
+	if !i.hits(ordinal, attempt) {
+		return
 	}
+	if i.fault.Match == SYNACK {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.lingering[string(nft.Tuple(source, destination))] = struct{}{}
+		return
+	}
+	i.note(i.drop.Disarm(source, destination))
+}
+
+// takeBack forgets that a tuple is still armed from its last turn, and says
+// whether it is.
+func (i *Injector) takeBack(source, destination netip.AddrPort) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.lingering) == 0 {
+		return false
+	}
+	tuple := string(nft.Tuple(source, destination))
+	_, lingers := i.lingering[tuple]
+	delete(i.lingering, tuple)
+	return lingers
 }
 
 func (i *Injector) hits(ordinal, attempt int) bool {

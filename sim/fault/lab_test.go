@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"testing"
@@ -70,7 +71,7 @@ func report(t *testing.T, lab *topology.Lab, i *Injector) Report {
 		t.Errorf("the ledger holds %d packets, the kernel counted %d", len(r.Entries), r.Counter)
 	}
 	for _, e := range r.Entries {
-		if e.Fault != r.Fault.Name || e.At != r.Fault.At || e.Seq == 0 || time.Since(e.Time) > time.Minute || time.Until(e.Time) > time.Second {
+		if e.Fault != r.Fault.Name || e.At != r.Fault.At || e.Direction != r.Fault.Direction || e.Seq == 0 || time.Since(e.Time) > time.Minute || time.Until(e.Time) > time.Second {
 			t.Fatalf("the entry is %+v", e)
 		}
 	}
@@ -166,6 +167,130 @@ func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// serve accepts connections on a server and closes them. It answers a SYN once:
+// its repetitions would only make the test longer.
+func serve(t *testing.T, host *topology.Host, at netip.AddrPort) {
+	t.Helper()
+	if err := host.Set("net.ipv4.tcp_synack_retries", "0"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := host.Listen(t.Context(), "tcp", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-ended })
+}
+
+// forgotten waits until a server has given up all that it has answered.
+func forgotten(t *testing.T, host *topology.Host) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		switch n, err := host.HalfOpen(); {
+		case err != nil:
+			t.Fatal(err)
+		case n == 0:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("%d connections are still half open", n)
+		}
+	}
+}
+
+func TestAnswersAreHitByTheTupleOfTheirSYN(t *testing.T) {
+	for _, row := range []struct {
+		family topology.Family
+		at     string
+		per    Per
+	}{
+		{topology.IPv4, "firewall", PerConnection}, {topology.IPv6, "firewall", PerConnection},
+		{topology.IPv4, "firewall", PerTuple}, {topology.IPv6, "firewall", PerTuple},
+		{topology.IPv4, "link:switch-server1", PerTuple}, {topology.IPv6, "link:f5-firewall", PerConnection},
+	} {
+		t.Run(fmt.Sprintf("%s at %s per %s", row.family, row.at, row.per), func(t *testing.T) {
+			a := topology.StandardAddresses(row.family)
+			f := valid()
+			answers(&f)
+			f.At, f.Per, f.Probability = row.at, row.per, 0.3
+			var middles []string
+			if f.IsLink() {
+				middles = append(middles, f.At)
+			}
+			lab := labtest.Build(t, row.family, middles...)
+			serve(t, lab.Host(topology.Server1), a.Server1)
+			const seed, n = 5, 200
+			i := inject(t, lab, f, seed, 7)
+			predicted := map[netip.AddrPort]bool{}
+			for o := range n {
+				from := netip.AddrPortFrom(a.SNAT, uint16(20000+o))
+				if row.per == PerTuple && f.TupleFate(seed, Tuple(from, a.Server1)) || row.per == PerConnection && f.Fate(seed, o, 0) {
+					predicted[from] = true
+				}
+				i.Arm(o, 0, from, a.Server1)
+				knock(t, lab, from, a.Server1)
+				i.Disarm(o, 0, from, a.Server1)
+			}
+			forgotten(t, lab.Host(topology.Server1))
+			hit := map[netip.AddrPort]bool{}
+			for _, e := range report(t, lab, i).Entries {
+				if e.Source != a.Server1 {
+					t.Fatalf("a packet from %v was hit", e.Source)
+				}
+				from, _ := e.Ends()
+				hit[from] = true
+			}
+			if !maps.Equal(hit, predicted) || len(hit) == 0 || len(hit) == n {
+				t.Errorf("%d tuples hit, %d predicted of %d", len(hit), len(predicted), n)
+			}
+		})
+	}
+}
+
+func TestAnswersAreHitUntilTheirTuplesNextTurn(t *testing.T) {
+	lab := labtest.Build(t, topology.IPv4)
+	a := topology.StandardAddresses(topology.IPv4)
+	server := lab.Host(topology.Server1)
+	serve(t, server, a.Server1)
+	if err := server.Set("net.ipv4.tcp_synack_retries", "1"); err != nil {
+		t.Fatal(err)
+	}
+	f := valid()
+	answers(&f)
+	i := inject(t, lab, f, 5, 7)
+	var hit, spared int // ordinals
+	for !f.Fate(5, hit, 0) {
+		hit++
+	}
+	for f.Fate(5, spared, 0) {
+		spared++
+	}
+	from := netip.AddrPortFrom(a.SNAT, 30000)
+	turn := func(ordinal, want int, why string) {
+		t.Helper()
+		before := report(t, lab, i).Counter
+		i.Arm(ordinal, 0, from, a.Server1)
+		knock(t, lab, from, a.Server1)
+		i.Disarm(ordinal, 0, from, a.Server1)
+		forgotten(t, server)
+		if n := int(report(t, lab, i).Counter - before); n != want {
+			t.Errorf("%s: %d SYN-ACKs were hit, want %d", why, n, want)
+		}
+	}
+	turn(hit, 2, "the server repeats it after the other side has given up")
+	turn(spared, 0, "the tuple comes round with another fate")
+	turn(hit, 2, "and once more with its own")
 }
 
 func TestPerPacketEveryBlockHasItsHits(t *testing.T) {

@@ -19,10 +19,20 @@ type Entry struct {
 	Time        time.Time
 	Fault       string
 	At          string // node or link
+	Direction   Direction
 	Source      netip.AddrPort
 	Destination netip.AddrPort
 	Seq         uint32
 	IPID        uint16 // IPv4 identification; 0 with IPv6
+}
+
+// Ends returns the two ends of the packet's connection, the one that opened it
+// first.
+func (e *Entry) Ends() (from, to netip.AddrPort) {
+	if e.Direction == ToClient {
+		return e.Destination, e.Source
+	}
+	return e.Source, e.Destination
 }
 
 // ledger reads a namespace's NFLOG group.
@@ -93,7 +103,7 @@ func (l *ledger) record(decode *headerDecoder, a nflog.Attribute) {
 	}
 	// Reports of forwarded packets may carry no time; they are sent at once,
 	// so the time of arrival stands in.
-	e.Time, e.Fault, e.At = time.Now(), l.fault.Name, l.fault.At
+	e.Time, e.Fault, e.At, e.Direction = time.Now(), l.fault.Name, l.fault.At, l.fault.Direction
 	if a.Timestamp != nil {
 		e.Time = *a.Timestamp
 	}
