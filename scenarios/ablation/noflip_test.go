@@ -126,7 +126,11 @@ func record(t *testing.T) string {
 		if *ablations == 0 && !quick[rec.Name] {
 			continue
 		}
-		err := Record(t.Context(), dir, rec, *trialSeed+uint64(i))
+		seed, err := rec.Seed(*trialSeed + uint64(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Record(t.Context(), dir, rec, seed)
 		var unsupported *topology.UnsupportedError
 		if errors.As(err, &unsupported) {
 			t.Skip(unsupported)

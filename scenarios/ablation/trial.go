@@ -204,17 +204,13 @@ func (t *Trial) analyze(ctx context.Context, c *Case, captures *Captures, dir st
 		return nil, err
 	}
 	if captures.Files != nil {
-		var files []string
-		for _, p := range points {
-			files = append(files, p.Path)
-		}
-		if points, err = discover(files); errors.As(err, &c.Unsupported) {
+		points = bare(points)
+	}
+	report, err := analyzer.Analyze(ctx, points, analyzer.Options{Workers: 1})
+	if captures.Files != nil {
+		if err = supported(err); errors.As(err, &c.Unsupported) {
 			return nil, nil
 		}
-	}
-	var report *analyzer.Report
-	if err == nil {
-		report, err = analyzer.Analyze(ctx, points, analyzer.Options{Workers: 1})
 	}
 	var input *analyzer.InputError
 	if errors.As(err, &input) && !errors.Is(err, analyzer.ErrIO) {
