@@ -2,12 +2,15 @@ package topology
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // linkUpDeadline bounds the wait for a veth to come up; it takes 65 µs as a rule.
@@ -22,6 +25,11 @@ func (l *Lab) waitUp(ctx context.Context) error {
 	all = slices.AppendSeq(all, maps.Values(l.middles))
 	for _, h := range all {
 		if err := h.waitUp(ctx); err != nil {
+			return err
+		}
+	}
+	for _, n := range l.spec.Nodes {
+		if err := l.hosts[n.Name].waitAddresses(ctx, &n); err != nil {
 			return err
 		}
 	}
@@ -49,6 +57,46 @@ func (h *Host) waitUp(ctx context.Context) error {
 		case <-time.After(100 * time.Microsecond):
 		}
 	}
+}
+
+// waitAddresses waits until the kernel takes what is for the node's IPv6 addresses.
+// It makes the route that says so in a work queue of its own, also without duplicate
+// address detection (net/ipv6/addrconf.c: addrconf_dad_work); on a busy machine a
+// new lab would lose its first packets.
+func (h *Host) waitAddresses(ctx context.Context, n *Node) error {
+	for _, i := range n.Interfaces {
+		for _, p := range i.Addresses {
+			for p.Addr().Is6() {
+				local, err := h.isLocal(p.Addr())
+				if err != nil {
+					return fmt.Errorf("node %s: look up address %s: %w", h.name, p.Addr(), err)
+				}
+				if local {
+					break
+				}
+				select {
+				case <-ctx.Done():
+					return fmt.Errorf("node %s: address %s is not in use yet: %w", h.name, p.Addr(), ctx.Err())
+				case <-time.After(100 * time.Microsecond):
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (h *Host) isLocal(a netip.Addr) (local bool, err error) {
+	err = h.Run(func() error {
+		routes, err := h.nl.RouteGet(a.AsSlice())
+		if errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EHOSTUNREACH) {
+			return nil
+		}
+		for _, r := range routes {
+			local = local || r.Type == unix.RTN_LOCAL
+		}
+		return err
+	})
+	return local, err
 }
 
 // linkDown returns an interface that is not up yet. Only ends of links count: a
