@@ -138,6 +138,9 @@ const halfOpenPoll = 20 * time.Millisecond
 // awaitQuiet waits until no packet moves and none will: a server that got no
 // answer to its SYN-ACK is silent only until it repeats it.
 func (r *run) awaitQuiet(ctx context.Context) error {
+	if err := r.lab.AwaitQuiet(ctx); err != nil { // a SYN may still be on its way
+		return err
+	}
 	tick := time.NewTicker(halfOpenPoll)
 	defer tick.Stop()
 	for _, m := range r.facts.Config.proxy().Pool {
