@@ -245,7 +245,7 @@ func (a *analysis) follow(ctx context.Context, i int) error {
 
 func (a *analysis) describePoints() {
 	for i, s := range a.surveys {
-		r := PointReport{Name: s.point.Name, File: s.point.File, Packets: s.packets, Dropped: s.stats.Dropped}
+		r := PointReport{Name: s.point.Name, File: s.point.File, Interface: s.sources[0].Interface, Packets: s.packets, Dropped: s.stats.Dropped}
 		if s.packets > 0 || s.hasISB {
 			from, to := s.says()
 			r.First, r.Last = stamp(from), stamp(to)

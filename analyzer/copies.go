@@ -26,7 +26,7 @@ type copies struct {
 	sure   int  // copies of the sure kinds so far
 	looked int  // packets seen so far, up to copyStart
 	routed bool // the last copy had another TTL: it was captured behind a router
-	recent *[copySlots]copySlot
+	recent *[copySets][copyWays]copySlot
 }
 
 type copySlot struct {
@@ -37,7 +37,8 @@ type copySlot struct {
 
 const (
 	copyApart = int64(time.Millisecond)
-	copySlots = 1 << 12 // more than one point carries in copyApart at 40 Gbit/s of full frames
+	copySets  = 1 << 10 // together more slots than one point carries packets in copyApart at 40 Gbit/s of full frames
+	copyWays  = 4       // packets of one set that do not displace each other
 	copyStart = 4096    // so many packets are looked at in any case
 	copyProof = 8       // so many copies make a point one that copies
 )
@@ -53,10 +54,20 @@ func (c *copies) are(p *packet) bool {
 		c.looked++
 	}
 	if c.recent == nil {
-		c.recent = new([copySlots]copySlot)
+		c.recent = new([copySets][copyWays]copySlot)
 	}
 	print := p.print()
-	slot := &c.recent[print%copySlots]
+	set := &c.recent[print%copySets]
+	slot := &set[0]
+	for i := range set {
+		if set[i].print == print {
+			slot = &set[i]
+			break
+		}
+		if set[i].time < slot.time {
+			slot = &set[i] // the oldest goes
+		}
+	}
 	if slot.print != print || abs(p.time-slot.time) >= copyApart {
 		*slot = copySlot{print, p.time, p.ttl}
 		return false

@@ -161,7 +161,7 @@ func (m *matter) conclude() *conclusion {
 		return own
 	}
 	c := m.serverside()
-	if c.hop == "" && own != nil {
+	if c.hop == "" && len(c.between) == 0 && own != nil {
 		m.view = m.client
 		return own
 	}
@@ -319,11 +319,12 @@ func (m *matter) requestEvidence() (out []Evidence) {
 	if at < 0 {
 		return nil
 	}
-	for i := range v.steps[at].packets {
-		if g := &v.steps[at].packets[i]; g.toServer && g.is(flagSYN, flagACK) {
-			out = append(out, v.frame(at, g, "the client's SYN"))
-			break
+	if ps := v.steps[at].packets; m.f.ordinal < 2 && len(ps) > 0 {
+		what := "the first packet of the client's connection"
+		if ps[0].toServer && ps[0].is(flagSYN, flagACK) {
+			what = "the client's SYN"
 		}
+		out = append(out, v.frame(at, &ps[0], what))
 	}
 	if m.f.began == 0 {
 		return out

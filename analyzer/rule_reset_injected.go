@@ -62,9 +62,9 @@ func (v *flowView) injected(toServer bool) *conclusion {
 	hop, missing := v.segment(min(p, q), max(p, q))
 	switch {
 	case missing != "":
-		c.settle = missing
+		c.direction, c.settle = "", missing
 	case absent.doubt != "":
-		c.settle = absent.settle + ": " + absent.doubt
+		c.direction, c.settle = "", absent.settle+": "+absent.doubt
 	default:
 		c.hop, c.confidence = hop, 1-absent.missed
 		c.evidence = append(c.evidence, absent.evidence...)

@@ -319,7 +319,9 @@ func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 		from, to, fromSink, toSink = to, from, toSink, fromSink
 	}
 	if p.flags&flagSYN != 0 {
-		from.start(p.seq + 1)
+		if !from.known { // else it is sent again, or a copy
+			from.start(p.seq + 1)
+		}
 		return
 	}
 	if p.flags&flagRST != 0 {

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hopblame/hopblame/analyzer"
 )
@@ -102,8 +103,8 @@ func (x *exhibit) compare(p *plan) {
 		x.refuse("its bytes have digest %s, not %s", s.digest, clip(x.Digest))
 	case !s.Time.Equal(x.Time):
 		x.refuse("its time is %s, not %s", s.Time.Format(stampFormat), x.Time.Format(stampFormat))
-	case x.iface != "" && s.iface != "" && s.iface != x.iface:
-		x.refuse("it is of interface %s, not %s", clip(s.iface), x.iface)
+	case !slices.Contains(s.of, x.iface):
+		x.refuse("it is not of interface %s", clip(x.iface))
 	default:
 		ok, err := x.filter.Match(s.Frame)
 		if err != nil {

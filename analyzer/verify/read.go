@@ -2,14 +2,19 @@ package verify
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/capfile"
 	"github.com/hopblame/hopblame/internal/pcapng"
 )
 
@@ -24,15 +29,16 @@ type plan struct {
 	from   uint64     // of all absences
 	to     uint64
 
-	frames  uint64
-	tallies map[string]*tally // by interface name; "" is all
+	frames     uint64
+	interfaces []pcapng.InterfaceInfo
+	tallies    map[string]*tally // of the points' interfaces; "" is all
 }
 
 // sight is a cited frame as it is in the file.
 type sight struct {
 	*Frame
 	digest string
-	iface  string
+	of     []string // the points' interfaces that it is of
 }
 
 // tally counts the packets of an interface.
@@ -93,13 +99,14 @@ const checkEvery = 1 << 14
 
 // read goes through the file once.
 func (p *plan) read(ctx context.Context, in *os.File) error {
-	r, err := pcapng.NewReader(in)
+	r, err := capfile.NewReader(in)
 	if errors.Is(err, pcapng.ErrFormat) {
 		return &analyzer.InputError{Kind: analyzer.ErrMalformed, File: p.file, What: "is no capture", Err: err}
 	}
 	if err != nil {
 		return &analyzer.InputError{Kind: analyzer.ErrIO, File: p.file, What: "cannot be read", Err: plain(err)}
 	}
+	defer r.Close()
 	var d decoder
 	var x Frame
 	damaged := false
@@ -116,22 +123,40 @@ func (p *plan) read(ctx context.Context, in *os.File) error {
 		if err != nil {
 			return &analyzer.InputError{Kind: analyzer.ErrIO, File: p.file, What: "cannot be read to its end", Err: plain(err)}
 		}
-		p.take(&d, r.Interfaces()[f.Interface], f, &x)
+		if f.Interface >= len(p.interfaces) {
+			p.interfaces = r.Interfaces()
+		}
+		p.take(&d, f, &x)
 	}
-	p.frames = r.Frames()
-	for _, in := range r.Interfaces() {
-		for _, name := range []string{"", in.Name} {
-			if t := p.tally(name); in.HasStatistics && !(name == "" && in.Name == "" && t.start != 0) {
-				t.dropped += in.Statistics.Dropped
-				t.start, t.end = earliest(t.start, in.Statistics.Start.UnixNano(), in.Statistics.Start.IsZero()), max(t.end, in.Statistics.End.UnixNano())
+	p.frames, p.interfaces = r.Frames(), r.Interfaces()
+	for name, t := range p.tallies {
+		t.interruption = damaged
+		for i := range p.interfaces {
+			in := &p.interfaces[i]
+			if name != "" && !p.is(name, i, nil) {
+				continue
 			}
-			p.tally(name).interruption = damaged
-			if in.Name == "" {
-				break
+			t.dropped += in.Lost()
+			if in.HasStatistics {
+				t.start, t.end = earliest(t.start, in.Statistics.Start.UnixNano(), in.Statistics.Start.IsZero()), max(t.end, in.Statistics.End.UnixNano())
 			}
 		}
 	}
 	return nil
+}
+
+// is tells whether a packet, or without one an interface, is of the interface that
+// a point names: by name, else by number, else by Linux's own number.
+func (p *plan) is(name string, i int, f *pcapng.Packet) bool {
+	if slices.ContainsFunc(p.interfaces, func(in pcapng.InterfaceInfo) bool { return in.Name == name }) {
+		return p.interfaces[i].Name == name
+	}
+	if n, ok := strings.CutPrefix(name, "ifindex "); ok {
+		const cooked2, index = 276, 4 // LINKTYPE_LINUX_SLL2, and where its interface index is
+		return p.interfaces[i].LinkType == cooked2 &&
+			(f == nil || len(f.Data) >= index+4 && strconv.FormatUint(uint64(binary.BigEndian.Uint32(f.Data[index:])), 10) == n)
+	}
+	return strconv.Itoa(i) == name
 }
 
 func earliest(have, next int64, none bool) int64 {
@@ -151,11 +176,12 @@ func (p *plan) tally(name string) *tally {
 }
 
 // take looks at one frame.
-func (p *plan) take(d *decoder, in pcapng.InterfaceInfo, f pcapng.Packet, x *Frame) {
+func (p *plan) take(d *decoder, f pcapng.Packet, x *Frame) {
 	if _, info := f5trailer.ParseFileInfo(f.Data); f.Number != 1 || !info {
-		p.count("", f)
-		if in.Name != "" {
-			p.count(in.Name, f)
+		for name, t := range p.tallies {
+			if name == "" || p.is(name, f.Interface, &f) {
+				t.count(f)
+			}
 		}
 	}
 	if _, wanted := p.times[f.Number]; wanted {
@@ -166,27 +192,33 @@ func (p *plan) take(d *decoder, in pcapng.InterfaceInfo, f pcapng.Packet, x *Fra
 	if !wanted && !covered {
 		return
 	}
-	d.decode(in.LinkType, f, x)
+	d.decode(p.interfaces[f.Interface].LinkType, f, x)
+	mine := func(iface string) bool { return iface == "" || p.is(iface, f.Interface, &f) }
 	if wanted {
-		p.cited[f.Number] = &sight{x.keep(), digest(f.Data), in.Name}
+		s := &sight{Frame: x.keep(), digest: digest(f.Data)}
+		for name := range p.tallies {
+			if mine(name) {
+				s.of = append(s.of, name)
+			}
+		}
+		p.cited[f.Number] = s
 	}
 	if !covered {
 		return
 	}
 	for _, a := range p.broad {
-		a.refute(x, in.Name)
+		a.refute(x, mine)
 	}
 	for i := range x.tcp {
 		for j := range x.tcp {
 			for _, a := range p.byPort[uint32(x.tcp[i].src)<<16|uint32(x.tcp[j].dst)] {
-				a.refute(x, in.Name)
+				a.refute(x, mine)
 			}
 		}
 	}
 }
 
-func (p *plan) count(name string, f pcapng.Packet) {
-	t := p.tally(name)
+func (t *tally) count(f pcapng.Packet) {
 	t.packets++
 	if f.Time != 0 {
 		t.first, t.last = min(t.first, f.Time), max(t.last, f.Time)
@@ -194,8 +226,8 @@ func (p *plan) count(name string, f pcapng.Packet) {
 }
 
 // refute notes a frame that was said to be absent.
-func (x *exhibit) refute(f *Frame, iface string) {
-	if x.why != "" || f.Number < x.FromFrame || f.Number > x.ToFrame || x.iface != "" && iface != "" && iface != x.iface {
+func (x *exhibit) refute(f *Frame, mine func(iface string) bool) {
+	if x.why != "" || f.Number < x.FromFrame || f.Number > x.ToFrame || !mine(x.iface) {
 		return
 	}
 	there, err := x.filter.Match(f)

@@ -109,13 +109,12 @@ func printable(s string) string {
 func (c *checker) listPoints(known map[string]analyzer.Point) {
 	for i := range c.report.Points {
 		r := &c.report.Points[i]
-		if p := c.points[r.Name]; p != nil { // a capture in several files
-			p.files = append(p.files, r.File)
-			continue
+		p := &point{index: i, hop: hopOf(r.Name), iface: r.Interface, files: []string{r.File}, offset: r.ClockOffset}
+		if len(r.Files) > 0 { // a capture in several files
+			p.files = r.Files
 		}
-		p := &point{index: i, hop: hopOf(r.Name), files: []string{r.File}, offset: r.ClockOffset}
 		if k, ok := known[r.Name]; ok {
-			p.hop, p.iface = k.Hop, k.Interface
+			p.hop = k.Hop
 		}
 		c.points[r.Name] = p
 	}
@@ -133,8 +132,11 @@ func hopOf(name string) string {
 // open lists all evidence and plans the reading.
 func (c *checker) open() []*trial {
 	var trials []*trial
-	for i := range c.report.Points {
-		c.plan(c.report.Points[i].File)
+	for _, p := range c.points {
+		for _, file := range p.files {
+			c.plan(file).tally("")
+			c.plan(file).tally(p.iface)
+		}
 	}
 	for i := range c.report.Verdicts {
 		v := &c.report.Verdicts[i]
@@ -221,10 +223,7 @@ func (c *checker) reportPoints(known map[string]analyzer.Point) {
 			c.state(-1, "", fmt.Sprintf("points[%d]: %s, packets", i, r.Name), why)
 			continue
 		}
-		t := c.plan(r.File).tally(name)
-		if name != "" && t.packets == 0 {
-			t = c.plan(r.File).tally("") // a classic pcap has no names
-		}
+		t := c.total(c.points[r.Name])
 		what := fmt.Sprintf("points[%d]: %s", i, r.Name)
 		c.state(-1, "", what+", file", sameFile(r, known))
 		c.state(-1, "", what+", packets", differ(r.Packets, t.packets))
@@ -232,6 +231,20 @@ func (c *checker) reportPoints(known map[string]analyzer.Point) {
 		c.state(-1, "", what+", first and last", t.covers(r))
 		c.state(-1, "", what+", clock_offset_ns", ordered(r.ClockOffset))
 	}
+}
+
+// total sums what the files of a point hold.
+func (c *checker) total(p *point) *tally {
+	sum := *c.plan(p.files[0]).tally(p.iface)
+	for _, file := range p.files[1:] {
+		t := c.plan(file).tally(p.iface)
+		sum.packets += t.packets
+		sum.dropped += t.dropped
+		sum.first, sum.last = min(sum.first, t.first), max(sum.last, t.last)
+		sum.start, sum.end = earliest(sum.start, t.start, t.start == 0), max(sum.end, t.end)
+		sum.interruption = t.interruption
+	}
+	return &sum
 }
 
 func sameFile(r *analyzer.PointReport, known map[string]analyzer.Point) string {

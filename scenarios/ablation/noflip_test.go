@@ -78,6 +78,13 @@ func describe(c *Case, runs string) string {
 	if bad > maxShownOfCase {
 		fmt.Fprintf(&b, "  … %d bad ones in all\n", bad)
 	}
+	for i, f := range c.Unconfirmed {
+		if i == maxShownOfCase {
+			fmt.Fprintf(&b, "  … %d unconfirmed statements in all\n", len(c.Unconfirmed))
+			break
+		}
+		fmt.Fprintf(&b, "  UNCONFIRMED: verdict %d, %s: %s: %s\n", f.Verdict, f.Request, f.Statement, f.Why)
+	}
 	fmt.Fprintf(&b, "  again: go test ./scenarios/ablation -run TestNoFlip -count=1 -v -runs %s -trial-seed %d -only %s -keep %s",
 		runs, *trialSeed, c.ID, filepath.Join(os.TempDir(), "ablation-"+strings.ReplaceAll(c.ID, "/", "-")))
 	return b.String()

@@ -28,7 +28,7 @@ type Kind struct {
 // Row counts the verdicts of one kind of ablation.
 type Row struct {
 	Name                        string
-	Cases, Refused, Unsupported int
+	Cases, Refused, Unconfirmed int
 	Grades                      [grades]int
 }
 
@@ -96,7 +96,7 @@ func (t *Table) add(c *Case) {
 	if c.Refused != nil {
 		t.Refusals[r.Name+": "+c.Refused.Error()]++
 	}
-	bad := false
+	bad := len(c.Unconfirmed) > 0
 	for i := range c.Judged {
 		j := &c.Judged[i]
 		t.rely(j)
@@ -112,8 +112,8 @@ func (t *Table) add(c *Case) {
 
 func (r *Row) add(c *Case) {
 	r.Cases++
-	if c.Unsupported != nil {
-		r.Unsupported++
+	if len(c.Unconfirmed) > 0 {
+		r.Unconfirmed++
 	}
 	if c.Refused != nil {
 		r.Refused++
@@ -212,7 +212,7 @@ func (t *Table) Total() *Row {
 	for _, r := range t.Rows {
 		sum.Cases += r.Cases
 		sum.Refused += r.Refused
-		sum.Unsupported += r.Unsupported
+		sum.Unconfirmed += r.Unconfirmed
 		for g, n := range r.Grades {
 			sum.Grades[g] += n
 		}
@@ -224,7 +224,7 @@ func (t *Table) Total() *Row {
 func (t *Table) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-48s %6s %8s │ %7s %6s %6s %6s %6s %6s │ %6s %6s │ %7s %7s\n", "taken away", "cases", "failures",
-		"right", "wider", "inconc", "missed", "unseen", "WRONG", "doubt", "ALARM", "refused", "unsupp.")
+		"right", "wider", "inconc", "missed", "unseen", "WRONG", "doubt", "ALARM", "refused", "unconf.")
 	for _, r := range append(slices.Clone(t.Rows), t.Total()) {
 		r.print(&b)
 	}
@@ -267,7 +267,7 @@ func (r *Row) print(b *strings.Builder) {
 		share = fmt.Sprintf("%.1f%%", 100*r.RightShare())
 	}
 	fmt.Fprintf(b, "%-48s %6d %8d │ %7s %6d %6d %6d %6d %6d │ %6d %6d │ %7d %7d\n", r.Name, r.Cases, r.Failures(),
-		share, g[Wider], g[Inconclusive], g[Missed], g[Unseen], g[Wrong], g[Doubt], g[FalseAlarm], r.Refused, r.Unsupported)
+		share, g[Wider], g[Inconclusive], g[Missed], g[Unseen], g[Wrong], g[Doubt], g[FalseAlarm], r.Refused, r.Unconfirmed)
 }
 
 // What a trial asks of an analyzer.
@@ -281,6 +281,9 @@ const (
 func (t *Table) Check() (problems []string) {
 	if all := t.Total(); all.Grades[Wrong]+all.Grades[FalseAlarm] > 0 {
 		problems = append(problems, fmt.Sprintf("%d wrong verdicts and %d false alarms in %d cases", all.Grades[Wrong], all.Grades[FalseAlarm], len(t.Bad)))
+	}
+	if n := t.Total().Unconfirmed; n > 0 {
+		problems = append(problems, fmt.Sprintf("verify does not confirm every statement in %d cases", n))
 	}
 	for _, r := range t.Rows {
 		if r.Name == Skewed && r.RightShare() < skewedRight {

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/analyzer/verify"
 )
 
 // Trial puts the analyzer to the test with many ablations of recorded runs.
@@ -42,8 +43,9 @@ type Case struct {
 	Ablations []Ablation
 	Judged    []Judgement
 	Refused   error // the analyzer would not judge these captures
-	// Unsupported says that the analyzer cannot do this yet.
-	Unsupported *UnsupportedError
+	// Unconfirmed are the statements that do not bear a second look at the frames
+	// they cite.
+	Unconfirmed []verify.Failure
 }
 
 // Row is the row of the table that the case belongs to.
@@ -182,9 +184,6 @@ func (t *Trial) try(ctx context.Context, run *Run, recorded *Captures, j job, po
 	if err != nil {
 		return nil, err
 	}
-	if c.Unsupported != nil {
-		return c, nil
-	}
 	c.Judged = Judge(run, recorded, captures, report)
 	if t.Keep != "" {
 		return c, keep(dir, run, c, report)
@@ -207,17 +206,20 @@ func (t *Trial) analyze(ctx context.Context, c *Case, captures *Captures, dir st
 		points = bare(points)
 	}
 	report, err := analyzer.Analyze(ctx, points, analyzer.Options{Workers: 1})
-	if captures.Files != nil {
-		if err = supported(err); errors.As(err, &c.Unsupported) {
-			return nil, nil
-		}
-	}
 	var input *analyzer.InputError
 	if errors.As(err, &input) && !errors.Is(err, analyzer.ErrIO) {
 		c.Refused = err
 		return &analyzer.Report{}, nil
 	}
-	return report, err
+	if err != nil {
+		return nil, err
+	}
+	checked, err := verify.Run(ctx, report, folder)
+	if err != nil {
+		return nil, err
+	}
+	c.Unconfirmed = checked.Failures
+	return report, nil
 }
 
 // keep writes what there is to know about a case beside its captures.
@@ -226,6 +228,9 @@ func keep(dir string, run *Run, c *Case, report *analyzer.Report) error {
 	fmt.Fprintln(&text, c)
 	for i := range c.Judged {
 		fmt.Fprintln(&text, c.Judged[i].String())
+	}
+	for _, f := range c.Unconfirmed {
+		fmt.Fprintf(&text, "unconfirmed: verdict %d, %s: %s: %s\n", f.Verdict, f.Request, f.Statement, f.Why)
 	}
 	if c.Refused != nil {
 		fmt.Fprintln(&text, "refused:", c.Refused)
