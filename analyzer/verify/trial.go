@@ -175,6 +175,13 @@ func (t *trial) start() string {
 			return ""
 		}
 	}
+	// Of a connection whose SYN was not captured it is the first packet there is.
+	if all := t.frames(r.StartPoint, t.ofClient); !slices.ContainsFunc(all, func(x *exhibit) bool { return isSYN(x.frame) }) {
+		earliest := slices.MinFunc(all, func(x, y *exhibit) int { return x.Time.Compare(y.Time) })
+		if earliest.Time.Equal(r.Start) {
+			return ""
+		}
+	}
 	if len(opens) > 0 {
 		return fmt.Sprintf("frame %d of %s, which begins it, has another time, %s", opens[0].Frame, opens[0].File, opens[0].Time.Format(stampFormat))
 	}
