@@ -10,6 +10,19 @@ type bytesSeen struct {
 	known bool
 }
 
+// Directions as indices.
+const (
+	down = 0 // to the client
+	up   = 1 // to the server
+)
+
+func wayOf(toServer bool) int {
+	if toServer {
+		return up
+	}
+	return down
+}
+
 // mss is what a missing stretch is divided by to count its packets.
 const mss = 1448
 
@@ -27,9 +40,9 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	if p.flags&flagRST != 0 {
 		return
 	}
-	mine, theirs := &c.up, &c.down
+	mine, theirs, way := &c.up, &c.down, up
 	if !fromClient {
-		mine, theirs = theirs, mine
+		mine, theirs, way = theirs, mine, down
 	}
 	k := &s.chunks[len(s.chunks)-1]
 	n := uint32(p.length)
@@ -37,7 +50,7 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 		n++
 	}
 	if n > 0 {
-		k.seen++
+		k.seen[way]++
 		mine.add(p.seq, p.seq+n)
 	}
 	if p.flags&flagACK == 0 {
@@ -46,12 +59,12 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	if !theirs.known {
 		// The answer to a SYN that is here is acknowledged, but was not captured.
 		if fromClient && c.flags&sawSYN != 0 && c.synAcks == 0 && p.flags&flagSYN == 0 {
-			k.missed++
+			k.missed[down]++
 		}
 		theirs.end, theirs.known = p.ack, true
 		return
 	}
-	k.missed += theirs.acked(p.ack)
+	k.missed[1-way] += theirs.acked(p.ack)
 }
 
 // add notes a packet's stretch of sequence numbers.

@@ -72,11 +72,13 @@ func calibrate(surveys []*survey, topo *pathFinder) *calibration {
 // newLossModel measures a capture by itself.
 func newLossModel(s *survey) *lossModel {
 	from, to := s.coverage()
-	m := &lossModel{timeline: newLossTimeline(from, to), silentOK: s.hasISB && s.stats.Dropped == 0}
+	m := &lossModel{timeline: [2]lossTimeline{newLossTimeline(from, to), newLossTimeline(from, to)}, silentOK: s.hasISB && s.stats.Dropped == 0}
 	for _, k := range s.chunks {
-		t := lossTally{float64(k.seen + k.missed), float64(k.missed)}
-		m.own.add(t)
-		m.timeline.add((k.min+k.max)/2, t)
+		for way := range k.seen {
+			t := lossTally{float64(k.seen[way] + k.missed[way]), float64(k.missed[way])}
+			m.own[way].add(t)
+			m.timeline[way].add((k.min+k.max)/2, t)
+		}
 	}
 	if d := s.stats.Dropped; s.hasISB && d > 0 {
 		m.counted = float64(d) / float64(max(s.stats.Received, s.packets+d))
@@ -125,8 +127,8 @@ func (c *calibration) compareHandshakes() {
 // comparison is a completed handshake that must have passed a point.
 type comparison struct {
 	at     int
-	lo, hi int64 // when the SYN was there
-	missed int   // 0 to 2 packets of it are not in the capture
+	lo, hi int64   // when the SYN was there
+	missed [2]bool // the SYN-ACK, the SYN are not in the capture
 }
 
 func (c *calibration) compare(proof *handshake, where int, seen []*handshake) {
@@ -143,15 +145,10 @@ func (c *calibration) compare(proof *handshake, where int, seen []*handshake) {
 		}
 		switch h := seen[i]; {
 		case h == nil:
-			x.missed = 2
+			x.missed = [2]bool{true, true}
 			c.surveys[i].vote(x.lo, x.hi)
 		default:
-			if h.syns == 0 {
-				x.missed++
-			}
-			if h.synAcks == 0 {
-				x.missed++
-			}
+			x.missed = [2]bool{down: h.synAcks == 0, up: h.syns == 0}
 		}
 		c.compared = append(c.compared, x)
 	}
@@ -180,13 +177,19 @@ func (c *calibration) countCompared() {
 		if g := c.surveys[x.at].gapAround(x.lo, x.hi); g != nil && g.missed >= holeVotes {
 			continue
 		}
-		m, n := c.losses[x.at], lossTally{2, float64(x.missed)}
+		m := c.losses[x.at]
 		m.conns++
-		if x.missed == 2 {
+		if x.missed[up] && x.missed[down] {
 			m.blind++
 		}
-		m.shared.add(n)
-		m.timeline.add((x.lo+x.hi)/2, n)
+		for way, missed := range x.missed {
+			n := lossTally{trials: 1}
+			if missed {
+				n.misses = 1
+			}
+			m.shared[way].add(n)
+			m.timeline[way].add((x.lo+x.hi)/2, n)
+		}
 	}
 	c.compared = nil
 }

@@ -43,13 +43,13 @@ func (t lossTally) interval() (lo, hi float64) {
 // ways: from bytes that were acknowledged and are not in the file, from
 // handshakes that other points have, and from the file's own drop counters.
 type lossModel struct {
-	own      lossTally // by what was acknowledged
-	shared   lossTally // handshake packets of connections that completed
-	blind    int       // connections of which the capture has neither packet
-	conns    int       // out of so many
-	counted  float64   // share the capture itself says it dropped
-	silentOK bool      // it has counters, and they say none
-	timeline lossTimeline
+	own      [2]lossTally // by what was acknowledged; by direction
+	shared   [2]lossTally // handshake packets of connections that completed
+	blind    int          // connections of which the capture has neither packet
+	conns    int          // out of so many
+	counted  float64      // share the capture itself says it dropped
+	silentOK bool         // it has counters, and they say none
+	timeline [2]lossTimeline
 }
 
 // lossTimeline holds tallies by time, so that a burst is seen where it is.
@@ -84,14 +84,14 @@ func (l *lossTimeline) near(t int64) (sum lossTally) {
 	return sum
 }
 
-// all pools the two measurements; if connections are missing far more often
-// than packets of connections that are there, only those count.
-func (m *lossModel) all() lossTally {
-	sum := m.own
-	sum.add(m.shared)
-	if lo, _ := m.shared.interval(); m.shared.trials > 0 {
-		if _, hi := m.own.interval(); lo > hi && m.own.trials > 0 {
-			return m.shared
+// all pools the two measurements of a direction; if connections are missing far
+// more often than packets of connections that are there, only those count.
+func (m *lossModel) all(way int) lossTally {
+	sum := m.own[way]
+	sum.add(m.shared[way])
+	if lo, _ := m.shared[way].interval(); m.shared[way].trials > 0 {
+		if _, hi := m.own[way].interval(); lo > hi && m.own[way].trials > 0 {
+			return m.shared[way]
 		}
 	}
 	return sum
@@ -99,8 +99,8 @@ func (m *lossModel) all() lossTally {
 
 // at is the tally that applies at a moment: the whole capture's, or what was
 // measured around it if that is clearly worse.
-func (m *lossModel) at(t int64) lossTally {
-	global, local := m.all(), m.timeline.near(t)
+func (m *lossModel) at(way int, t int64) lossTally {
+	global, local := m.all(way), m.timeline[way].near(t)
 	if lo, _ := local.interval(); local.misses >= 2 {
 		if _, hi := global.interval(); lo > hi {
 			return local
@@ -109,21 +109,23 @@ func (m *lossModel) at(t int64) lossTally {
 	return global
 }
 
-// missedAll is the probability that the capture misses packets of one
-// connection at all these times. If it misses both packets of a handshake more
+// missedAll is the probability that the capture misses packets of one connection
+// and direction at all these times. If it misses both packets of a handshake more
 // often than independent losses explain, it may see a subset of the flows only
 // (a bond's member, one of several paths), and then their number counts for nothing.
-func (m *lossModel) missedAll(times []int64) float64 {
+// A capture of one direction only (asymmetric routing, half of a tap) shows as one
+// that loses all of the other.
+func (m *lossModel) missedAll(way int, times []int64) float64 {
 	if len(times) == 0 {
 		return 1
 	}
-	worst := m.at(times[0])
+	worst := m.at(way, times[0])
 	for _, t := range times[1:] {
-		if l := m.at(t); l.missedAll(1) > worst.missedAll(1) {
+		if l := m.at(way, t); l.missedAll(1) > worst.missedAll(1) {
 			worst = l
 		}
 	}
-	if worst.trials < 16 && m.silentOK {
+	if worst.trials < unmeasuredTrials && m.silentOK {
 		// Nothing much to measure it by, but the capture says it lost nothing.
 		worst.add(lossTally{trials: unmeasuredTrials})
 	}
@@ -139,8 +141,10 @@ func (m *lossModel) missedAll(times []int64) float64 {
 	return missed
 }
 
-// lossy tells whether the capture is known to lose packets at all.
-func (m *lossModel) lossy() bool { return m.own.misses+m.shared.misses > 0 || m.counted > 0 }
+// lossy tells whether the capture is known to lose packets of a direction at all.
+func (m *lossModel) lossy(way int) bool {
+	return m.own[way].misses+m.shared[way].misses > 0 || m.counted > 0
+}
 
 // unmeasuredTrials is what a clean drop counter is worth where nothing else
 // measures the loss: as much as so many packets none of which was missed.
@@ -148,8 +152,9 @@ const unmeasuredTrials = 16
 
 // bounds is the share of packets that the capture misses, as an interval.
 func (m *lossModel) bounds() (lo, hi float64) {
-	t := m.all()
-	if t.trials < 16 && m.silentOK {
+	t := m.all(up)
+	t.add(m.all(down))
+	if t.trials < unmeasuredTrials && m.silentOK {
 		t.add(lossTally{trials: unmeasuredTrials})
 	}
 	lo, hi = t.interval()

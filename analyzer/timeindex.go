@@ -20,11 +20,11 @@ type timeIndex struct {
 }
 
 // chunk is chunkFrames frames, with the packets of sequence space among them
-// and how many more are known to have passed unseen.
+// and how many more are known to have passed unseen, by direction.
 type chunk struct {
 	frame        uint64 // first frame
 	min, max     int64
-	seen, missed uint32
+	seen, missed [2]uint32 // to the client, to the server
 }
 
 // gap is a time without packets; missed counts what other points saw in it.

@@ -29,15 +29,15 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 // PointReport says what a capture covers and how far it can be trusted.
 type PointReport struct {
-	Name    string    `json:"name"`
-	File    string    `json:"file"`            // the first one, in order of time
-	Files   []string  `json:"files,omitempty"` // all, if there are several
+	Name  string   `json:"name"`
+	File  string   `json:"file"`            // the first one, in order of time
+	Files []string `json:"files,omitempty"` // all, if there are several
 	// Interface is which one of the file's interfaces the point is: its name, its
 	// number from 0, or "ifindex N" in a Linux cooked capture; empty for all.
-	Interface string `json:"interface,omitempty"`
-	Packets uint64    `json:"packets"`
-	First   time.Time `json:"first"` // begin of coverage; zero without packets
-	Last    time.Time `json:"last"`
+	Interface string    `json:"interface,omitempty"`
+	Packets   uint64    `json:"packets"`
+	First     time.Time `json:"first"` // begin of coverage; zero without packets
+	Last      time.Time `json:"last"`
 	// ClockOffset bounds this point's clock minus the first point's, in
 	// nanoseconds; nil when no traffic links them.
 	ClockOffset *[2]int64  `json:"clock_offset_ns"`

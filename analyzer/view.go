@@ -428,8 +428,8 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		out.doubt = fmt.Sprintf("the clock of %s was set while it ran, and nothing tells by how much", name)
 		out.settle = fmt.Sprintf("captures at %s and its neighbours that share good connections before and after its clock was set", name)
 	default:
-		out.missed = cal.losses[v.steps[q].at].missedAll(times)
-		v.weigh(&out, q)
+		out.missed = cal.losses[v.steps[q].at].missedAll(wayOf(k.toServer), times)
+		v.weigh(&out, q, k)
 	}
 	if out.doubt != "" && s.damage != nil {
 		out.settle = fmt.Sprintf("the whole of %s, which is cut off", s.point.File)
@@ -438,10 +438,10 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 }
 
 // weigh doubts an absence that the capture's own loss explains too well.
-func (v *flowView) weigh(out *absent, q int) {
+func (v *flowView) weigh(out *absent, q int, k kind) {
 	loss := v.a.cal.losses[v.steps[q].at]
 	limit := doubtful
-	if loss.lossy() {
+	if loss.lossy(wayOf(k.toServer)) {
 		limit = doubtfulLossy
 	}
 	if out.missed <= limit {
