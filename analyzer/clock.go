@@ -250,7 +250,7 @@ func (c *calibration) measure(p, q int) *clockPair {
 	if len(upper)+len(lower) == 0 {
 		return nil
 	}
-	return newClockPair(upper, lower, max(disorder, a.disorder, b.disorder))
+	return newClockPair(upper, lower, max(disorder, a.disorder, b.disorder)+a.tick()+b.tick())
 }
 
 // offsetFromFirst bounds the offset of a point's clock to the first point's over

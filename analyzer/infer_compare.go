@@ -62,7 +62,7 @@ func compare(p, q *survey) relation {
 	}
 	r.same = identical && p.packets == q.packets && slices.Equal(p.chunks, q.chunks)
 	slices.Sort(ways)
-	byOwn, byTTL, byTime := own.exact(), ttl.exact(), causality(ways)
+	byOwn, byTTL, byTime := own.exact(), ttl.exact(), causality(ways, wayNoise(p, q))
 	said := []int8{byOwn, byTTL, byTime}
 	p1, q1 := slices.Contains(said, 1), slices.Contains(said, -1)
 	r.clash = p1 && q1 || own.mixed() || ttl.mixed()
@@ -131,7 +131,7 @@ func roundTrip(x, y *handshake) int64 { return y.syn - x.syn + x.synAck - y.synA
 
 // causality decides on sorted round trips. Many small ones that agree will do,
 // or a few that are larger than any noise.
-func causality(ways []int64) int8 {
+func causality(ways []int64, noise int64) int8 {
 	var v votes
 	for _, w := range ways {
 		switch {
@@ -150,7 +150,7 @@ func causality(ways []int64) int8 {
 		return 0
 	}
 	size := ways[n/2] * int64(sign)
-	if n >= 20 || n >= 5 && size > orderNoise || size > disorder {
+	if n >= 20 && noise < disorder || n >= fewOrdered && size > noise || size > disorder+noise {
 		return sign
 	}
 	return 0

@@ -6,6 +6,14 @@ import "fmt"
 // than what rounding to microseconds adds.
 const orderNoise = 20_000 // ns
 
+// fewOrdered is how many connections must contradict an order: one or two may be
+// taken for what they are not, when a first SYN was not captured, or twice.
+const fewOrdered = 5
+
+// wayNoise is what a round trip between two points may be wrong by: its four times
+// are rounded to the grain of their captures.
+func wayNoise(p, q *survey) int64 { return orderNoise + 2*p.tick() + 2*q.tick() }
+
 // checkOrder finds points that are not in path order. However the clocks stand:
 // if p comes before q, a SYN takes its time from p to q and the SYN-ACK takes its
 // own from q to p, and the two times add up to more than nothing. In the sum the
@@ -32,7 +40,8 @@ func checkOrder(surveys []*survey) error {
 				}
 			})
 			all := forward + backward
-			if backward > 4*forward && (-sum > orderNoise*int64(all) || all >= 20) {
+			noise := wayNoise(surveys[p], surveys[q])
+			if all >= fewOrdered && backward > 4*forward && (-sum > noise*int64(all) || all >= 20 && noise < disorder) {
 				a, b := surveys[p].point.Name, surveys[q].point.Name
 				return &InputError{Kind: ErrMalformed, File: "points",
 					What: fmt.Sprintf("%s comes before %s, but in %d of %d connections the SYN was at %s first and the SYN-ACK last", a, b, backward, all, b),

@@ -15,8 +15,9 @@ type timeIndex struct {
 	chunks      []chunk
 	gaps        []gap
 	epochs      []clockEpoch
-	high        int64 // latest time of the present epoch
-	disorder    int64 // how far timestamps go back inside an epoch, at most
+	high        int64   // latest time of the present epoch
+	disorder    int64   // how far timestamps go back inside an epoch, at most
+	finer       [2]bool // some time is no whole millisecond, no whole microsecond
 }
 
 // chunk is chunkFrames frames, with the packets of sequence space among them
@@ -65,6 +66,10 @@ func (x *timeIndex) note(frame uint64, t int64) {
 		x.jump(frame, t)
 		n = len(x.chunks)
 	}
+	if !x.finer[1] {
+		x.finer[0] = x.finer[0] || t%int64(time.Millisecond) != 0
+		x.finer[1] = t%int64(time.Microsecond) != 0
+	}
 	if n == 0 || frame-x.chunks[n-1].frame >= chunkFrames {
 		x.chunks = append(x.chunks, chunk{frame: frame, min: t, max: t})
 		n++
@@ -90,6 +95,19 @@ func (x *timeIndex) jump(frame uint64, t int64) {
 		x.gaps = append(x.gaps, gap{from: x.high, to: t, epoch: len(x.epochs) - 1, jump: true})
 	}
 	x.high = t
+}
+
+// tick is the grain of the capture's times, as its frames show it.
+func (x *timeIndex) tick() int64 {
+	switch {
+	case len(x.chunks) == 0:
+		return 1
+	case !x.finer[0] && !x.finer[1]:
+		return int64(time.Millisecond)
+	case !x.finer[1]:
+		return int64(time.Microsecond)
+	}
+	return 1
 }
 
 // epochOf returns the epoch of a frame.
