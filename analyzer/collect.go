@@ -55,6 +55,9 @@ type collection struct {
 
 	copies *copies // nil: the survey found none
 
+	// portsDecide: nothing is looked for but tuples, so most frames need not be decoded.
+	portsDecide bool
+
 	// Pauses of other points: packets seen here in one void the absence there.
 	holes []*hole
 }
@@ -95,6 +98,11 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
+	if c.portsDecide {
+		if sport, dport, plain := plainPorts(link, f.Data); plain && !c.wanted(sport) && !c.wanted(dport) {
+			return
+		}
+	}
 	p.frame, p.time = f.Number, f.Time
 	if !decode(link, f.Data, p) {
 		return
@@ -223,6 +231,9 @@ func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]
 		if a.isBehind(i) {
 			out[i].isns, out[i].byISN = isns, map[uint32][]tuple{}
 		}
+	}
+	for _, c := range out {
+		c.portsDecide = len(c.keys)+len(c.isns)+len(c.holes) == 0 && c.copies == nil
 	}
 	err := a.eachPoint(ctx, "collect", func(i int, read reader) error {
 		var p packet

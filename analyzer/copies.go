@@ -12,10 +12,10 @@ import (
 // check sums, less than a millisecond apart.
 //
 // Looking every packet up would cost a tenth of the first pass, for something that
-// most captures never show and the others show in every packet. So three kinds are
-// looked at: the first few thousand packets, then SYN, FIN, RST and ICMP
-// errors, which every connection has and which matter most, and all packets
-// once there were some copies.
+// most captures never show and the others show in every packet. So the first few
+// thousand packets are looked at, and after them only SYNs, which every connection
+// has and which matter most; once one of them was a copy, FIN, RST and ICMP errors
+// too, and once there were some, all packets.
 //
 // A genuine repeat is never taken for a copy. Retransmissions have another IP ID;
 // those that have none (IPv6, or zero) are hundreds of milliseconds apart, unless
@@ -47,11 +47,12 @@ const (
 // asked about every packet of the point, in file order.
 func (c *copies) are(p *packet) bool {
 	odd := p.icmp || p.flags&(flagSYN|flagFIN|flagRST) != 0
-	if !odd && !c.all {
-		if c.looked >= copyStart {
+	if !c.all {
+		if c.looked < copyStart {
+			c.looked++
+		} else if p.flags&flagSYN == 0 && (c.sure == 0 || !odd) {
 			return false
 		}
-		c.looked++
 	}
 	if c.recent == nil {
 		c.recent = new([copySets][copyWays]copySlot)

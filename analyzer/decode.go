@@ -367,3 +367,25 @@ func (o *tcpOptions) readOptions(b []byte) {
 		b = b[b[1]:]
 	}
 }
+
+// plainPorts reads the ports of a plain frame: Ethernet, one 802.1Q tag at most,
+// IPv4 or IPv6 without options, TCP that is no fragment. plain is false for all
+// others, which decode knows.
+func plainPorts(link uint16, f []byte) (sport, dport uint16, plain bool) {
+	if link != linkEthernet || len(f) < 18 {
+		return 0, 0, false
+	}
+	ether, f := binary.BigEndian.Uint16(f[12:]), f[14:]
+	if ether == 0x8100 {
+		ether, f = binary.BigEndian.Uint16(f[2:]), f[4:]
+	}
+	head := 20
+	switch {
+	case ether == etherIPv4 && len(f) >= 24 && f[0] == 0x45 && f[9] == protoTCP && binary.BigEndian.Uint16(f[6:])&0x3fff == 0:
+	case ether == etherIPv6 && len(f) >= 44 && f[6] == protoTCP:
+		head = 40
+	default:
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint16(f[head:]), binary.BigEndian.Uint16(f[head+2:]), true
+}

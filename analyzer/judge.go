@@ -326,7 +326,7 @@ func (m *matter) requestEvidence() (out []Evidence) {
 		}
 		out = append(out, v.frame(at, &ps[0], what))
 	}
-	if m.f.began == 0 {
+	if m.f.began == 0 || m.f.method == "" { // its head was not read, and nothing is said of it
 		return out
 	}
 	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {

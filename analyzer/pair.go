@@ -48,10 +48,12 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		for _, t := range notes[f.tuple] {
 			w.add(t)
 		}
-		if f.key != 0 {
-			keys[f.key] = true
+		if len(notes[f.tuple]) == 0 {
+			lonely = true
+			if f.key != 0 {
+				keys[f.key] = true
+			}
 		}
-		lonely = lonely || len(notes[f.tuple]) == 0
 	}
 	candidates := a.candidates()
 	if lonely {
@@ -250,6 +252,9 @@ func (a *analysis) byName(m *matter, ties []named) (p pairing) {
 			p.absent, p.how = p.absent || n.at < 0, n.how
 			continue
 		}
+		if n.seq == 0 {
+			n.seq = v.firstDataAfter(m)
+		}
 		if n.seq != 0 && v.known && n.seq != v.isn+1 {
 			v.narrow(n.seq)
 		}
@@ -259,6 +264,23 @@ func (a *analysis) byName(m *matter, ties []named) (p pairing) {
 	}
 	p.absent = p.absent && len(p.views) == 0
 	return p
+}
+
+// firstDataAfter is the number of the first request byte on a connection after a
+// request began on the client's; 0 if none was seen, or the clocks cannot tell.
+func (v *flowView) firstDataAfter(m *matter) uint32 {
+	for i := range v.steps {
+		off := v.a.cal.offset(m.start.index, v.steps[i].at, m.f.began)
+		if !off.bounded() || m.f.began == 0 {
+			continue
+		}
+		for j := range v.steps[i].packets {
+			if g := &v.steps[i].packets[j]; g.toServer && g.length > 0 && !g.icmp && g.time >= m.f.began+off.lo {
+				return g.seq
+			}
+		}
+	}
+	return 0
 }
 
 // firstSeen is when a view's first packet was seen, by the clock of its first

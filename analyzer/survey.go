@@ -26,6 +26,7 @@ type survey struct {
 	damage    *pcapng.TruncatedError
 	names     interner
 	flows     map[flowKey]int32
+	recent    [recentFlows]recentFlow // those of the latest packets, which saves most look-ups in flows
 	conns     []conn
 	odd       []oddConn
 	resets    []resetNote // RSTs whose trailer tells about the peer flow
@@ -163,11 +164,15 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 	a, b := s.names.id(p.src), s.names.id(p.dst)
 	key, srcIsB := keyOf(a, p.sport, b, p.dport)
-	i, known := s.flows[key]
+	slot := &s.recent[key.slot()]
+	i, known := slot.index, slot.key == key && slot.used
 	if !known {
-		i = int32(len(s.conns))
-		s.conns = append(s.conns, conn{key: key, exchange: -1, gap: -1})
-		s.flows[key] = i
+		if i, known = s.flows[key]; !known {
+			i = int32(len(s.conns))
+			s.conns = append(s.conns, conn{key: key, exchange: -1, gap: -1})
+			s.flows[key] = i
+		}
+		*slot = recentFlow{key, i, true}
 	}
 	c := &s.conns[i]
 	fromClient := srcIsB == (c.flags&initiatorIsB != 0)

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -177,7 +178,12 @@ func (t *trial) start() string {
 	}
 	// Of a connection whose SYN was not captured it is the first packet there is.
 	if all := t.frames(r.StartPoint, t.ofClient); !slices.ContainsFunc(all, func(x *exhibit) bool { return isSYN(x.frame) }) {
-		earliest := slices.MinFunc(all, func(x, y *exhibit) int { return x.Time.Compare(y.Time) })
+		earliest := slices.MinFunc(all, func(x, y *exhibit) int {
+			if x.File == y.File { // a clock may have been set back
+				return cmp.Compare(x.Frame, y.Frame)
+			}
+			return x.Time.Compare(y.Time)
+		})
 		if earliest.Time.Equal(r.Start) {
 			return ""
 		}

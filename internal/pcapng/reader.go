@@ -135,6 +135,9 @@ func (r *Reader) Next() (Packet, error) {
 		return r.nextClassic()
 	}
 	for {
+		if p, ok := r.quick(); ok {
+			return p, nil
+		}
 		if !r.need(12) {
 			return Packet{}, r.ending()
 		}
@@ -180,6 +183,32 @@ func (r *Reader) Next() (Packet, error) {
 			return p, nil
 		}
 	}
+}
+
+// quick reads what nearly every block is: an enhanced packet block in little-endian
+// order, all of it in the buffer, sound, and without options. Anything else is left
+// to the general way. It halves the time a frame costs (BenchmarkReader).
+func (r *Reader) quick() (p Packet, ok bool) {
+	const head, tail = 28, 4
+	b := r.buf[r.r:r.w]
+	if r.big || len(b) < head+tail || binary.LittleEndian.Uint32(b) != blockEnhanced {
+		return p, false
+	}
+	length := uint(binary.LittleEndian.Uint32(b[4:]))
+	captured := uint(binary.LittleEndian.Uint32(b[20:]))
+	if captured > maxBlock || length != head+(captured+3)&^3+tail || length > uint(len(b)) ||
+		uint(binary.LittleEndian.Uint32(b[length-tail:])) != length {
+		return p, false
+	}
+	i := uint(r.first) + uint(binary.LittleEndian.Uint32(b[8:]))
+	if i >= uint(len(r.interfaces)) {
+		return p, false
+	}
+	r.r += int(length)
+	r.number++
+	ticks := uint64(binary.LittleEndian.Uint32(b[12:]))<<32 | uint64(binary.LittleEndian.Uint32(b[16:]))
+	return Packet{Number: r.number, Interface: int(i), Time: r.interfaces[i].clock.ns(ticks),
+		Data: b[head : head+captured : head+captured], WireLength: int(binary.LittleEndian.Uint32(b[24:]))}, true
 }
 
 // kept tells which blocks are parsed; others are skipped without buffering.
