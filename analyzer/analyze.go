@@ -208,7 +208,7 @@ func (a *analysis) findRequests(ctx context.Context) ([]*survey, error) {
 func (a *analysis) firstRequests(ctx context.Context, group []int) (*survey, error) {
 	start := a.firstPoint(group)
 	for _, i := range group {
-		if i < start || i != start && len(a.surveys[i].conns) == 0 {
+		if i < start || i != start && a.surveys[i].conns.len() == 0 {
 			continue
 		}
 		if err := a.follow(ctx, i); err != nil {
@@ -229,6 +229,7 @@ func (a *analysis) follow(ctx context.Context, i int) error {
 	if was.log != nil {
 		return nil
 	}
+	was.flows, was.conns = nil, connTable{} // not both at a time
 	return a.read(ctx, i, &counter{}, func(_ int, read reader) error {
 		s := newSurvey(a.points[i], i, true)
 		err := s.run(a.sources[i], read)
@@ -280,7 +281,7 @@ func (a *analysis) warnOfPoint(s *survey) {
 		a.warn("%s: no packets of interface %s; point %s proves nothing", file, s.sources[0].Interface, s.point.Name)
 	case s.packets == 0:
 		a.warn("%s: no packets; point %s proves nothing", file, s.point.Name)
-	case len(s.conns) == 0:
+	case s.conns.len() == 0:
 		a.warn("%s: none of its %d frames is TCP over IP; point %s proves nothing", file, s.packets, s.point.Name)
 	}
 	for k, e := range s.epochs {

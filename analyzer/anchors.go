@@ -130,7 +130,7 @@ func headerID(head []byte) (found []byte) {
 func (s *survey) anchorRequest(c *conn, p *packet) {
 	c.flags |= triedAnchor
 	key := requestKey(p.payload, len(p.payload) == p.length)
-	if key == 0 {
+	if key == 0 || key > s.anchors.limit {
 		return
 	}
 	x := &anchor{key: key, server: c.server.endpoint, began: p.time, first: true, epochs: [3]uint16{c.synEpoch, s.epoch(), 0}}

@@ -62,10 +62,13 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 		}
 	}
 	g.force()
+	tooMany := slices.ContainsFunc(a.surveys, func(s *survey) bool { return s.oddities > 0 })
 	for _, part := range g.contests() {
 		for _, i := range part.requests {
 			m := open[i]
 			switch {
+			case tooMany:
+				m.pairing.why = "there are more unanswered connections than are remembered, as in a flood of SYNs"
 			case len(g.of[i]) == 0:
 				m.pairing.why = "none of the proxy's unanswered connections fits it in time"
 			case len(part.requests) > len(part.candidates):

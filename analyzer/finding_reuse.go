@@ -14,7 +14,7 @@ import (
 type reuseCount struct {
 	good, goodReused int
 	bad, badReused   int
-	goodAges         [ageBuckets]int32
+	goodAges         *[ageBuckets]int32 // nil: none
 }
 
 // Ages are counted in eighths of an octave from a millisecond on.
@@ -32,7 +32,9 @@ func (r *reuseCount) count(good bool, gap int64) {
 	case good:
 		r.good++
 		if gap >= 0 {
-			r.goodReused++
+			if r.goodReused++; r.goodAges == nil {
+				r.goodAges = new([ageBuckets]int32)
+			}
 			r.goodAges[ageBucket(gap)]++
 		}
 	default:
@@ -57,7 +59,7 @@ type reuse struct {
 // measureReuse looks at the serverside connections of failed requests; nil if
 // there is nothing to compare.
 func (a *analysis) measureReuse(ms []*matter) *reuse {
-	r := &reuse{examples: map[*matter]int64{}}
+	r := &reuse{examples: map[*matter]int64{}, good: reuseCount{goodAges: new([ageBuckets]int32)}}
 	odd := map[*survey]map[uint64]int64{}
 	for _, m := range ms {
 		if !m.proxied || m.view == nil || len(m.view.steps) == 0 || m.view == m.client {
@@ -93,8 +95,10 @@ func (a *analysis) measureReuse(ms []*matter) *reuse {
 		}
 		r.good.good += v.reuse.good
 		r.good.goodReused += v.reuse.goodReused
-		for i, n := range v.reuse.goodAges {
-			r.good.goodAges[i] += n
+		if v.reuse.goodAges != nil {
+			for i, n := range v.reuse.goodAges {
+				r.good.goodAges[i] += n
+			}
 		}
 	}
 	slices.Sort(r.ages)

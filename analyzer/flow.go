@@ -2,7 +2,7 @@ package analyzer
 
 import (
 	"net/netip"
-	"slices"
+	"sort"
 )
 
 // tuple is a connection's addresses, initiator first.
@@ -19,6 +19,30 @@ type endpoint struct {
 type flowKey struct {
 	a, b   uint32
 	pa, pb uint16
+}
+
+// connTable holds connections in pages: a slice that grows would for a moment be
+// there twice, and these are what most of the memory goes into.
+type connTable struct {
+	pages [][]conn
+	n     int
+}
+
+const connPage = 1 << 10
+
+func (t *connTable) len() int { return t.n }
+
+func (t *connTable) at(i int) *conn { return &t.pages[i/connPage][i%connPage] }
+
+// add returns the new connection's index.
+func (t *connTable) add(c conn) int {
+	if t.n%connPage == 0 {
+		t.pages = append(t.pages, make([]conn, 0, connPage))
+	}
+	last := &t.pages[len(t.pages)-1]
+	*last = append(*last, c)
+	t.n++
+	return t.n - 1
 }
 
 // recentFlow is an entry of a small direct-mapped cache in front of the flow table:
@@ -122,15 +146,8 @@ func mix(h uint64) uint64 {
 	return h ^ h>>33
 }
 
+// sortBy sorts by a time. It compares in place: copies of what it sorts would all
+// end up on the heap.
 func sortBy[T any](s []T, by func(*T) int64) {
-	slices.SortStableFunc(s, func(x, y T) int {
-		a, b := by(&x), by(&y)
-		switch {
-		case a < b:
-			return -1
-		case a > b:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(s, func(i, j int) bool { return by(&s[i]) < by(&s[j]) })
 }

@@ -60,7 +60,7 @@ func (in *inference) group() {
 	for p, s := range in.surveys {
 		for q := range p {
 			t := in.surveys[q]
-			silent := len(s.conns) == 0 || len(t.conns) == 0
+			silent := s.conns.len() == 0 || t.conns.len() == 0
 			if in.rel[p][q].shared > 0 || in.rel[p][q].rewritten || silent && s.point.Hop != "" && s.point.Hop == t.point.Hop {
 				in.sets.union(p, q)
 			}
@@ -89,7 +89,7 @@ func (in *inference) permute(order []int) {
 	a.groups = nil
 	last := -1
 	for to, from := range order {
-		if len(surveys[to].conns) == 0 && in.sort.group[from] != last {
+		if surveys[to].conns.len() == 0 && in.sort.group[from] != last {
 			continue
 		}
 		if in.sort.group[from] != last || a.groups == nil {

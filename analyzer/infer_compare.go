@@ -161,13 +161,13 @@ func causality(ways []int64, noise int64) int8 {
 // addresses and ports, and no connection that is the same.
 func sameTuples(p, q *survey) bool {
 	const enough = 4096
-	for i := range p.conns[:min(len(p.conns), enough)] {
-		c := &p.conns[i]
+	for i := range min(p.conns.len(), enough) {
+		c := p.conns.at(i)
 		if c.flags&knowsISN == 0 {
 			continue
 		}
 		if t := p.tuple(c); q.knows(t) {
-			if key, _ := q.names.key(t); q.conns[q.flows[key]].flags&knowsISN != 0 {
+			if key, _ := q.names.key(t); q.conns.at(int(q.flows[key])).flags&knowsISN != 0 {
 				return true
 			}
 		}

@@ -44,8 +44,8 @@ func (s *survey) onlyClient() (netip.Addr, bool) {
 }
 
 func (s *survey) only(of func(tuple) netip.Addr) (a netip.Addr, ok bool) {
-	for i := range s.conns {
-		b := of(s.tuple(&s.conns[i]))
+	for i := range s.conns.len() {
+		b := of(s.tuple(s.conns.at(i)))
 		if a.IsValid() && a != b {
 			return a, false
 		}
@@ -79,7 +79,7 @@ func (s *survey) sendsHere(a netip.Addr) bool {
 // the direction of servers (+1) or of clients (-1).
 func (f *pathFinder) nearest(i int, a netip.Addr, way int) bool {
 	for j, q := range f.surveys {
-		if j == i || len(q.conns) == 0 || !q.names.saw(a) {
+		if j == i || q.conns.len() == 0 || !q.names.saw(a) {
 			continue
 		}
 		if !f.order.known(i, j) || (j-i)*way > 0 {

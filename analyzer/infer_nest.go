@@ -61,8 +61,8 @@ func (s *survey) twoKinds() (a, b []*conn, ok bool) {
 		}
 	}
 	groups := map[int][]*conn{}
-	for i := range s.conns {
-		c := &s.conns[i]
+	for i := range s.conns.len() {
+		c := s.conns.at(i)
 		if c.flags&(completed|wasReset) != completed {
 			continue // one that hangs is open while many others begin
 		}

@@ -42,7 +42,7 @@ func (in *inference) inOrder() []int {
 		for q := range in.surveys {
 			t := in.surveys[q]
 			r := in.rel[p][q]
-			bySide := in.sets.find(p) == in.sets.find(q) && sideRank(s) < sideRank(t) && len(s.conns) > 0 && len(t.conns) > 0
+			bySide := in.sets.find(p) == in.sets.find(q) && sideRank(s) < sideRank(t) && s.conns.len() > 0 && t.conns.len() > 0
 			in.sort.before[p][q] = r.first > 0 || bySide
 			if r.clash || r.rewritten || bySide && r.first < 0 || s.mixed() || t.mixed() {
 				in.sort.clash[p][q], in.sort.clash[q][p] = true, true
@@ -166,7 +166,7 @@ func (in *inference) ranks() []int {
 		}
 		g.proxied = g.proxied || in.proven[i]
 		g.points++
-		g.conns += len(s.conns)
+		g.conns += s.conns.len()
 		g.file = min(g.file, s.point.File)
 	}
 	slices.SortStableFunc(all, func(x, y *set) int {

@@ -209,8 +209,8 @@ func sideOf(clients bool) side {
 // clientsOf lists who connects to each destination.
 func (s *survey) clientsOf() map[*serverSeen]map[uint32]bool {
 	out := map[*serverSeen]map[uint32]bool{}
-	for i := range s.conns {
-		c := &s.conns[i]
+	for i := range s.conns.len() {
+		c := s.conns.at(i)
 		if out[c.server] == nil {
 			out[c.server] = map[uint32]bool{}
 		}
@@ -237,7 +237,7 @@ func (in *inference) place() {
 		for e, v := range s.servers {
 			v.side = in.dest[s.dest(e)]
 		}
-		if s.point.Side != "" || len(s.conns) == 0 {
+		if s.point.Side != "" || s.conns.len() == 0 {
 			continue
 		}
 		f, b := in.kinds(s)
@@ -260,7 +260,7 @@ func (in *inference) place() {
 	}
 	for _, s := range in.surveys { // a silent face looks where its hop's other one does
 		for _, t := range in.surveys {
-			if len(s.conns) == 0 && s.point.Side == "" && s.point.Hop != "" && s.point.Hop == t.point.Hop && t.point.Side != Both {
+			if s.conns.len() == 0 && s.point.Side == "" && s.point.Hop != "" && s.point.Hop == t.point.Hop && t.point.Side != Both {
 				s.point.Side = t.point.Side
 			}
 		}

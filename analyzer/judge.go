@@ -109,7 +109,11 @@ func (a *analysis) count(start *survey, fs []failure) {
 			failed++
 		}
 	}
+	seen -= start.log.unjudged
 	r.Seen, r.OK = r.Seen+seen, r.OK+ok
+	if n := start.log.unjudged; n > 0 {
+		a.warn("%d more connections at %s are nothing but SYNs without an answer, as in a flood, and are not judged", n, start.point.Name)
+	}
 	if open := seen - ok - failed; open > 0 {
 		a.warn("%d requests had no outcome yet when the capture at %s ended", open, start.point.Name)
 	}

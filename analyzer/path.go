@@ -23,8 +23,8 @@ func newPathFinder(surveys []*survey, order *pointOrder) *pathFinder {
 	servers := map[netip.Addr]bool{}
 	clients := map[netip.Addr]bool{}
 	for _, s := range surveys {
-		for i := range s.conns {
-			t := s.tuple(&s.conns[i])
+		for i := range s.conns.len() {
+			t := s.tuple(s.conns.at(i))
 			servers[t.server.Addr()], clients[t.client.Addr()] = true, true
 		}
 	}
@@ -33,13 +33,13 @@ func newPathFinder(surveys []*survey, order *pointOrder) *pathFinder {
 			return slices.ContainsFunc(s.addrs, func(p netip.Prefix) bool { return p.Addr() == a })
 		}
 		f.endHost[i] = len(s.addrs) > 0
-		for j := range s.conns {
-			if t := s.tuple(&s.conns[j]); !own(t.client.Addr()) && !own(t.server.Addr()) {
+		for j := range s.conns.len() {
+			if t := s.tuple(s.conns.at(j)); !own(t.client.Addr()) && !own(t.server.Addr()) {
 				f.endHost[i] = false
 				break
 			}
 		}
-		if len(s.conns) == 0 && !slices.ContainsFunc(s.addrs, func(p netip.Prefix) bool { return servers[p.Addr()] || clients[p.Addr()] }) {
+		if s.conns.len() == 0 && !slices.ContainsFunc(s.addrs, func(p netip.Prefix) bool { return servers[p.Addr()] || clients[p.Addr()] }) {
 			f.endHost[i] = false
 		}
 	}
@@ -136,7 +136,7 @@ func (f *pathFinder) path(t tuple) []int {
 	}
 	// A silent face of a hop that the flow enters belongs to its path too.
 	for i, s := range f.surveys {
-		if len(s.conns) == 0 && !slices.Contains(on, i) && !f.endHost[i] && s.point.Side != Both &&
+		if s.conns.len() == 0 && !slices.Contains(on, i) && !f.endHost[i] && s.point.Side != Both &&
 			slices.ContainsFunc(on, func(j int) bool {
 				return f.surveys[j].point.Hop == s.point.Hop && f.surveys[j].point.Side == s.point.Side
 			}) {

@@ -6,10 +6,14 @@ import "time"
 type requestLog struct {
 	exchanges []exchange
 	free      []int32
+	silent    exchange // stands for that of a connection on which nothing was said
 	failures  []failure
 	pending   []failure
-	good      rhythm
-	sizes     sizeCounts // of good requests
+	// Connections of which nothing but unanswered SYNs was seen, and those of them
+	// beyond what is judged.
+	unanswered, unjudged int
+	good                 rhythm
+	sizes                sizeCounts // of good requests
 }
 
 // failure is a request that failed, as the start point saw it.
@@ -34,6 +38,18 @@ type failure struct {
 	pending bool
 }
 
+// begin starts to follow a connection on which something is said.
+func (l *requestLog) begin(c *conn) int32 {
+	i := l.get(&c.server.counts)
+	if c.flags&knowsISN != 0 {
+		l.exchanges[i].up.start(c.isn + 1)
+	}
+	if c.synAcks > 0 {
+		l.exchanges[i].down.start(c.serverISN + 1)
+	}
+	return i
+}
+
 func (l *requestLog) get(counts *RequestCounts) int32 {
 	var i int32
 	if n := len(l.free); n > 0 {
@@ -55,10 +71,16 @@ const synPatience = int64(time.Second)
 // decide settles what is open on a connection that ends this way, and lets go
 // of its exchange.
 func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
-	if c.exchange < 0 {
+	if c.flags&followed == 0 {
 		return
 	}
-	e := &s.log.exchanges[c.exchange]
+	c.flags &^= followed
+	e := &s.log.silent
+	if c.exchange >= 0 {
+		e = &s.log.exchanges[c.exchange]
+	} else {
+		e.reset(&c.server.counts, s.log)
+	}
 	switch {
 	case e.active:
 		outcome, known := e.closed(c, how)
@@ -86,8 +108,10 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 		}
 		s.fail(c, e, at, frame)
 	}
-	s.log.free = append(s.log.free, c.exchange)
-	c.exchange = -1
+	if c.exchange >= 0 {
+		s.log.free = append(s.log.free, c.exchange)
+		c.exchange = -1
+	}
 }
 
 // fail records the failed request of an exchange.
@@ -97,8 +121,19 @@ func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 	e.failed = OK
 	e.forget()
 	e.counts.Failed++
+	if f.began == 0 && f.outcome == Timeout {
+		if s.log.unanswered++; s.log.unanswered > maxUnanswered+int(s.packets/64) {
+			s.log.unjudged++
+			return
+		}
+	}
 	s.log.failures = append(s.log.failures, f)
 }
+
+// maxUnanswered bounds how many connections of which nothing but unanswered SYNs
+// was seen are judged, beside one for 64 packets. A flood of SYNs has a million of
+// them, and nobody asks about each.
+const maxUnanswered = 8192
 
 func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server, frame: c.frame,

@@ -9,7 +9,7 @@ import "net/netip"
 func (f *pathFinder) toProxy(server netip.AddrPort) bool {
 	clientPoints := false
 	for _, s := range f.surveys {
-		if s.point.Side == Clientside && len(s.conns) > 0 {
+		if s.point.Side == Clientside && s.conns.len() > 0 {
 			clientPoints = true
 			if f.isServerPort(s, server) {
 				return true
@@ -66,10 +66,10 @@ func (f *pathFinder) findProxies() {
 		for e, v := range s.servers {
 			clientside[v] = f.toProxy(addrPort(s.names.addr(e.addr), e.port))
 		}
-		for j := range s.conns {
-			t := s.tuple(&s.conns[j])
+		for j := range s.conns.len() {
+			t := s.tuple(s.conns.at(j))
 			a := t.client.Addr()
-			if clientside[s.conns[j].server] {
+			if clientside[s.conns.at(j).server] {
 				a = t.server.Addr()
 			}
 			own[a] = own[a] || !f.order.isBare(i) || s.sendsHere(a)
@@ -85,7 +85,7 @@ func (f *pathFinder) findProxies() {
 func inferSides(surveys []*survey) {
 	toClients := map[netip.AddrPort]bool{}
 	for _, s := range surveys {
-		if len(s.conns) == 0 {
+		if s.conns.len() == 0 {
 			continue
 		}
 		if s.point.Side == Clientside || s.point.Side == "" && len(toClients) == 0 {

@@ -189,3 +189,18 @@ func (s *survey) absent(filter, what string, from, to uint64) []Evidence {
 	}
 	return out
 }
+
+// Size is how many bytes the captures of some points have on the disk, as far as
+// that is known; a file that is given for several points counts once.
+func Size(points []Point) (sum int64) {
+	seen := map[string]bool{}
+	for i := range points {
+		for _, c := range points[i].captures() {
+			if !seen[c.File] {
+				seen[c.File] = true
+				sum += c.size()
+			}
+		}
+	}
+	return sum
+}

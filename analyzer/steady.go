@@ -142,9 +142,9 @@ func (s *survey) takeOutSteps() {
 		fix(&h.syn, h.epochs[0])
 		fix(&h.synAck, h.epochs[1])
 	}
-	for i := range s.conns {
-		fix(&s.conns[i].started, s.conns[i].synEpoch)
-		fix(&s.conns[i].synAckAt, s.conns[i].answerEpoch)
+	for i := range s.conns.len() {
+		fix(&s.conns.at(i).started, s.conns.at(i).synEpoch)
+		fix(&s.conns.at(i).synAckAt, s.conns.at(i).answerEpoch)
 	}
 	for _, a := range s.anchors.all {
 		fix(&a.opened, a.epochs[0])

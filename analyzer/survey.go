@@ -27,8 +27,9 @@ type survey struct {
 	names     interner
 	flows     map[flowKey]int32
 	recent    [recentFlows]recentFlow // those of the latest packets, which saves most look-ups in flows
-	conns     []conn
+	conns     connTable
 	odd       []oddConn
+	oddities  int         // connections that should be in odd, beyond what is remembered
 	resets    []resetNote // RSTs whose trailer tells about the peer flow
 	samples   sampler
 	anchors   anchorage
@@ -93,6 +94,7 @@ const (
 	triedAnchor // its first request was looked at
 	served      // the server sent data
 	finBeyond   // the server's FIN came behind bytes that were not captured
+	followed    // its requests are, and it is not decided yet
 	hadAnswered // the server's RST has a sequence number of its own, so a SYN-ACK went before
 )
 
@@ -168,13 +170,12 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 	i, known := slot.index, slot.key == key && slot.used
 	if !known {
 		if i, known = s.flows[key]; !known {
-			i = int32(len(s.conns))
-			s.conns = append(s.conns, conn{key: key, exchange: -1, gap: -1})
+			i = int32(s.conns.add(conn{key: key, exchange: -1, gap: -1}))
 			s.flows[key] = i
 		}
 		*slot = recentFlow{key, i, true}
 	}
-	c := &s.conns[i]
+	c := s.conns.at(int(i))
 	fromClient := srcIsB == (c.flags&initiatorIsB != 0)
 	switch {
 	case p.is(flagSYN, flagACK|flagRST):
@@ -234,7 +235,7 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 		c.flags |= initiatorIsB
 	}
 	if s.log != nil {
-		c.exchange = s.log.get(&seen.counts)
+		c.flags |= followed
 	}
 }
 
@@ -269,7 +270,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			c.anchor.replied, c.anchor.epochs[2] = p.time, s.epoch()
 		}
 	}
-	if c.exchange >= 0 {
+	if c.exchange >= 0 || c.flags&followed != 0 && c.speaks(p, fromClient) {
 		s.feed(c, p, fromClient)
 	}
 	if s.clues != nil && p.length > 0 {
@@ -314,8 +315,24 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 }
 
+// speaks tells whether a packet carries data, or acknowledges some: only then is
+// there anything to follow, and most of a flood of SYNs never comes so far.
+func (c *conn) speaks(p *packet, fromClient bool) bool {
+	if p.length > 0 {
+		return true
+	}
+	first, known := c.isn+1, c.flags&knowsISN != 0
+	if fromClient {
+		first, known = c.serverISN+1, c.synAcks > 0
+	}
+	return known && p.is(flagACK, flagRST) && int32(p.ack-first) > 0
+}
+
 // feed hands a packet's bytes to the exchange.
 func (s *survey) feed(c *conn, p *packet, fromClient bool) {
+	if c.exchange < 0 {
+		c.exchange = s.log.begin(c)
+	}
 	e := &s.log.exchanges[c.exchange]
 	e.now, e.nowEpoch = p.time, s.epoch()
 	from, to := &e.up, &e.down
@@ -375,19 +392,23 @@ func (s *survey) finish(c *conn, how closing) {
 		}
 	}
 	c.server.reuse.count(healthy, c.gap)
-	if !healthy && len(s.odd) < maxRemembered {
+	switch {
+	case healthy:
+	case len(s.odd) >= maxRemembered:
+		s.oddities++
+	default:
 		s.odd = append(s.odd, oddConn{t, c.isn, c.flags, c.syns, c.synAcks, c.started, c.lastSYN, c.gap, c.frame, [2]uint16{c.synEpoch, c.lastSYNEpoch}})
 	}
 }
 
 // maxRemembered bounds what is kept of odd connections, as in a capture of a
 // SYN flood.
-const maxRemembered = 1 << 20
+const maxRemembered = 1 << 17
 
 // end closes the books at the end of the file.
 func (s *survey) end() {
-	for i := range s.conns { // not the map, whose order is not repeatable
-		s.finish(&s.conns[i], cutOff)
+	for i := range s.conns.len() { // not the map, whose order is not repeatable
+		s.finish(s.conns.at(i), cutOff)
 	}
 	if s.log != nil {
 		s.log.exchanges, s.log.free = nil, nil

@@ -36,7 +36,7 @@ func (c *calibration) findTranslations() {
 	c.translations = map[[2]int]*translation{}
 	for p, a := range c.surveys {
 		for q, b := range c.surveys {
-			if p >= q || len(a.conns) == 0 || len(b.conns) == 0 || c.pairs[[2]int{p, q}] != nil {
+			if p >= q || a.conns.len() == 0 || b.conns.len() == 0 || c.pairs[[2]int{p, q}] != nil {
 				continue
 			}
 			n := 0
@@ -70,14 +70,14 @@ func (c *conn) whole() bool {
 // rewriting joins two points by the two initial sequence numbers.
 func rewriting(a, b *survey) *translation {
 	behind := map[[2]uint32]*conn{}
-	for i := range b.conns {
-		if y := &b.conns[i]; y.whole() {
+	for i := range b.conns.len() {
+		if y := b.conns.at(i); y.whole() {
 			behind[[2]uint32{y.isn, y.serverISN}] = y
 		}
 	}
 	t := &translation{rewritten: true, servers: map[netip.AddrPort]netip.AddrPort{}}
-	for i := range a.conns {
-		x := &a.conns[i]
+	for i := range a.conns.len() {
+		x := a.conns.at(i)
 		y := behind[[2]uint32{x.isn, x.serverISN}]
 		if y == nil || !x.whole() || len(t.pairs) >= maxTranslated {
 			continue
@@ -103,15 +103,15 @@ func rewriting(a, b *survey) *translation {
 // SYN-ACK does not wait for the server's.
 func renumbering(a, b *survey) *translation {
 	behind := map[tuple]*conn{}
-	for i := range b.conns {
-		if y := &b.conns[i]; y.whole() {
+	for i := range b.conns.len() {
+		if y := b.conns.at(i); y.whole() {
 			behind[b.tuple(y)] = y
 		}
 	}
 	t := &translation{renumbered: true, servers: map[netip.AddrPort]netip.AddrPort{}}
 	waits := 0
-	for i := range a.conns {
-		x := &a.conns[i]
+	for i := range a.conns.len() {
+		x := a.conns.at(i)
 		if !x.whole() || len(t.pairs) >= maxTranslated {
 			continue
 		}

@@ -407,7 +407,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 			continue // a copy, as SPAN ports make them
 		}
 		previous = g.time
-		if len(s.conns) > 0 && a >= begin && b <= end && !s.inHole(a, b) {
+		if s.conns.len() > 0 && a >= begin && b <= end && !s.inHole(a, b) {
 			times = append(times, g.time+(off.lo+off.hi)/2)
 		}
 	}
@@ -456,7 +456,7 @@ func (v *flowView) weigh(out *absent, q int, k kind) {
 const clockFormat = "15:04:05.000"
 
 func (s *survey) covers() string {
-	if len(s.conns) == 0 {
+	if s.conns.len() == 0 {
 		return "the present one has no connection at all, so nothing shows that it was listening"
 	}
 	from, to := s.coverage()
