@@ -1,10 +1,6 @@
 package analyzer
 
-import (
-	"encoding/json"
-	"io"
-	"time"
-)
+import "time"
 
 // SchemaVersion is the version of the JSON shapes of this package.
 const SchemaVersion = 1
@@ -17,14 +13,6 @@ type Report struct {
 	Verdicts      []Verdict     `json:"verdicts"` // by start of the request
 	Findings      []Finding     `json:"findings"`
 	Warnings      []string      `json:"warnings"`
-}
-
-// WriteJSON writes the report as verdicts.json, filters readable.
-func (r *Report) WriteJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", " ")
-	return e.Encode(r)
 }
 
 // PointReport says what a capture covers and how far it can be trusted.
