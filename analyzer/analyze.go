@@ -84,6 +84,9 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		a.warn("no requests were seen at any point")
 		return a.report, nil
 	}
+	for _, s := range a.surveys {
+		s.conns.pages = nil // what was odd about any is remembered elsewhere
+	}
 	if err := a.judgeAll(ctx, requests); err != nil {
 		return nil, err
 	}

@@ -122,7 +122,7 @@ func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 	e.forget()
 	e.counts.Failed++
 	if f.began == 0 && f.outcome == Timeout {
-		if s.log.unanswered++; s.log.unanswered > maxUnanswered+int(s.packets/64) {
+		if s.log.unanswered++; s.log.unanswered > maxUnanswered+int(s.packets/128) {
 			s.log.unjudged++
 			return
 		}
@@ -131,9 +131,9 @@ func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 }
 
 // maxUnanswered bounds how many connections of which nothing but unanswered SYNs
-// was seen are judged, beside one for 64 packets. A flood of SYNs has a million of
+// was seen are judged, beside one for 128 packets. A flood of SYNs has a million of
 // them, and nobody asks about each.
-const maxUnanswered = 8192
+const maxUnanswered = 4096
 
 func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server, frame: c.frame,

@@ -403,7 +403,7 @@ func (s *survey) finish(c *conn, how closing) {
 
 // maxRemembered bounds what is kept of odd connections, as in a capture of a
 // SYN flood.
-const maxRemembered = 1 << 17
+const maxRemembered = 1 << 16
 
 // end closes the books at the end of the file.
 func (s *survey) end() {
