@@ -17,7 +17,21 @@
 // The package never imports topology, sim or scenarios: the judge never sees
 // the answer sheet.
 //
-// How it is laid out, in order of work: decode, survey (http, stream),
-// calibrate, collect, pair, path, judge; then one file per rule, named by its
-// cause. A rule looks at one case and either concludes or passes.
+// How it is laid out, in order of work:
+//
+//	read, source, spool, discover      files become points
+//	decode, tunnel, fragments, copies  frames become packets
+//	survey, exchange, http, accounts   the first pass: what each capture has
+//	infer…                             which capture is where on the path
+//	steady, clock, loss, calibrate     what each capture is worth
+//	pace, anchors, translate           what proxies and boxes on the way do
+//	collect                            the second pass: packets of failed requests
+//	pair, eliminate                    the two sides of the proxy
+//	view, delivery, absence, kinds     one connection over all points
+//	judge, rule_…                      one file a cause
+//	hypotheses, findings, finding_…    rivals, and what failures share
+//	verdict, write                     the result
+//
+// A rule looks at one case and either concludes or passes. Package verify re-reads
+// what a verdict cites with code of its own.
 package analyzer

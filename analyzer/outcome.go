@@ -1,0 +1,117 @@
+package analyzer
+
+import (
+	"fmt"
+	"slices"
+)
+
+// outcome is how the request ended for the client; another point may have the
+// RST that the start point's capture missed.
+func (m *matter) outcome() Outcome {
+	if m.f.outcome == Timeout {
+		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
+			return Reset
+		}
+	}
+	return m.f.outcome
+}
+
+// rst tells who sent the RST that ended the client's connection. The sender
+// says so in a trailer, or it is the hop whose address the RST carries.
+func (m *matter) rst() *RST {
+	i, g := m.client.origin(rstKind(m.client, false))
+	if i < 0 {
+		return nil
+	}
+	r := &RST{}
+	last := g[len(g)-1]
+	if m.client.atServer(i) {
+		r.By = m.client.hop(i)
+	} else if m.client.established() {
+		if c := m.client.injected(false); c != nil {
+			r.By = c.hop // a box in between, if that is proven
+		}
+	}
+	for j := range m.client.steps {
+		for _, g := range m.client.steps[j].of(rstKind(m.client, false)) {
+			if n := g.note; n != nil && n.hasCause && !n.ingress {
+				r.By, r.Cause, r.Peer = m.client.hop(j), n.cause, n.causePeer
+			}
+		}
+	}
+	if last.icmp {
+		r.Cause = fmt.Sprintf("ICMP type %d code %d from %s", last.icmpWhat>>8, last.icmpWhat&255, last.icmpFrom)
+	}
+	return r
+}
+
+// requestEvidence cites where the request begins: the connection's first packet
+// and its own first bytes, at the point where requests are followed.
+func (m *matter) requestEvidence() (out []Evidence) {
+	v := m.client
+	at := slices.IndexFunc(v.steps, func(s step) bool { return s.at == m.start.index })
+	if at < 0 {
+		return nil
+	}
+	if ps := v.steps[at].packets; m.f.ordinal < 2 && len(ps) > 0 {
+		what := "the first packet of the client's connection"
+		if ps[0].toServer && ps[0].is(flagSYN, flagACK) {
+			what = "the client's SYN"
+		}
+		out = append(out, v.frame(at, &ps[0], what))
+	}
+	if m.f.began == 0 || m.f.method == "" { // its head was not read, and nothing is said of it
+		return out
+	}
+	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
+		return append(out, v.frame(at, g, "the request"))
+	}
+	return out
+}
+
+// outcomeEvidence cites how the client's connection ended.
+func (m *matter) outcomeEvidence() []Evidence {
+	var out []Evidence
+	v := m.client
+	for i := range v.steps {
+		for _, g := range v.steps[i].of(rstKind(v, false)) {
+			what := "RST to the client"
+			if n := g.note; n != nil && n.hasCause {
+				if what += ": " + n.cause; n.causePeer {
+					what += " (on the peer flow)"
+				}
+			}
+			out = append(out, v.frame(i, g, what))
+			break
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	// The last frame need not say how the request ended: a response with a 5xx may
+	// be long, who is left with half of one may be silent for good, and a client that
+	// gives up is answered by a FIN.
+	for i := range v.steps {
+		for j := range v.steps[i].packets {
+			g := &v.steps[i].packets[j]
+			if v.steps[i].at != m.start.index || g.frame == m.f.endFrame {
+				continue
+			}
+			switch {
+			case m.f.outcome == Error && g.status >= 500 && !g.toServer:
+				out = append(out, v.frame(i, g, "the answer to the client begins"))
+			case m.f.outcome == Truncated && g.is(flagFIN, 0) && !g.toServer:
+				out = append(out, v.frame(i, g, "the connection ends inside the response"))
+			case m.f.outcome == Timeout && g.toServer && (g.is(flagFIN, 0) || g.is(flagRST, 0)):
+				out = append(out, v.frame(i, g, "the client gives up"))
+			}
+		}
+		if len(out) == 0 && m.f.endFrame == 0 && v.steps[i].at == m.start.index && len(v.steps[i].packets) > 0 {
+			out = append(out, v.frame(i, &v.steps[i].packets[0], "the connection of the request begins"))
+		}
+	}
+	if at, g := v.numbered(m.start, m.f.endFrame); g != nil {
+		out = append(out, v.frame(at, g, "the request ends: "+string(m.f.outcome)))
+	}
+	return out
+}
