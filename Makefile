@@ -68,8 +68,9 @@ incident: build
 bench: go-version
 	$(GO) test -run '^$$' -bench . -benchmem ./analyzer/... ./internal/...
 
-## bench-analyze: the analyzer against tcpdump on the incident's captures, as a ratio
-bench-analyze: build tools
+## bench-analyze: the analyzer against tcpdump, tshark and tcptrace on the same captures, as ratios (REQUESTS=…)
+bench-analyze: build
+	@scripts/tools.sh tcpdump tshark tcptrace
 	scripts/bench-analyze.sh bin/hopblame
 
 ## doctor: what this machine can and cannot do

@@ -2,9 +2,13 @@ package analyzer
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
@@ -71,31 +75,68 @@ func FuzzHTTP(f *testing.F) {
 	})
 }
 
-// FuzzAnalyze damages a whole capture.
+// FuzzAnalyze damages the captures of a whole analysis: a capture overwritten in
+// two places, cut off, replaced by the input as it is, compressed or not, with labels
+// or without. It never crashes or hangs, says either what is wrong or what it found,
+// and takes no more memory, all that it ever allocates counted, than 64 MiB and twice
+// the captures' size.
 func FuzzAnalyze(f *testing.F) {
 	s := newStory(f)
 	s.failing(0, 17, 54373, 2, "firewall/feth11", "")
-	s.good(1e8, 18, 54374, 1)
+	s.served(2e8, 18, 54374, 1, answer[:len(answer)-1], answer[:len(answer)-1], flagFIN)
+	s.good(1e8, 19, 54375, 1)
 	points := s.write()
 	whole := make([][]byte, len(points))
+	size := 0
 	for i, p := range points {
 		whole[i], _ = os.ReadFile(p.Path)
+		size += len(whole[i])
 	}
-	f.Add(uint8(1), uint32(400), []byte{1, 2, 3})
-	f.Add(uint8(2), uint32(0), []byte("\xd4\xc3\xb2\xa1"))
-	f.Fuzz(func(t *testing.T, which uint8, offset uint32, patch []byte) {
+	f.Add(uint8(1), uint32(400), []byte{1, 2, 3}, uint32(900), []byte{4}, uint8(0))
+	f.Add(uint8(2), uint32(0), []byte("\xd4\xc3\xb2\xa1"), uint32(7), []byte{}, uint8(1))
+	f.Add(uint8(3), uint32(90), []byte("HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n"), uint32(300), []byte{255, 255}, uint8(2))
+	f.Add(uint8(4), uint32(1000), []byte{}, uint32(0), []byte{}, uint8(4))
+	f.Add(uint8(5), uint32(0), whole[0][:400], uint32(0), []byte{}, uint8(8|1))
+	f.Fuzz(func(t *testing.T, which uint8, offset uint32, patch []byte, offset2 uint32, patch2 []byte, mode uint8) {
 		dir := t.TempDir()
-		mine := append([]Point(nil), points...)
+		mine := slices.Clone(points)
 		i := int(which) % len(points)
 		raw := bytes.Clone(whole[i])
 		copy(raw[int(offset)%len(raw):], patch)
+		copy(raw[int(offset2)%len(raw):], patch2)
+		if mode&4 != 0 {
+			raw = raw[:int(offset)%len(raw)]
+		}
+		if mode&8 != 0 {
+			raw = patch
+		}
+		limit := uint64(64<<20 + 2*(size+len(raw)))
+		if mode&2 != 0 {
+			var z bytes.Buffer
+			w := gzip.NewWriter(&z)
+			_, _ = w.Write(raw)
+			_ = w.Close()
+			raw = z.Bytes()
+		}
 		mine[i].Path = filepath.Join(dir, "x")
 		if err := os.WriteFile(mine[i].Path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if mode&1 != 0 {
+			for k, p := range mine {
+				mine[k] = Point{File: p.File, Path: p.Path}
+			}
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		r, err := Analyze(context.Background(), mine, Options{Workers: 1})
-		if err == nil && r == nil {
-			t.Fatal("neither a report nor an error")
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > limit {
+			t.Errorf("%d bytes allocated, at most %d may be", got, limit)
+		}
+		var in *InputError
+		if (err == nil) != (r != nil) || err != nil && !errors.As(err, &in) {
+			t.Fatalf("report %v, error %v", r, err)
 		}
 	})
 }
