@@ -164,6 +164,27 @@ func TestCauses(t *testing.T) {
 			c, _, when := s.opened(at, 17, 54373, 2, post(17))
 			s.resets(when, c, len(post(17)), "Phase of the moon", false)
 		}, "", Inconclusive, ""},
+		{"the f5 ends the TLS handshake with an alert", func(s *story) {
+			c := s.clientFlow(54373)
+			hello := "\x16\x03\x01\x00\x05hello"
+			open := s.handshake(at, c)
+			s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: hello})
+			n := c.isn + 1 + uint32(len(hello))
+			s.tell(open+hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: n, payload: "\x15\x03\x03\x00\x02\x02\x28"})
+			s.tell(open+2*hopDelay, told{flow: c, flags: flagACK | flagFIN, seq: c.answer + 8, ack: n})
+			s.tell(open+4*hopDelay, told{flow: c, toServer: true, flags: flagACK | flagFIN, seq: n, ack: c.answer + 9})
+		}, "f5", TLSFailure, ""},
+		{"the client refuses the certificate", func(s *story) {
+			c := s.clientFlow(54373)
+			hello := "\x16\x03\x01\x00\x05hello"
+			open := s.handshake(at, c)
+			s.tell(open, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: hello})
+			n := c.isn + 1 + uint32(len(hello))
+			s.tell(open+hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: n, payload: "\x16\x03\x03\x00\x05hello"})
+			s.tell(open+3*hopDelay, told{flow: c, toServer: true, flags: flagACK, seq: n, ack: c.answer + 11, payload: "\x15\x03\x03\x00\x02\x02\x30"})
+			s.tell(open+4*hopDelay, told{flow: c, toServer: true, flags: flagACK | flagFIN, seq: n + 7, ack: c.answer + 11})
+			s.tell(open+6*hopDelay, told{flow: c, flags: flagACK | flagFIN, seq: c.answer + 11, ack: n + 8})
+		}, "", Inconclusive, "certificates"},
 		{"the f5 tries another member: the last try counts", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 1, post(17))
 			for _, r := range retries {

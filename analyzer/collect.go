@@ -150,9 +150,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		}
 		g.expects = responseLength(v)
 	}
-	if v := p.payload; len(v) == 7 && p.length == 7 && v[0] == tlsAlert && v[1] == 3 && v[5] == 2 {
-		g.alert = v[6] + 1
-	}
+	g.alert = fatalAlert(p)
 	if s.point.Side != Clientside && s.point.Side != Serverside || g.flags&flagRST != 0 {
 		var n trailerNote
 		if decodeTrailer(f.Data, f.WireLength, &n) && (n.hasPeer || n.hasCause) {
@@ -182,6 +180,15 @@ func (c *collection) noteCopy(s *survey, p *packet) {
 
 // tlsAlert is the content type of a TLS alert record, RFC 8446 §5.1.
 const tlsAlert = 21
+
+// fatalAlert returns the description of a fatal TLS alert in the clear, plus one; 0
+// for any other packet. An encrypted alert is longer than these seven bytes.
+func fatalAlert(p *packet) byte {
+	if v := p.payload; len(v) == 7 && p.length == 7 && v[0] == tlsAlert && v[1] == 3 && v[5] == 2 && v[6] < 255 {
+		return v[6] + 1
+	}
+	return 0
+}
 
 // findRequest looks for a request that is wanted by its message.
 func (c *collection) findRequest(p *packet) {

@@ -147,6 +147,8 @@ func (e *exchange) forget() {
 // that nothing is known.
 func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
+	case c.flags&alerted != 0 && how != serverReset:
+		return TLSError, true
 	case e.up.state == opaque || e.down.state == opaque:
 		if how == serverReset && (!e.answered || e.up.state != opaque) {
 			return Reset, true

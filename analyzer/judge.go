@@ -164,7 +164,7 @@ func (m *matter) conclude() *conclusion {
 // clientside asks the rules that can find the fault between client and proxy:
 // what the proxy says of itself, and bytes or RSTs that went astray there.
 func (m *matter) clientside() *conclusion {
-	for _, r := range []rule{proxySays, resetInjected, dataDropped, responseDropped} {
+	for _, r := range []rule{proxySays, tlsFailure, resetInjected, dataDropped, responseDropped} {
 		if c := r.apply(m.client, m); c != nil {
 			return c
 		}

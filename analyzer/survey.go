@@ -94,6 +94,7 @@ const (
 	triedAnchor // its first request was looked at
 	served      // the server sent data
 	finBeyond   // the server's FIN came behind bytes that were not captured
+	alerted     // a fatal TLS alert passed in the clear
 	followed    // its requests are, and it is not decided yet
 	hadAnswered // the server's RST has a sequence number of its own, so a SYN-ACK went before
 )
@@ -262,6 +263,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if p.length > 0 && !fromClient {
 		c.flags |= served
+	}
+	if c.flags&followed != 0 && fatalAlert(p) > 0 {
+		c.flags |= alerted
 	}
 	if len(p.payload) > 0 {
 		if fromClient && c.flags&triedAnchor == 0 {

@@ -64,7 +64,8 @@ const (
 	Refused   Outcome = "refused"
 	Timeout   Outcome = "timeout"
 	Truncated Outcome = "truncated"
-	Error     Outcome = "error" // 5xx
+	Error     Outcome = "error"     // 5xx
+	TLSError  Outcome = "tls-error" // a fatal alert ended the handshake
 )
 
 // Directions of a packet.

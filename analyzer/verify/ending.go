@@ -20,6 +20,7 @@ func (t *trial) resets() []*exhibit {
 //	refused    a RST to the client that does, or an ICMP error
 //	truncated  a FIN of the server
 //	error      a 5xx
+//	tls-error  a TLS alert
 //	timeout    nothing, or the client gives up before a RST reaches it
 func (t *trial) outcome() string {
 	resets := t.resets()
@@ -43,6 +44,10 @@ func (t *trial) outcome() string {
 	case analyzer.Error:
 		if !cited(is5xx) {
 			return "no 5xx is cited"
+		}
+	case analyzer.TLSError:
+		if !cited(isAlert) {
+			return "no TLS alert is cited"
 		}
 	case analyzer.Timeout:
 		for _, r := range resets {

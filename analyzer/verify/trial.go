@@ -109,6 +109,12 @@ func isData(x *Frame) bool   { return x.has(0, flagRST|flagSYN) && x.tcp[0].leng
 func isACK(x *Frame) bool {
 	return x.has(flagACK, flagSYN|flagRST|flagFIN) && x.tcp[0].length == 0
 }
+
+// isAlert: a TLS alert record in the clear, RFC 8446 section 5.1.
+func isAlert(x *Frame) bool {
+	return isData(x) && len(x.payload) > 1 && x.payload[0] == 21 && x.payload[1] == 3
+}
+
 func is5xx(x *Frame) bool { code, _ := x.response(); return code >= 500 && code < 600 }
 
 // refuses tells whether x, a RST or an ICMP error, can be the answer to y: a RST
