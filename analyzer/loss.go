@@ -125,10 +125,10 @@ func (m *lossModel) missedAll(way int, times []int64) float64 {
 			worst = l
 		}
 	}
-	if worst.trials < unmeasuredTrials && m.silentOK {
-		// Nothing much to measure it by, but the capture says it lost nothing.
-		worst.add(lossTally{trials: unmeasuredTrials})
+	if worst.misses == 0 && !m.lossy(1-way) { // then the directions do not differ
+		worst.add(m.all(1 - way))
 	}
+	worst.add(m.vouched(worst))
 	missed := worst.missedAll(len(times))
 	if m.counted > 0 {
 		missed = max(missed, math.Pow(min(1, 2*m.counted), float64(len(times))))
@@ -146,16 +146,34 @@ func (m *lossModel) lossy(way int) bool {
 	return m.own[way].misses+m.shared[way].misses > 0 || m.counted > 0
 }
 
-// unmeasuredTrials is what a clean drop counter is worth where nothing else
-// measures the loss: as much as so many packets none of which was missed.
-const unmeasuredTrials = 16
+// What a clean drop counter (PACKET_STATISTICS of packet(7), written into the file)
+// is worth, in packets none of which was missed: little where nothing else measures
+// the loss, for a counter tells only of what was lost where it counts; much where
+// enough packets were measured and none of them was missed either.
+const (
+	unmeasuredTrials = 16
+	enoughMeasured   = 300
+	measuredTrials   = 1000
+)
+
+// vouched is what the capture's own drop counter adds to what was measured.
+func (m *lossModel) vouched(measured lossTally) (t lossTally) {
+	switch {
+	case !m.silentOK:
+	case measured.trials < unmeasuredTrials:
+		t.trials = unmeasuredTrials
+	case measured.misses == 0 && measured.trials >= enoughMeasured:
+		t.trials = measuredTrials
+	}
+	return t
+}
 
 // bounds is the share of packets that the capture misses, as an interval.
 func (m *lossModel) bounds() (lo, hi float64) {
 	t := m.all(up)
 	t.add(m.all(down))
-	if t.trials < unmeasuredTrials && m.silentOK {
-		t.add(lossTally{trials: unmeasuredTrials})
+	if t.trials < unmeasuredTrials {
+		t.add(m.vouched(t))
 	}
 	lo, hi = t.interval()
 	return lo, min(1, max(hi, 2*m.counted))
