@@ -9,10 +9,9 @@ const forgetful = int64(time.Second)
 // lastBefore cites the last packet of the connection that step q saw before one of
 // step p's.
 func (v *flowView) lastBefore(q, p int, first *sighting) []Evidence {
-	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, first.time)
 	var last *sighting
 	for i := range v.steps[q].packets {
-		if g := &v.steps[q].packets[i]; g.time < first.time+off.lo && !g.icmp {
+		if g := &v.steps[q].packets[i]; !g.icmp && v.came(q, g, p, first) == proven {
 			last = g
 		}
 	}
@@ -39,18 +38,17 @@ func (v *flowView) forgotten(p int, first *sighting, toServer bool) bool {
 	if q < 0 || q >= len(v.steps) || v.idleBefore(p, first) < forgetful {
 		return false
 	}
-	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, first.time)
 	before := false
 	for i := range v.steps[q].packets {
 		g := &v.steps[q].packets[i]
 		if g.icmp || g.length == 0 {
 			continue
 		}
-		switch {
-		case g.time < first.time+off.lo:
+		switch came := v.came(q, g, p, first); {
+		case came == proven:
 			before = true
-		case g.time > first.time+off.hi && g.toServer == toServer && g.flags&flagRST == 0:
-			return false // something passed
+		case g.toServer == toServer && g.flags&flagRST == 0:
+			return false // something passed, or it cannot be told
 		}
 	}
 	return before

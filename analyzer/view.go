@@ -249,14 +249,25 @@ func (v *flowView) segment(p, q int) (name, wouldSettle string) {
 	return "link:" + v.hop(p) + "-" + v.hop(q), ""
 }
 
+// came tells whether packet g of step q was there before packet h of step p, as far
+// as the clocks of the two points are known to differ.
+func (v *flowView) came(q int, g *sighting, p int, h *sighting) order {
+	if p == q {
+		if g.frame < h.frame {
+			return proven
+		}
+		return refuted
+	}
+	return v.a.cal.before(v.steps[q].at, g.time, v.steps[p].at, h.time)
+}
+
 // before returns the last packet that step q saw of the tuple before the
 // packet g of step p; nil if there is none. A tuple that comes round again
 // soon may meet what is left of its earlier use.
 func (v *flowView) before(q, p int, g *sighting) *sighting {
-	off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, g.time)
 	var out *sighting
 	for i := range v.steps[q].all {
-		if s := &v.steps[q].all[i]; off.bounded() && s.time < g.time+off.lo {
+		if s := &v.steps[q].all[i]; v.came(q, s, p, g) == proven {
 			out = s
 		}
 	}

@@ -1,0 +1,26 @@
+package analyzer
+
+// portClosed: the host itself answers the SYN with a RST (RFC 9293 §3.10.7.1).
+//
+//	f5                   server2
+//	 |--SYN----------------->|
+//	 |<----------------RST---|
+//
+// A proxy that does so and tells why in its trailer has no listener there.
+var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *conclusion {
+	at, g := v.refusal()
+	if at < 0 || !v.atServer(at) || g.icmp {
+		return nil
+	}
+	syns := v.steps[at].of(synKind(v))
+	if len(syns) == 0 {
+		return nil
+	}
+	c := &conclusion{direction: ToServer, hop: v.hop(at), between: []string{v.point(at)}, confidence: almost,
+		evidence: []Evidence{v.frame(at, syns[0], "SYN"), v.frame(at, g, "RST in answer to the SYN")}}
+	if g.note != nil && g.note.hasCause && !g.note.ingress { // proxySays would have known it
+		c.hop, c.settle = "", "the documentation of the RST cause \""+g.note.cause+"\": it is none of those whose meaning is known"
+	}
+	c.eliminated = v.hypotheses(at, true)
+	return c
+}}
