@@ -10,6 +10,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,6 +36,7 @@ type group struct {
 // WriteText writes a report as text.
 func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
 	t := &text{w: bufio.NewWriter(w), o: o}
+	t.unnamed(r)
 	t.summary(r)
 	for _, g := range groups(r) {
 		t.group(&g, len(r.Verdicts))
@@ -74,6 +77,23 @@ func groups(r *analyzer.Report) []group {
 	}
 	slices.SortStableFunc(out, func(a, b group) int { return len(b.verdicts) - len(a.verdicts) })
 	return out
+}
+
+// unnamed says which capture is which, where nobody had said where any was taken.
+func (t *text) unnamed(r *analyzer.Report) {
+	var list []string
+	for _, p := range r.Points {
+		if !strings.Contains(p.Name, "/") {
+			of := path.Base(filepath.ToSlash(p.File))
+			if p.Interface != "" {
+				of += "#" + p.Interface
+			}
+			list = append(list, p.Name+" "+of)
+		}
+	}
+	if len(list) > 0 {
+		t.line(0, "Captures that nobody named, from the client on: "+strings.Join(list, ", ")+".")
+	}
 }
 
 func (t *text) summary(r *analyzer.Report) {

@@ -68,3 +68,14 @@ func TestNothingFailed(t *testing.T) {
 		t.Errorf("got %q, want %q", got.String(), want)
 	}
 }
+
+func TestCapturesThatNobodyNamedAreTold(t *testing.T) {
+	var got strings.Builder
+	r := &analyzer.Report{Points: []analyzer.PointReport{{Name: "p1", File: "/tmp/a.pcap"}, {Name: "f5/0.0", File: "f5.pcap"}, {Name: "p3", File: "x/b.pcapng", Interface: "eth1"}}}
+	if err := WriteText(&got, r, TextOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "Captures that nobody named, from the client on: p1 a.pcap, p3 b.pcapng#eth1.\n"; !strings.HasPrefix(got.String(), want) {
+		t.Errorf("got %q, want %q first", got.String(), want)
+	}
+}

@@ -37,6 +37,9 @@ func TestNoFlip(t *testing.T) {
 	trial := Trial{Runs: recordings(t), Seed: *trialSeed, Ablations: *ablations, Skewed: 6, Only: *only, Keep: *keepDir}
 	if trial.Ablations == 0 && trial.Only == "" {
 		trial.Ablations, trial.Skewed = quickAblations, 2
+		if testing.Short() {
+			trial.Ablations, trial.Skewed = quickAblations/4, 1
+		}
 	} else if trial.Ablations == 0 {
 		trial.Ablations = 1_000_000 // any number that -only may name
 	}
