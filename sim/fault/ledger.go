@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -69,6 +70,7 @@ func openLedger(f Fault, host *topology.Host, group uint16) (*ledger, error) {
 		return nil, errors.Join(fmt.Errorf("fault %s: ledger's buffer: %w", f.Name, err), l.close())
 	}
 	decode := newHeaderDecoder()
+	reading, once := make(chan struct{}), sync.Once{}
 	err = l.socket.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
 		l.record(decode, a)
 		return 0
@@ -76,10 +78,23 @@ func openLedger(f Fault, host *topology.Host, group uint16) (*ledger, error) {
 		if ctx.Err() != nil {
 			return 1
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			once.Do(func() { close(reading) })
+			return 0
+		}
 		l.fail(err)
 		return 0
 	})
 	if err != nil {
+		return nil, errors.Join(fmt.Errorf("fault %s: start the ledger: %w", f.Name, err), l.close())
+	}
+	// The library counts its reader in only once it runs, and Close waits for what is
+	// counted: a deadline in the past makes it show itself.
+	if err := l.socket.Con.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return nil, errors.Join(fmt.Errorf("fault %s: start the ledger: %w", f.Name, err), l.close())
+	}
+	<-reading
+	if err := l.socket.Con.SetReadDeadline(time.Time{}); err != nil {
 		return nil, errors.Join(fmt.Errorf("fault %s: start the ledger: %w", f.Name, err), l.close())
 	}
 	return l, nil
