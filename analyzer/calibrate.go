@@ -77,7 +77,7 @@ func newLossModel(s *survey) *lossModel {
 		for way := range k.seen {
 			t := lossTally{float64(k.seen[way] + k.missed[way]), float64(k.missed[way])}
 			m.own[way].add(t)
-			m.timeline[way].add((k.min+k.max)/2, t)
+			m.timeline[way].add(k.min+(k.max-k.min)/2, t)
 		}
 	}
 	if d := s.stats.Dropped; s.hasISB && d > 0 {
@@ -188,7 +188,7 @@ func (c *calibration) countCompared() {
 				n.misses = 1
 			}
 			m.shared[way].add(n)
-			m.timeline[way].add((x.lo+x.hi)/2, n)
+			m.timeline[way].add(x.lo+(x.hi-x.lo)/2, n)
 		}
 	}
 	c.compared = nil

@@ -98,6 +98,9 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
+	if f.Time <= 0 || f.Time > latest {
+		return
+	}
 	if c.portsDecide {
 		if sport, dport, plain := plainPorts(link, f.Data); plain && !c.wanted(sport) && !c.wanted(dport) {
 			return

@@ -54,8 +54,9 @@ type lossModel struct {
 
 // lossTimeline holds tallies by time, so that a burst is seen where it is.
 type lossTimeline struct {
-	from, width int64
-	bins        []lossTally
+	from  int64
+	width uint64 // ns
+	bins  []lossTally
 }
 
 const (
@@ -66,19 +67,24 @@ const (
 )
 
 func newLossTimeline(from, to int64) lossTimeline {
-	width := max(lossBin, (to-from)/maxLossBins+1)
-	return lossTimeline{from, width, make([]lossTally, max(0, to-from)/width+1)}
+	span := uint64(max(from, to)) - uint64(from) // times of a damaged file may be anything
+	width := max(uint64(lossBin), span/maxLossBins+1)
+	return lossTimeline{from, width, make([]lossTally, span/width+1)}
 }
 
-func (l *lossTimeline) add(t int64, n lossTally) {
-	if i := (t - l.from) / l.width; t >= l.from && i < int64(len(l.bins)) {
-		l.bins[i].add(n)
+// bin is where a moment falls; the first or last one for a moment outside.
+func (l *lossTimeline) bin(t int64) int {
+	if t <= l.from {
+		return 0
 	}
+	return int(min((uint64(t)-uint64(l.from))/l.width, uint64(len(l.bins)-1)))
 }
+
+func (l *lossTimeline) add(t int64, n lossTally) { l.bins[l.bin(t)].add(n) }
 
 // near sums the tallies around a moment.
 func (l *lossTimeline) near(t int64) (sum lossTally) {
-	for i := max(0, (t-lossNear-l.from)/l.width); i <= (t+lossNear-l.from)/l.width && i < int64(len(l.bins)); i++ {
+	for i := l.bin(t - lossNear); i <= l.bin(t+lossNear); i++ {
 		sum.add(l.bins[i])
 	}
 	return sum

@@ -133,10 +133,14 @@ func newSurvey(p Point, index int, follow bool) *survey {
 	return s
 }
 
+// latest is the latest time that is one: in the year 2116. Beyond it a file is
+// damaged, and differences of times would not fit into 64 bits.
+const latest = 1 << 62
+
 // take digests one frame of the point.
 func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 	s.packets++
-	if f.Time == 0 { // a simple packet block has no time: nothing can be said with it
+	if f.Time <= 0 || f.Time > latest { // a simple packet block has no time: nothing can be said with it
 		s.undecoded++
 		return
 	}
