@@ -85,7 +85,7 @@ func (s *stream) drain(to sink) {
 
 func (s *stream) deliver(g segment, to sink) {
 	old := int(int32(s.next - g.seq)) // bytes already delivered
-	if old < 0 || old >= g.length { // exactly half the number space away is neither before nor behind
+	if old < 0 || old >= g.length {   // exactly half the number space away is neither before nor behind
 		return
 	}
 	s.next = g.seq + uint32(g.length)
