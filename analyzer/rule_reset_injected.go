@@ -38,8 +38,8 @@ func (v *flowView) injected(toServer bool) *conclusion {
 	if p < 0 || q < 0 || q >= len(v.steps) || toServer && v.atClient(p) || !toServer && v.atServer(p) {
 		return nil
 	}
-	if !v.activeAfter(q, p, seen[0], toServer) {
-		return nil // the alleged sender's own end: another rule's matter
+	if len(v.steps[q].packets) == 0 {
+		return nil // it saw nothing of the connection, so that its lacking the RST says nothing
 	}
 	k.terms = func(s *step) []string { return []string{"tcp.flags.reset==1", s.seq(toServer, seen[0].seq)} }
 	c := &conclusion{direction: direction(toServer), between: []string{v.point(p), v.point(q)},
@@ -82,12 +82,6 @@ func (v *flowView) sender(toServer bool) string {
 		return v.clientName()
 	}
 	return v.serverName()
-}
-
-// activeAfter tells whether step q saw anything of the connection at all, so that
-// a RST of its end would have been seen too.
-func (v *flowView) activeAfter(q, p int, rst *sighting, toServer bool) bool {
-	return len(v.steps[q].packets) > 0
 }
 
 // unlike compares a RST with the other packets of its alleged sender at the same
