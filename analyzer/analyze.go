@@ -85,7 +85,7 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		return a.report, nil
 	}
 	for _, s := range a.surveys {
-		s.conns.pages = nil // what was odd about any is remembered elsewhere
+		s.conns.forget() // what was odd about any is remembered elsewhere
 	}
 	if err := a.judgeAll(ctx, requests); err != nil {
 		return nil, err
@@ -232,7 +232,7 @@ func (a *analysis) follow(ctx context.Context, i int) error {
 	if was.log != nil {
 		return nil
 	}
-	was.flows, was.conns = nil, connTable{} // not both at a time
+	was.conns, was.names = connTable{}, interner{} // not both at a time
 	return a.read(ctx, i, &counter{}, func(_ int, read reader) error {
 		s := newSurvey(a.points[i], i, true)
 		err := s.run(a.sources[i], read)

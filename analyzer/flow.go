@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sort"
 )
@@ -26,6 +27,8 @@ type flowKey struct {
 type connTable struct {
 	pages [][]conn
 	n     int
+	index numbers      // of the flows
+	rest  []connection // of the latest page of them
 }
 
 const connPage = 1 << 10
@@ -34,15 +37,34 @@ func (t *connTable) len() int { return t.n }
 
 func (t *connTable) at(i int) *conn { return &t.pages[i/connPage][i%connPage] }
 
-// add returns the new connection's index.
-func (t *connTable) add(c conn) int {
+// find returns the flow's connection.
+func (t *connTable) find(key flowKey) (int, bool) {
+	i, ok := t.index.find(key.hash(), func(i uint32) bool { return t.at(int(i)).key == key })
+	return int(i), ok
+}
+
+// add puts in the first connection of a flow.
+func (t *connTable) add(key flowKey) int {
 	if t.n%connPage == 0 {
 		t.pages = append(t.pages, make([]conn, 0, connPage))
 	}
 	last := &t.pages[len(t.pages)-1]
-	*last = append(*last, c)
+	*last = append(*last, conn{key: key})
+	t.index.add(key.hash(), uint32(t.n), func(i uint32) uint64 { return t.at(int(i)).key.hash() })
 	t.n++
 	return t.n - 1
+}
+
+// forget lets go of the connections; how many there were is kept.
+func (t *connTable) forget() { *t = connTable{n: t.n} }
+
+// grow returns the rest of a connection, as its first SYN left it.
+func (t *connTable) grow(c *conn) *connection {
+	if len(t.rest) == cap(t.rest) {
+		t.rest = make([]connection, 0, connPage)
+	}
+	t.rest = append(t.rest, c.afterSYN())
+	return &t.rest[len(t.rest)-1]
 }
 
 // recentFlow is an entry of a small direct-mapped cache in front of the flow table:
@@ -62,6 +84,8 @@ func (k flowKey) slot() uint32 {
 	return h * 2654435761 >> (32 - 11)
 }
 
+func (k flowKey) hash() uint64 { return maphash.Comparable(hashSeed, k) }
+
 // keyOf returns the key and whether the source is its second end.
 func keyOf(src uint32, sport uint16, dst uint32, dport uint16) (flowKey, bool) {
 	if src < dst || src == dst && sport <= dport {
@@ -72,7 +96,7 @@ func keyOf(src uint32, sport uint16, dst uint32, dport uint16) (flowKey, bool) {
 
 // interner numbers addresses. The zero value is ready.
 type interner struct {
-	ids   map[netip.Addr]uint32
+	ids   numbers
 	addrs []netip.Addr
 	cache [256]internSlot // by the address's low bits
 }
@@ -97,22 +121,24 @@ func (t *interner) id(b []byte) uint32 {
 }
 
 func (t *interner) idOf(a netip.Addr) uint32 {
-	id, ok := t.ids[a]
+	id, ok := t.find(a)
 	if !ok {
-		if t.ids == nil {
-			t.ids = map[netip.Addr]uint32{}
-		}
 		id = uint32(len(t.addrs))
-		t.ids[a] = id
 		t.addrs = append(t.addrs, a)
+		t.ids.add(maphash.Comparable(hashSeed, a), id, func(i uint32) uint64 { return maphash.Comparable(hashSeed, t.addrs[i]) })
 	}
 	return id
 }
 
 func (t *interner) addr(id uint32) netip.Addr { return t.addrs[id] }
 
+// find returns the address's number, if it was ever interned.
+func (t *interner) find(a netip.Addr) (uint32, bool) {
+	return t.ids.find(maphash.Comparable(hashSeed, a), func(i uint32) bool { return t.addrs[i] == a })
+}
+
 // saw tells whether the address was ever interned.
-func (t *interner) saw(a netip.Addr) bool { _, ok := t.ids[a]; return ok }
+func (t *interner) saw(a netip.Addr) bool { _, ok := t.find(a); return ok }
 
 // key interns a tuple.
 func (t *interner) key(u tuple) (flowKey, bool) {

@@ -166,10 +166,8 @@ func sameTuples(p, q *survey) bool {
 		if c.flags&knowsISN == 0 {
 			continue
 		}
-		if t := p.tuple(c); q.knows(t) {
-			if key, _ := q.names.key(t); q.conns.at(int(q.flows[key])).flags&knowsISN != 0 {
-				return true
-			}
+		if other := q.conn(p.tuple(c)); other != nil && other.flags&knowsISN != 0 {
+			return true
 		}
 	}
 	return false

@@ -97,7 +97,7 @@ func (s *survey) twoKinds() (a, b []*conn, ok bool) {
 func share(inner, outer []*conn) float64 {
 	latest := make([]int64, len(outer)) // end of any of the first
 	for i, c := range outer {
-		latest[i] = c.last
+		latest[i] = c.lastPacket()
 		if i > 0 {
 			latest[i] = max(latest[i], latest[i-1])
 		}
@@ -120,7 +120,7 @@ func (in *inference) turnsAt(i int, of []*conn) int {
 	s := in.surveys[i]
 	out := 0
 	for j, q := range in.surveys {
-		if j == i || !slices.ContainsFunc(of, func(c *conn) bool { return q.knows(s.tuple(c)) }) {
+		if j == i || !slices.ContainsFunc(of, func(c *conn) bool { return q.conn(s.tuple(c)) != nil }) {
 			continue
 		}
 		first := int(in.rel[i][j].first)
@@ -130,16 +130,6 @@ func (in *inference) turnsAt(i int, of []*conn) int {
 		out = first
 	}
 	return out
-}
-
-// knows tells whether the point saw a flow of the tuple.
-func (s *survey) knows(t tuple) bool {
-	if !s.names.saw(t.client.Addr()) || !s.names.saw(t.server.Addr()) {
-		return false
-	}
-	key, _ := s.names.key(t)
-	_, ok := s.flows[key]
-	return ok
 }
 
 // proxyAt notes what was found.

@@ -206,7 +206,7 @@ func sideOf(clients bool) side {
 	return back
 }
 
-// clientsOf lists who connects to each destination.
+// clientsOf lists who connects to each destination, as far as anybody is remembered.
 func (s *survey) clientsOf() map[*serverSeen]map[uint32]bool {
 	out := map[*serverSeen]map[uint32]bool{}
 	for i := range s.conns.len() {
@@ -218,7 +218,9 @@ func (s *survey) clientsOf() map[*serverSeen]map[uint32]bool {
 		if c.flags&initiatorIsB != 0 {
 			a = c.key.b
 		}
-		out[c.server][a] = true
+		if of := out[c.server]; len(of) < maxRemembered {
+			of[a] = true
+		}
 	}
 	return out
 }

@@ -36,7 +36,7 @@ func (l *listenerLog) stayed(e endpoint, from, to int64) {
 
 // loadOf returns what a listener did in a stretch of time.
 func (s *survey) loadOf(server netip.AddrPort, from, to int64) (out load) {
-	id, ok := s.names.ids[server.Addr()]
+	id, ok := s.names.find(server.Addr())
 	if !ok {
 		return out
 	}

@@ -112,7 +112,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			a.report.Requests.OK++
 			continue
 		}
-		m.proxied = a.proxied(f)
+		m.proxied = a.proxied(cols, w.index[f.tuple])
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)
@@ -207,20 +207,17 @@ func (a *analysis) byMessage(cols []*collection, f *failure) (out []named) {
 
 // proxied tells whether the client talks to a full proxy: a point that sees
 // both sides, or a server address that never appears further on.
-func (a *analysis) proxied(f *failure) bool {
+func (a *analysis) proxied(cols []*collection, tuple int) bool {
 	seenBeyond, both, clientside, serverside := false, false, false, false
-	for _, s := range a.surveys {
+	for i, s := range a.surveys {
 		if s.point.Side == Both {
 			both = true
 			continue
 		}
 		clientside = clientside || s.point.Side == Clientside
 		serverside = serverside || s.point.Side == Serverside
-		if s.point.Side == Serverside && s.names.saw(f.tuple.server.Addr()) && s.names.saw(f.tuple.client.Addr()) {
-			key, _ := s.names.key(f.tuple)
-			_, ok := s.flows[key]
-			seenBeyond = seenBeyond || ok
-		}
+		seenBeyond = seenBeyond || s.point.Side == Serverside &&
+			slices.ContainsFunc(cols[i].seen[tuple], func(p sighting) bool { return !p.icmp })
 	}
 	return (both || clientside && serverside) && !seenBeyond
 }

@@ -20,13 +20,8 @@ type pathFinder struct {
 func newPathFinder(surveys []*survey, order *pointOrder) *pathFinder {
 	f := &pathFinder{surveys: surveys, order: order, endHost: make([]bool, len(surveys)),
 		branch: make([]netip.Addr, len(surveys)), cache: map[[2]netip.Addr][]int{}}
-	servers := map[netip.Addr]bool{}
-	clients := map[netip.Addr]bool{}
-	for _, s := range surveys {
-		for i := range s.conns.len() {
-			t := s.tuple(s.conns.at(i))
-			servers[t.server.Addr()], clients[t.client.Addr()] = true, true
-		}
+	talks := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(surveys, func(s *survey) bool { return s.names.saw(p.Addr()) })
 	}
 	for i, s := range surveys {
 		own := func(a netip.Addr) bool {
@@ -39,7 +34,7 @@ func newPathFinder(surveys []*survey, order *pointOrder) *pathFinder {
 				break
 			}
 		}
-		if s.conns.len() == 0 && !slices.ContainsFunc(s.addrs, func(p netip.Prefix) bool { return servers[p.Addr()] || clients[p.Addr()] }) {
+		if s.conns.len() == 0 && !slices.ContainsFunc(s.addrs, talks) {
 			f.endHost[i] = false
 		}
 	}
@@ -114,7 +109,7 @@ func (f *pathFinder) isServer(i int, a netip.Addr) bool {
 
 // isServerPort tells whether a point saw connections to the endpoint.
 func (f *pathFinder) isServerPort(s *survey, to netip.AddrPort) bool {
-	id, ok := s.names.ids[to.Addr()]
+	id, ok := s.names.find(to.Addr())
 	if !ok {
 		return false
 	}

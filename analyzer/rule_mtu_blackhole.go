@@ -76,7 +76,7 @@ const smallPacket = 576
 // largestPassed is the size of the largest IP packet a point saw to or from a server.
 func (a *analysis) largestPassed(i int, server netip.AddrPort, toServer bool) int {
 	s := a.surveys[i]
-	id, ok := s.names.ids[server.Addr()]
+	id, ok := s.names.find(server.Addr())
 	if !ok {
 		return 0
 	}

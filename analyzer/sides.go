@@ -32,7 +32,7 @@ func (f *pathFinder) toProxy(server netip.AddrPort) bool {
 
 // clientside sorts a proxy's own connections by VLAN or first appearance.
 func (s *survey) clientside(server netip.AddrPort) bool {
-	if id, ok := s.names.ids[server.Addr()]; ok {
+	if id, ok := s.names.find(server.Addr()); ok {
 		if v := s.servers[endpoint{id, server.Port()}]; v != nil && v.side != unknown {
 			return v.side == front
 		}

@@ -143,8 +143,11 @@ func (s *survey) takeOutSteps() {
 		fix(&h.synAck, h.epochs[1])
 	}
 	for i := range s.conns.len() {
-		fix(&s.conns.at(i).started, s.conns.at(i).synEpoch)
-		fix(&s.conns.at(i).synAckAt, s.conns.at(i).answerEpoch)
+		c := s.conns.at(i)
+		fix(&c.started, c.synEpoch)
+		if c.connection != nil {
+			fix(&c.synAckAt, c.answerEpoch)
+		}
 	}
 	for _, a := range s.anchors.all {
 		fix(&a.opened, a.epochs[0])

@@ -25,8 +25,7 @@ type survey struct {
 	addrs     []netip.Prefix // of the interface, if the file tells
 	damage    *pcapng.TruncatedError
 	names     interner
-	flows     map[flowKey]int32
-	recent    [recentFlows]recentFlow // those of the latest packets, which saves most look-ups in flows
+	recent    [recentFlows]recentFlow // those of the latest packets, which saves most look-ups
 	conns     connTable
 	odd       []oddConn
 	oddities  int         // connections that should be in odd, beyond what is remembered
@@ -57,27 +56,49 @@ type serverSeen struct {
 	side                   side // what was inferred about it
 }
 
-// conn is one connection of a flow, the latest.
+// conn is one connection of a flow, the latest. It is small, and the rest of it
+// comes with its second packet: a flood of SYNs has a million of them, of one packet each.
 type conn struct {
-	key            flowKey
-	isn, serverISN uint32
-	flags          connFlags
-	syns, synAcks  uint8
-	ttl            ttls
-	exchange       int32 // index, -1 none
-	started        int64 // first SYN, or first packet
-	synAckAt       int64
-	last           int64 // last packet
-	lastSYN        int64
-	gap            int64 // since the tuple's previous use; -1: none seen
-	frame          uint64
-	server         *serverSeen
-	anchor         *anchor // its first request, if sampled
-	up, down       bytesSeen
-	synEpoch       uint16 // of started
-	answerEpoch    uint16 // of synAckAt
-	lastEpoch      uint16 // of last
-	lastSYNEpoch   uint16 // of lastSYN
+	key         flowKey
+	isn         uint32
+	flags       connFlags
+	syns        uint8
+	synAcks     uint8
+	ttl         ttls
+	synEpoch    uint16 // of started
+	started     int64  // first SYN, or first packet
+	gap         int64  // since the tuple's previous use; -1: none seen
+	frame       uint64
+	server      *serverSeen
+	*connection // nil: one SYN is all that was seen
+}
+
+// connection is what there is to know of more than a first SYN.
+type connection struct {
+	serverISN    uint32
+	exchange     int32 // index, -1 none
+	synAckAt     int64
+	last         int64 // last packet
+	lastSYN      int64
+	anchor       *anchor // its first request, if sampled
+	up, down     bytesSeen
+	answerEpoch  uint16 // of synAckAt
+	lastEpoch    uint16 // of last
+	lastSYNEpoch uint16 // of lastSYN
+}
+
+// afterSYN is the connection as its first SYN left it.
+func (c *conn) afterSYN() connection {
+	return connection{exchange: -1, last: c.started, lastEpoch: c.synEpoch, lastSYN: c.started, lastSYNEpoch: c.synEpoch,
+		up: bytesSeen{end: c.isn + 1, known: true}}
+}
+
+// lastPacket is the time of it.
+func (c *conn) lastPacket() int64 {
+	if c.connection == nil {
+		return c.started
+	}
+	return c.last
 }
 
 type connFlags uint16
@@ -125,7 +146,7 @@ type resetNote struct {
 type ttls struct{ syn, synAck uint8 }
 
 func newSurvey(p Point, index int, follow bool) *survey {
-	s := &survey{point: p, index: index, flows: map[flowKey]int32{}, servers: map[endpoint]*serverSeen{}}
+	s := &survey{point: p, index: index, servers: map[endpoint]*serverSeen{}}
 	s.samples.limit, s.anchors.limit = 1<<64-1, 1<<64-1
 	if follow {
 		s.log = &requestLog{good: rhythm{}}
@@ -172,15 +193,17 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 	a, b := s.names.id(p.src), s.names.id(p.dst)
 	key, srcIsB := keyOf(a, p.sport, b, p.dport)
 	slot := &s.recent[key.slot()]
-	i, known := slot.index, slot.key == key && slot.used
+	i, known := int(slot.index), slot.key == key && slot.used
 	if !known {
-		if i, known = s.flows[key]; !known {
-			i = int32(s.conns.add(conn{key: key, exchange: -1, gap: -1}))
-			s.flows[key] = i
+		if i, known = s.conns.find(key); !known {
+			i = s.conns.add(key)
 		}
-		*slot = recentFlow{key, i, true}
+		*slot = recentFlow{key, int32(i), true}
 	}
-	c := s.conns.at(int(i))
+	c := s.conns.at(i)
+	if c.connection == nil && (known || p.flags != flagSYN || p.length > 0) {
+		c.connection = s.conns.grow(c)
+	}
 	fromClient := srcIsB == (c.flags&initiatorIsB != 0)
 	switch {
 	case p.is(flagSYN, flagACK|flagRST):
@@ -192,7 +215,13 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
-		c.isn, c.syns, c.lastSYN, c.lastSYNEpoch, c.ttl.syn = p.seq, 1, p.time, s.epoch(), p.ttl
+		c.isn, c.syns, c.ttl.syn = p.seq, 1, p.ttl
+		if c.connection == nil {
+			s.chunks[len(s.chunks)-1].seen[up]++
+			c.server.largestUp = max(c.server.largestUp, p.size)
+			return
+		}
+		c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
 		fromClient = true
 	case p.is(flagSYN|flagACK, flagRST):
 		if known && !fromClient && c.flags&knowsISN != 0 && c.isn != p.ack-1 && !c.ended() {
@@ -235,7 +264,10 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 		seen = &serverSeen{endpoint: server, vlan: p.vlan, order: len(s.servers)}
 		s.servers[server] = seen
 	}
-	*c = conn{key: c.key, exchange: -1, gap: gap, started: p.time, last: p.time, frame: p.frame, flags: knowsISN, server: seen, synEpoch: s.epoch()}
+	*c = conn{key: c.key, gap: gap, started: p.time, frame: p.frame, flags: knowsISN, server: seen, synEpoch: s.epoch(), connection: c.connection}
+	if c.connection != nil {
+		*c.connection = connection{exchange: -1, last: p.time, lastEpoch: s.epoch()}
+	}
 	if initiatorB {
 		c.flags |= initiatorIsB
 	}
@@ -381,9 +413,26 @@ func (s *survey) tuple(c *conn) tuple {
 	return tuple{a, b}
 }
 
+// conn returns the latest connection of a flow; nil if it was not seen here.
+func (s *survey) conn(t tuple) *conn {
+	if !s.names.saw(t.client.Addr()) || !s.names.saw(t.server.Addr()) {
+		return nil
+	}
+	key, _ := s.names.key(t)
+	if i, ok := s.conns.find(key); ok {
+		return s.conns.at(i)
+	}
+	return nil
+}
+
 // finish ends a connection's life: its request is decided, its handshake
 // sampled, and only if something was odd about it is it remembered.
 func (s *survey) finish(c *conn, how closing) {
+	if c.connection == nil {
+		rest := c.afterSYN()
+		c.connection = &rest
+		defer func() { c.connection = nil }()
+	}
 	s.decide(c, how, c.last, 0)
 	if c.flags&knowsISN == 0 {
 		return

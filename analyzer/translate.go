@@ -78,8 +78,11 @@ func rewriting(a, b *survey) *translation {
 	t := &translation{rewritten: true, servers: map[netip.AddrPort]netip.AddrPort{}}
 	for i := range a.conns.len() {
 		x := a.conns.at(i)
+		if !x.whole() || len(t.pairs) >= maxTranslated {
+			continue
+		}
 		y := behind[[2]uint32{x.isn, x.serverISN}]
-		if y == nil || !x.whole() || len(t.pairs) >= maxTranslated {
+		if y == nil {
 			continue
 		}
 		from, to := a.tuple(x), b.tuple(y)

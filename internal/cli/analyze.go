@@ -80,10 +80,12 @@ points that nobody named are called p1, p2 … from the client on.`,
 
 // boundMemory lets garbage lie while there is little of it, which saves a fifth of
 // the time of a large analysis, and has it collected early when there is much: an
-// analysis shall not need more than 64 MiB and twice the size of its captures.
+// analysis shall not need more than 64 MiB and twice the size of its captures. The
+// limit is somewhat below, since the program's own pages do not count in it, and it is
+// passed while a collection runs.
 func boundMemory(list []analyzer.Point) {
 	debug.SetGCPercent(400)
-	debug.SetMemoryLimit(64<<20 + 2*analyzer.Size(list))
+	debug.SetMemoryLimit(48<<20 + 7*analyzer.Size(list)/4)
 }
 
 // choosePoints lists the points of a folder with a points.json, or those of --point
