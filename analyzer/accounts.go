@@ -6,6 +6,7 @@ package analyzer
 type bytesSeen struct {
 	end   uint32 // sequence number behind the last byte seen
 	hole  uint32 // first byte missing before end, if holes > 0
+	fresh uint16 // packets seen that are not acknowledged yet
 	holes uint8  // packets missing there, roughly
 	known bool
 }
@@ -31,11 +32,15 @@ const mss = 1448
 const plausibleJump = 1 << 20
 
 // account keeps books of the capture's own loss: packets that take up
-// sequence space (data, SYN, FIN), and those that must have passed as well.
+// sequence space (data, SYN, FIN) and that were acknowledged, seen or not.
 //
 //	1..500 ──▶          seen
 //	                    501..900 not seen
-//	◀── ACK 901         so one packet is missing in this capture
+//	◀── ACK 901         so one packet is missing in this capture, of two
+//
+// What nobody acknowledges does not count, nor does what is sent again: had the
+// capture missed it, nothing would tell. Twenty retries of SYNs in a file say
+// nothing of how many more there were.
 func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	if p.flags&flagRST != 0 {
 		return
@@ -50,7 +55,6 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 		n++
 	}
 	if n > 0 {
-		k.seen[way]++
 		mine.add(p.seq, p.seq+n)
 	}
 	if p.flags&flagACK == 0 {
@@ -61,38 +65,51 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 		if fromClient && c.flags&sawSYN != 0 && c.synAcks == 0 && p.flags&flagSYN == 0 {
 			k.missed[down]++
 		}
+		// So is the SYN that is answered. It may lie before the capture's beginning.
+		if !fromClient && p.flags&flagSYN != 0 && p.time-s.chunks[0].min > transit {
+			k.missed[up]++
+		}
 		theirs.end, theirs.known = p.ack, true
 		return
 	}
-	k.missed[1-way] += theirs.acked(p.ack)
+	seen, missed := theirs.acked(p.ack)
+	k.seen[1-way] += seen
+	k.missed[1-way] += missed
 }
 
 // add notes a packet's stretch of sequence numbers.
 func (b *bytesSeen) add(from, to uint32) {
 	switch ahead := int32(from - b.end); {
 	case !b.known || ahead > plausibleJump || ahead < -plausibleJump:
-		b.end, b.holes, b.known = to, 0, true
+		b.end, b.holes, b.fresh, b.known = to, 0, 1, true
 	case ahead > 0:
 		if b.holes == 0 {
 			b.hole = b.end
 		}
 		b.holes = uint8(min(255, uint32(b.holes)+1+uint32(ahead)/mss))
 		b.end = to
+		b.fresh++
 	case int32(to-b.end) > 0:
 		b.end = to
+		b.fresh++
 	case b.holes > 0: // late or sent again
 		b.holes--
+		b.fresh++
 	}
 }
 
-// acked tells how many packets before ack were never seen.
-func (b *bytesSeen) acked(ack uint32) (missed uint32) {
+// acked tells how many packets before ack were seen, and how many never.
+func (b *bytesSeen) acked(ack uint32) (seen, missed uint32) {
 	if b.holes > 0 && int32(ack-b.hole) > 0 {
 		missed, b.holes = uint32(b.holes), 0
 	}
-	if d := int32(ack - b.end); d > 0 && d < plausibleJump {
+	d := int32(ack - b.end)
+	if d >= 0 {
+		seen, b.fresh = uint32(b.fresh), 0
+	}
+	if d > 0 && d < plausibleJump {
 		missed += 1 + uint32(d)/mss
 		b.end = ack
 	}
-	return missed
+	return seen, missed
 }

@@ -90,7 +90,7 @@ type connection struct {
 // afterSYN is the connection as its first SYN left it.
 func (c *conn) afterSYN() connection {
 	return connection{exchange: -1, last: c.started, lastEpoch: c.synEpoch, lastSYN: c.started, lastSYNEpoch: c.synEpoch,
-		up: bytesSeen{end: c.isn + 1, known: true}}
+		up: bytesSeen{end: c.isn + 1, fresh: 1, known: true}}
 }
 
 // lastPacket is the time of it.
@@ -217,7 +217,6 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		c.flags |= sawSYN
 		c.isn, c.syns, c.ttl.syn = p.seq, 1, p.ttl
 		if c.connection == nil {
-			s.chunks[len(s.chunks)-1].seen[up]++
 			c.server.largestUp = max(c.server.largestUp, p.size)
 			return
 		}

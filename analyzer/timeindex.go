@@ -20,8 +20,8 @@ type timeIndex struct {
 	finer       [2]bool // some time is no whole millisecond, no whole microsecond
 }
 
-// chunk is chunkFrames frames, with the packets of sequence space among them
-// and how many more are known to have passed unseen, by direction.
+// chunk is chunkFrames frames. seen are the packets that were acknowledged among
+// them, and missed those that were too, but are not in the capture; by direction.
 type chunk struct {
 	frame        uint64 // first frame
 	min, max     int64
@@ -158,19 +158,28 @@ func (x *timeIndex) frames(from, to int64, last uint64) (first, final uint64) {
 		if i+1 < len(x.chunks) {
 			end = x.chunks[i+1].frame - 1
 		}
-		first, final = min(first, c.frame), max(final, end)
+		first, final = min(first, x.begin(i)), max(final, end)
 	}
 	if final == 0 { // in a pause: the frames around it
 		i := sort.Search(len(x.chunks), func(i int) bool { return x.chunks[i].min > to })
 		first, final = 1, last
 		if i > 0 {
-			first = x.chunks[i-1].frame
+			first = x.begin(i - 1)
 		}
 		if i < len(x.chunks) {
 			final = x.chunks[i].frame
 		}
 	}
 	return first, final
+}
+
+// begin is where a chunk begins: the first one with the file, which has nothing of
+// the point before it.
+func (x *timeIndex) begin(i int) uint64 {
+	if i == 0 {
+		return 1
+	}
+	return x.chunks[i].frame
 }
 
 // raw is the reverse of steady: a frame's time as the file has it.

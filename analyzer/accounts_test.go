@@ -1,0 +1,48 @@
+package analyzer
+
+import "testing"
+
+// Only a packet whose absence would be noticed tells anything of the capture's loss.
+func TestWhatIsAcknowledgedMeasuresTheLoss(t *testing.T) {
+	const client, server = 40000, 80
+	up := func(flags byte, seq, length, ack uint32) packet {
+		return packet{src: []byte{198, 18, 0, 1}, dst: []byte{198, 18, 0, 2}, sport: client, dport: server, flags: flags, seq: seq, length: int(length), ack: ack}
+	}
+	down := func(flags byte, seq, length, ack uint32) packet {
+		return packet{src: []byte{198, 18, 0, 2}, dst: []byte{198, 18, 0, 1}, sport: server, dport: client, flags: flags, seq: seq, length: int(length), ack: ack}
+	}
+	other := packet{src: []byte{198, 18, 0, 9}, dst: []byte{198, 18, 0, 2}, sport: 1, dport: server, flags: flagSYN}
+	syn, synAck, ack := up(flagSYN, 99, 0, 0), down(flagSYN|flagACK, 499, 0, 100), up(flagACK, 100, 0, 500)
+	for _, row := range []struct {
+		name                                   string
+		packets                                []packet
+		seenUp, missedUp, seenDown, missedDown uint32
+	}{
+		{"a SYN that nobody answers is no trial, however often it is sent", []packet{syn, syn, syn, syn}, 0, 0, 0, 0},
+		{"a SYN that is answered is one", []packet{syn, synAck}, 1, 0, 0, 0},
+		{"so is a SYN-ACK that is acknowledged", []packet{syn, synAck, ack}, 1, 0, 1, 0},
+		{"one sent four times, of which one counts", []packet{syn, synAck, synAck, synAck, synAck, ack}, 1, 0, 1, 0},
+		{"a SYN-ACK without the SYN: that was missed", []packet{other, synAck, ack}, 0, 1, 1, 0},
+		{"the same as the file begins: the SYN may lie before it", []packet{synAck, ack}, 0, 0, 1, 0},
+		{"an ACK of a SYN-ACK that is not there", []packet{syn, ack}, 0, 0, 0, 1},
+		{"data that nobody acknowledges", []packet{syn, synAck, ack, up(flagACK, 100, 50, 500)}, 1, 0, 1, 0},
+		{"data sent again counts once", []packet{syn, synAck, ack, up(flagACK, 100, 50, 500), up(flagACK, 100, 50, 500), down(flagACK, 500, 0, 150)}, 2, 0, 1, 0},
+		{"data that is acknowledged and not there", []packet{syn, synAck, ack, down(flagACK, 500, 0, 150)}, 1, 1, 1, 0},
+		{"a hole in data, acknowledged", []packet{syn, synAck, ack, up(flagACK, 100, 50, 500), up(flagACK, 200, 50, 500), down(flagACK, 500, 0, 250)}, 3, 1, 1, 0},
+		{"a hole that is filled late", []packet{syn, synAck, ack, up(flagACK, 200, 50, 500), up(flagACK, 100, 100, 500), down(flagACK, 500, 0, 250)}, 3, 0, 1, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newSurvey(Point{}, 0, false)
+			for i, p := range row.packets {
+				p.frame, p.time = uint64(i+1), int64(1e18)+int64(i)*int64(1e9)
+				s.note(p.frame, p.time)
+				s.digest(&p, nil, 0)
+			}
+			k := s.chunks[0]
+			got := [4]uint32{k.seen[wayOf(true)], k.missed[wayOf(true)], k.seen[wayOf(false)], k.missed[wayOf(false)]}
+			if want := [4]uint32{row.seenUp, row.missedUp, row.seenDown, row.missedDown}; got != want {
+				t.Errorf("seen and missed up, seen and missed down: %d, want %d", got, want)
+			}
+		})
+	}
+}
