@@ -6,8 +6,12 @@ import "slices"
 type candidate struct {
 	tuple
 	isn     uint32
-	at      int // point that saw it first
+	at      int // first point on its way that saw it
 	odd     *oddConn
+	first   int   // point that has its first SYN, which may have been missed before
+	opened  int64 // when it was there
+	tries   int   // SYNs, at the point that has most of them
+	late    bool  // it has fewer SYNs than others: the first may have been missed everywhere
 	view    *flowView
 	verdict *conclusion // the same whichever request it belongs to
 }
@@ -15,7 +19,7 @@ type candidate struct {
 // candidates are the serverside connections that got no answer.
 func (a *analysis) candidates() []*candidate {
 	var out []*candidate
-	seen := map[uint64]bool{}
+	seen := map[uint64]*candidate{}
 	for i, s := range a.surveys {
 		if s.point.Side == Clientside {
 			continue
@@ -23,18 +27,43 @@ func (a *analysis) candidates() []*candidate {
 		for j := range s.odd {
 			o := &s.odd[j]
 			h := o.tuple.hash(o.isn)
-			if o.flags&(sawSYN|completed) != sawSYN || seen[h] || a.topo.toProxy(o.tuple.server) {
+			if o.flags&(sawSYN|completed) != sawSYN || a.topo.toProxy(o.tuple.server) {
 				continue
 			}
-			seen[h] = true
-			if a.isAlias(i, o, out) {
+			if c, ok := seen[h]; ok {
+				if c != nil {
+					a.alsoSeen(c, i, o)
+				}
 				continue
 			}
-			out = append(out, &candidate{tuple: o.tuple, isn: o.isn, at: i, odd: o})
+			if seen[h] = nil; a.isAlias(i, o, out) {
+				continue
+			}
+			c := &candidate{tuple: o.tuple, isn: o.isn, at: i, odd: o, first: i, opened: o.started, tries: int(o.syns)}
+			seen[h], out = c, append(out, c)
 		}
+	}
+	most := 0 // the proxy tries as often each time
+	for _, c := range out {
+		most = max(most, c.tries)
+	}
+	for _, c := range out {
+		c.late = c.tries < most && c.odd.flags&wasReset == 0
 	}
 	sortBy(out, func(c **candidate) int64 { return (*c).odd.started })
 	return out
+}
+
+// alsoSeen adds what point q saw of a candidate. Has it a SYN from before the first
+// one on the way, that one's capture missed some.
+//
+//	f5         (missed)  SYN
+//	firewall     SYN     SYN
+func (a *analysis) alsoSeen(c *candidate, q int, o *oddConn) {
+	c.tries = max(c.tries, int(o.syns))
+	if off := a.cal.offset(c.first, q, c.opened); off.bounded() && o.started+disorder < c.opened+off.lo {
+		c.first, c.opened = q, o.started
+	}
 }
 
 // maxCandidates bounds how many connections are looked at for one request.
@@ -148,13 +177,14 @@ func (a *analysis) windowOf(m *matter) synWindow {
 }
 
 // fits tells whether a connection can be a request's own, as far as time tells:
-// its first SYN lies in the window, its last before the request's end.
+// its first SYN lies in the window, its last before the request's end. One whose first
+// SYN may have been missed may have begun in the window as well.
 func (a *analysis) fits(m *matter, c *candidate, w synWindow) bool {
-	off, end := a.cal.offset(w.at, c.at, w.from), a.cal.offset(m.start.index, c.at, m.f.ended)
+	off, end := a.cal.offset(w.at, c.first, w.from), a.cal.offset(m.start.index, c.at, m.f.ended)
 	if !off.bounded() || !end.bounded() {
 		return false
 	}
-	return c.odd.started >= w.from+off.lo && c.odd.started <= w.to+off.hi && c.odd.last <= m.f.ended+end.hi+disorder
+	return c.opened >= w.from+off.lo && (c.late || c.opened <= w.to+off.hi) && c.odd.last <= m.f.ended+end.hi+disorder
 }
 
 // pairGraph says which requests compete for which connections.
