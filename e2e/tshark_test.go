@@ -106,6 +106,32 @@ var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's
 	Entry("with legacy trailers, TMOS 13 and earlier", bigip.Legacy, SpecTimeout(time.Minute)),
 )
 
+var _ = DescribeTable("the f5's capture tells as much as its tcpdump was asked to, and no verdict is wrong for want of the rest",
+	func(ctx SpecContext, format bigip.TrailerFormat, level bigip.Tcpdump, shown []string, hidden string) {
+		s := scenario("firewall-drops-syn")
+		s.F5.EthernetTrailer, s.F5.Tcpdump, s.F5.Serverside = format, level, bigip.Fast
+		s.Faults[0].Probability = 0.02
+		r, dir := run(ctx, s, scenarios.Options{Requests: 600})
+		Expect(r.InvalidBecause).To(BeEmpty())
+		Expect(r.Requests.Failed).To(BeNumerically(">", 0))
+		Expect(r.Score.Correct).To(Equal(r.Requests.Failed))
+
+		capture := filepath.Join(dir, "captures", "f5-0.0.pcapng")
+		rst := "tcp.flags.reset == 1 && vlan.id == 4094"
+		Expect(tshark(ctx, capture, rst, "frame.number")).To(HaveLen(r.Requests.Failed))
+		for _, field := range shown {
+			Expect(tshark(ctx, capture, rst+" && "+field, "frame.number")).To(HaveLen(r.Requests.Failed), field)
+		}
+		Expect(tshark(ctx, capture, "frame.number > 1 && "+hidden, "frame.number")).To(BeEmpty())
+		Expect(tshark(ctx, capture, "_ws.malformed", "frame.number")).To(BeEmpty())
+	},
+	Entry("0.0:nn, DPT", bigip.DPT, bigip.NoiseMedium, []string{"f5ethtrailer.rstcausetxt", "f5ethtrailer.peerid"}, "f5ethtrailer.peerremoteaddr", SpecTimeout(time.Minute)),
+	Entry("0.0:nn, legacy", bigip.Legacy, bigip.NoiseMedium, []string{"f5ethtrailer.rstcausetxt", "f5ethtrailer.peerid"}, "f5ethtrailer.peerremoteaddr", SpecTimeout(time.Minute)),
+	Entry("0.0:n, DPT", bigip.DPT, bigip.NoiseLow, []string{"f5ethtrailer.vip"}, "f5ethtrailer.flowid", SpecTimeout(time.Minute)),
+	Entry("0.0:n, legacy", bigip.Legacy, bigip.NoiseLow, []string{"f5ethtrailer.vip"}, "f5ethtrailer.flowid", SpecTimeout(time.Minute)),
+	Entry("0.0", bigip.DPT, bigip.NoiseNone, nil, "f5ethtrailer", SpecTimeout(time.Minute)),
+)
+
 var _ = It("finds the frames that a verdict cites", func(ctx SpecContext) {
 	s := scenario("link-drops-syn-before-firewall")
 	r, dir := run(ctx, s, scenarios.Options{Requests: 1000})

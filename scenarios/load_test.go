@@ -79,6 +79,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"too much at once", head + "traffic: {concurrency: 99999}\n", `f.yaml:4:24: traffic: concurrency 99999: must be 1 to 8192`},
 		{"too many retransmissions", head + "f5: {serverside: {syn-max-retrans: 99}}\n", `f.yaml:4:36: f5: syn-max-retrans 99: must be 0 to 12`},
 		{"a backoff there is not", head + "f5: {serverside: {syn-backoff: random}}\n", `f.yaml:4:32: f5: syn-backoff "random": must be constant or doubling`},
+		{"a noise there is not", head + "f5: {tcpdump: eth0}\n", `f.yaml:4:15: f5: tcpdump "eth0": must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn`},
 		{"a trailer there is not", head + "f5: {ethernet-trailer: new}\n", `f.yaml:4:24: f5: ethernet trailer "new": must be dpt or legacy`},
 
 		{"a probability of two", edited(t, "0.5", "2"), `f.yaml:5:110: fault syn-drop: probability 2: must be 0 to 1`},

@@ -49,6 +49,8 @@ func (s *Scenario) place(message string) string {
 		return "$.faults"
 	case part == "f5" && key == "ethernet":
 		return "$.f5.ethernet-trailer"
+	case part == "f5" && key == "tcpdump":
+		return "$.f5.tcpdump"
 	case part == "f5":
 		return "$.f5.serverside." + key
 	case part == "lab", part == "traffic":

@@ -37,6 +37,7 @@ type Lab struct {
 type F5 struct {
 	Serverside      bigip.TCPProfile    `yaml:"serverside"`
 	EthernetTrailer bigip.TrailerFormat `yaml:"ethernet-trailer"` // "" means dpt
+	Tcpdump         bigip.Tcpdump       `yaml:"tcpdump"`          // "" means 0.0:nnn
 }
 
 // Traffic is the batch.
@@ -77,7 +78,7 @@ const (
 // Config returns what is to be run, for a seed.
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
-		Family: s.Lab.Family, Serverside: s.F5.Serverside, Trailer: s.F5.EthernetTrailer,
+		Family: s.Lab.Family, Serverside: s.F5.Serverside, Trailer: s.F5.EthernetTrailer, Tcpdump: s.F5.Tcpdump,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {

@@ -20,6 +20,7 @@ type Config struct {
 	Family      topology.Family // "" means IPv4
 	Serverside  bigip.TCPProfile
 	Trailer     bigip.TrailerFormat
+	Tcpdump     bigip.Tcpdump // of the f5's capture
 	Requests    int
 	Concurrency int
 	Faults      []fault.Fault
@@ -114,6 +115,7 @@ func (c *Config) proxy() bigip.Config {
 		SNAT:          a.SNAT,
 		Serverside:    c.Serverside,
 		Format:        c.Trailer,
+		Tcpdump:       c.Tcpdump,
 	}
 }
 

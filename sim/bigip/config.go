@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/hopblame/hopblame/sim/ports"
@@ -16,6 +17,7 @@ type Config struct {
 	SNAT          netip.Addr // source address of every serverside connection
 	Serverside    TCPProfile
 	Format        TrailerFormat
+	Tcpdump       Tcpdump
 }
 
 // VirtualServer is what the client connects to.
@@ -38,6 +40,34 @@ const (
 	DPT    TrailerFormat = "dpt"    // TMOS 14 and later
 	Legacy TrailerFormat = "legacy" // TMOS 9.4 to 13
 )
+
+// Tcpdump is what the f5's capture is made with: the argument of tcpdump -i on the
+// box, whose noise level decides how much of the flow's state a trailer tells (K13637).
+type Tcpdump string
+
+// The noise levels. The zero value means the highest.
+const (
+	NoiseNone   Tcpdump = "0.0"     // no trailers; frames are tagged with their VLAN all the same
+	NoiseLow    Tcpdump = "0.0:n"   // direction, TMM and virtual server
+	NoiseMedium Tcpdump = "0.0:nn"  // and flow id, peer id and the cause of a RST
+	NoiseHigh   Tcpdump = "0.0:nnn" // and the peer flow's addresses
+)
+
+// noise is the level as a number, 0 to 3.
+func (t Tcpdump) noise() int {
+	if t == "" {
+		t = NoiseHigh
+	}
+	return strings.Count(string(t), "n")
+}
+
+// argument is what stands behind -i.
+func (t Tcpdump) argument() string {
+	if t == "" {
+		t = NoiseHigh
+	}
+	return string(t)
+}
 
 // Backoff says how the wait for a SYN's answer grows.
 type Backoff string
@@ -133,6 +163,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Format != "" && c.Format != DPT && c.Format != Legacy {
 		bad("ethernet trailer %q: must be dpt or legacy", c.Format)
+	}
+	switch c.Tcpdump {
+	case "", NoiseNone, NoiseLow, NoiseMedium, NoiseHigh:
+	default:
+		bad("tcpdump %q: must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn", c.Tcpdump)
 	}
 	if len(c.Pool) == 0 {
 		bad("the pool has no member")

@@ -3,6 +3,7 @@ package bigip
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -363,6 +364,36 @@ func TestTheCaptureBeginsWithAFileInfoOfItsVersion(t *testing.T) {
 		info, ok := f5trailer.ParseFileInfo(newBox(t, format, false).FileInfo())
 		if !ok || info.Version != version || info.Product != "BIG-IP" {
 			t.Errorf("format %q: %v %+v", format, ok, info)
+		}
+	}
+}
+
+func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
+	for _, row := range []struct {
+		level             Tcpdump
+		low, medium, high bool
+	}{{NoiseNone, false, false, false}, {NoiseLow, true, false, false}, {NoiseMedium, true, true, false}, {NoiseHigh, true, true, true}, {"", true, true, true}} {
+		for _, format := range []TrailerFormat{DPT, Legacy} {
+			t.Run(fmt.Sprintf("%s %q", format, row.level), func(t *testing.T) {
+				c := validConfig()
+				c.Format, c.Tcpdump = format, row.level
+				table := newFlowTable(c)
+				client := netip.MustParseAddrPort("198.18.50.88:40000")
+				out := table.AppendTrailer(nil, capture.Frame{Time: 1, VLAN: ClientsideVLAN, Data: frame(client, c.VirtualServer.Destination, flagSYN, 0)})
+				var tr f5trailer.Trailer
+				if len(out) > 0 {
+					if err := f5trailer.Decode(out, &tr); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if tr.HasLow != row.low || tr.HasMedium != row.medium || tr.HasHigh != row.high {
+					t.Errorf("low %v, medium %v, high %v; want %v, %v, %v", tr.HasLow, tr.HasMedium, tr.HasHigh, row.low, row.medium, row.high)
+				}
+				want := "tcpdump -ni " + c.Tcpdump.argument() + " -s0 -w /var/tmp/f5.pcap"
+				if info, ok := f5trailer.ParseFileInfo(table.FileInfo()); !ok || info.Command != want {
+					t.Errorf("the file says %q, want %q", info.Command, want)
+				}
+			})
 		}
 	}
 }

@@ -32,7 +32,7 @@ func (t *FlowTable) FileInfo() []byte {
 		version = legacyVersion
 	}
 	return f5trailer.FileInfo{
-		Command:  "tcpdump -ni 0.0:nnn -s0 -w /var/tmp/f5.pcap",
+		Command:  "tcpdump -ni " + t.config.Tcpdump.argument() + " -s0 -w /var/tmp/f5.pcap",
 		Version:  version,
 		Hostname: "f5.hopblame.example",
 		Platform: platformVE,
@@ -42,7 +42,8 @@ func (t *FlowTable) FileInfo() []byte {
 }
 
 // AppendTrailer appends a frame's Ethernet trailer to dst. It is what the f5's
-// capture asks for each frame; frames must come in the order of their time.
+// capture asks for each frame; frames must come in the order of their time. Without
+// any noise there is none, and dst is returned as it was.
 func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 	t.advance(f.Time)
 	s, vlan := clientside, uint16(ClientsideVLAN)
@@ -72,6 +73,11 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		}
 	}
 	t.fill(h, tmm, f, seg)
+	noise := t.config.Tcpdump.noise()
+	if noise == 0 {
+		return dst
+	}
+	t.trailer.HasMedium, t.trailer.HasHigh = noise >= 2, noise >= 3
 	out, err := t.trailer.AppendTo(dst)
 	if err != nil {
 		return dst // the lab's names are short and fixed: they fit
@@ -82,7 +88,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 // fill describes the flow as it is at the frame's time.
 func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
-	*tr = f5trailer.Trailer{HasLow: true, HasMedium: true, HasHigh: true}
+	*tr = f5trailer.Trailer{HasLow: true}
 	port := physicalPorts[:3]
 	if f.VLAN == ServersideVLAN {
 		port = physicalPorts[4:]
