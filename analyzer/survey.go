@@ -27,6 +27,7 @@ type survey struct {
 	names     interner
 	recent    [recentFlows]recentFlow // those of the latest packets, which saves most look-ups
 	conns     connTable
+	lone      connection // of the one being finished that has only its first SYN
 	odd       []oddConn
 	oddities  int         // connections that should be in odd, beyond what is remembered
 	resets    []resetNote // RSTs whose trailer tells about the peer flow
@@ -428,8 +429,8 @@ func (s *survey) conn(t tuple) *conn {
 // sampled, and only if something was odd about it is it remembered.
 func (s *survey) finish(c *conn, how closing) {
 	if c.connection == nil {
-		rest := c.afterSYN()
-		c.connection = &rest
+		s.lone = c.afterSYN()
+		c.connection = &s.lone
 		defer func() { c.connection = nil }()
 	}
 	s.decide(c, how, c.last, 0)

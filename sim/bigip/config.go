@@ -54,12 +54,7 @@ const (
 )
 
 // noise is the level as a number, 0 to 3.
-func (t Tcpdump) noise() int {
-	if t == "" {
-		t = NoiseHigh
-	}
-	return strings.Count(string(t), "n")
-}
+func (t Tcpdump) noise() int { return strings.Count(t.argument(), "n") }
 
 // argument is what stands behind -i.
 func (t Tcpdump) argument() string {

@@ -29,6 +29,7 @@ const (
 // applies them as the frames' own time passes.
 type FlowTable struct {
 	config Config
+	noise  int // of the capture, 0 to 3
 
 	mu     sync.Mutex
 	posted []event // by the proxy, in order of time
@@ -88,7 +89,7 @@ const tmms = 2
 const flowIDStep = 0x100
 
 func newFlowTable(c Config) *FlowTable {
-	return &FlowTable{config: c, halves: map[tuple]*flowHalf{},
+	return &FlowTable{config: c, noise: c.Tcpdump.noise(), halves: map[tuple]*flowHalf{},
 		nextID: [tmms]uint64{0x2b8adf76b500, 0x5600df76b500}}
 }
 

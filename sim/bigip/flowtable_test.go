@@ -371,8 +371,15 @@ func TestTheCaptureBeginsWithAFileInfoOfItsVersion(t *testing.T) {
 func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
 	for _, row := range []struct {
 		level             Tcpdump
+		argument          string
 		low, medium, high bool
-	}{{NoiseNone, false, false, false}, {NoiseLow, true, false, false}, {NoiseMedium, true, true, false}, {NoiseHigh, true, true, true}, {"", true, true, true}} {
+	}{
+		{NoiseNone, "0.0", false, false, false},
+		{NoiseLow, "0.0:n", true, false, false},
+		{NoiseMedium, "0.0:nn", true, true, false},
+		{NoiseHigh, "0.0:nnn", true, true, true},
+		{"", "0.0:nnn", true, true, true},
+	} {
 		for _, format := range []TrailerFormat{DPT, Legacy} {
 			t.Run(fmt.Sprintf("%s %q", format, row.level), func(t *testing.T) {
 				c := validConfig()
@@ -389,7 +396,7 @@ func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
 				if tr.HasLow != row.low || tr.HasMedium != row.medium || tr.HasHigh != row.high {
 					t.Errorf("low %v, medium %v, high %v; want %v, %v, %v", tr.HasLow, tr.HasMedium, tr.HasHigh, row.low, row.medium, row.high)
 				}
-				want := "tcpdump -ni " + c.Tcpdump.argument() + " -s0 -w /var/tmp/f5.pcap"
+				want := "tcpdump -ni " + row.argument + " -s0 -w /var/tmp/f5.pcap"
 				if info, ok := f5trailer.ParseFileInfo(table.FileInfo()); !ok || info.Command != want {
 					t.Errorf("the file says %q, want %q", info.Command, want)
 				}

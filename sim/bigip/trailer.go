@@ -73,14 +73,9 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		}
 	}
 	t.fill(h, tmm, f, seg)
-	noise := t.config.Tcpdump.noise()
-	if noise == 0 {
-		return dst
-	}
-	t.trailer.HasMedium, t.trailer.HasHigh = noise >= 2, noise >= 3
 	out, err := t.trailer.AppendTo(dst)
 	if err != nil {
-		return dst // the lab's names are short and fixed: they fit
+		return dst // there is no noise; the lab's names are short and fixed, and fit
 	}
 	return out
 }
@@ -88,7 +83,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 // fill describes the flow as it is at the frame's time.
 func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
-	*tr = f5trailer.Trailer{HasLow: true}
+	*tr = f5trailer.Trailer{HasLow: t.noise >= 1, HasMedium: t.noise >= 2, HasHigh: t.noise >= 3}
 	port := physicalPorts[:3]
 	if f.VLAN == ServersideVLAN {
 		port = physicalPorts[4:]
