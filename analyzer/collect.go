@@ -98,7 +98,7 @@ func (c *collection) wanted(port uint16) bool { return c.ports[port/64]&(1<<(por
 
 // take digests one frame.
 func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
-	if f.Time <= 0 || f.Time > latest {
+	if !isTime(f.Time) {
 		return
 	}
 	if c.portsDecide {

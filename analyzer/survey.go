@@ -159,10 +159,13 @@ func newSurvey(p Point, index int, follow bool) *survey {
 // damaged, and differences of times would not fit into 64 bits.
 const latest = 1 << 62
 
+// isTime tells whether a frame has a time that one can reckon with.
+func isTime(ns int64) bool { return ns > 0 && ns <= latest }
+
 // take digests one frame of the point.
 func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 	s.packets++
-	if f.Time <= 0 || f.Time > latest { // a simple packet block has no time: nothing can be said with it
+	if !isTime(f.Time) { // a simple packet block has no time: nothing can be said with it
 		s.undecoded++
 		return
 	}
