@@ -64,7 +64,7 @@ func port(address string) string { return address[strings.LastIndexByte(address,
 var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's",
 	func(ctx SpecContext, format bigip.TrailerFormat) {
 		s := scenario("firewall-drops-syn")
-		s.F5.EthernetTrailer = format
+		s.F5.Format = format
 		s.Faults[0].Probability = 0.02
 		r, dir := run(ctx, s, scenarios.Options{Requests: 600})
 		Expect(r.InvalidBecause).To(BeEmpty())
@@ -109,7 +109,7 @@ var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's
 var _ = DescribeTable("the f5's capture tells as much as its tcpdump was asked to, and no verdict is wrong for want of the rest",
 	func(ctx SpecContext, format bigip.TrailerFormat, level bigip.Tcpdump, shown []string, hidden string) {
 		s := scenario("firewall-drops-syn")
-		s.F5.EthernetTrailer, s.F5.Tcpdump, s.F5.Serverside = format, level, bigip.Fast
+		s.F5.Format, s.F5.Tcpdump, s.F5.Serverside = format, level, bigip.Fast
 		s.Faults[0].Probability = 0.02
 		r, dir := run(ctx, s, scenarios.Options{Requests: 600})
 		Expect(r.InvalidBecause).To(BeEmpty())

@@ -246,6 +246,9 @@ func keys(t reflect.Type, under string) map[string][]string {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if name == "-" { // the lab's own
+				continue
+			}
 			if name == "" { // inlined
 				merge(keys(f.Type, under))
 				continue

@@ -47,12 +47,17 @@ func (s *Scenario) place(message string) string {
 			}
 		}
 		return "$.faults"
-	case part == "f5" && key == "ethernet":
-		return "$.f5.ethernet-trailer"
-	case part == "f5" && key == "tcpdump":
-		return "$.f5.tcpdump"
 	case part == "f5":
-		return "$.f5.serverside." + key
+		at := "$.f5"
+		for strings.Contains(rest, ": ") {
+			section, below, _ := strings.Cut(rest, ": ")
+			if strings.Contains(section, " ") {
+				break
+			}
+			at, rest = at+"."+section, below
+		}
+		key, _, _ := strings.Cut(rest, " ")
+		return at + "." + key
 	case part == "lab", part == "traffic":
 		return "$." + part + "." + key
 	}

@@ -85,7 +85,7 @@ type Settings struct {
 
 // newResult sums up a run; score and verdicts come later.
 func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
-	profile := facts.Config.Serverside.WithDefaults()
+	profile := facts.Config.F5.Serverside.WithDefaults()
 	r := &Result{SchemaVersion: SchemaVersion, Scenario: s.Name, Seed: facts.Config.Seed, Played: s,
 		InvalidBecause: facts.Check(),
 		Settings: Settings{Kernel: facts.Kernel, Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,

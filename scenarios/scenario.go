@@ -19,7 +19,7 @@ type Scenario struct {
 	Title   string        `yaml:"title"`
 	Symptom string        `yaml:"symptom"` // in the customer's words
 	Lab     Lab           `yaml:"lab"`
-	F5      F5            `yaml:"f5"`
+	F5      bigip.Config  `yaml:"f5"`
 	Traffic Traffic       `yaml:"traffic"`
 	Faults  []fault.Fault `yaml:"faults"`
 	Observe Observe       `yaml:"observe"`
@@ -31,13 +31,6 @@ type Scenario struct {
 type Lab struct {
 	Base   string          `yaml:"base"`   // "standard", the only one so far; "" means it
 	Family topology.Family `yaml:"family"` // "" means ipv4
-}
-
-// F5 configures the full proxy. The zero value is the incident's.
-type F5 struct {
-	Serverside      bigip.TCPProfile    `yaml:"serverside"`
-	EthernetTrailer bigip.TrailerFormat `yaml:"ethernet-trailer"` // "" means dpt
-	Tcpdump         bigip.Tcpdump       `yaml:"tcpdump"`          // "" means 0.0:nnn
 }
 
 // Traffic is the batch.
@@ -78,7 +71,7 @@ const (
 // Config returns what is to be run, for a seed.
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
-		Family: s.Lab.Family, Serverside: s.F5.Serverside, Trailer: s.F5.EthernetTrailer, Tcpdump: s.F5.Tcpdump,
+		Family: s.Lab.Family, F5: s.F5,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {

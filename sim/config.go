@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -18,9 +19,7 @@ import (
 // Config is everything that decides a run.
 type Config struct {
 	Family      topology.Family // "" means IPv4
-	Serverside  bigip.TCPProfile
-	Trailer     bigip.TrailerFormat
-	Tcpdump     bigip.Tcpdump // of the f5's capture
+	F5          bigip.Config    // its addresses are filled in
 	Requests    int
 	Concurrency int
 	Faults      []fault.Fault
@@ -109,14 +108,20 @@ func (c *Config) Validate() error {
 
 func (c *Config) proxy() bigip.Config {
 	a := topology.StandardAddresses(c.Family)
-	return bigip.Config{
-		VirtualServer: bigip.VirtualServer{Name: "/Common/vs_batch_8165", Destination: a.VIP},
-		Pool:          []bigip.Member{{Name: topology.Server1, Address: a.Server1}, {Name: topology.Server2, Address: a.Server2}},
-		SNAT:          a.SNAT,
-		Serverside:    c.Serverside,
-		Format:        c.Trailer,
-		Tcpdump:       c.Tcpdump,
+	f5 := c.F5
+	f5.VirtualServer.Name, f5.VirtualServer.Destination = "/Common/vs_batch_8165", a.VIP
+	f5.SNAT.SelfIP = a.SNAT
+	servers := map[string]netip.AddrPort{topology.Server1: a.Server1, topology.Server2: a.Server2}
+	if f5.Pool.Members == nil {
+		f5.Pool.Members = []bigip.Member{{Name: topology.Server1}, {Name: topology.Server2}}
 	}
+	f5.Pool.Members = slices.Clone(f5.Pool.Members)
+	for i := range f5.Pool.Members {
+		if m := &f5.Pool.Members[i]; !m.Address.IsValid() {
+			m.Address = servers[m.Name]
+		}
+	}
+	return f5
 }
 
 func (c *Config) batch() client.Batch {

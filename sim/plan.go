@@ -42,12 +42,12 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 			continue
 		}
 		reached := map[int]bool{}
-		for m, member := range proxy.Pool {
+		for m, member := range proxy.Pool.Members {
 			reached[m] = crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
 			m := proxy.MemberFor(o, 0)
-			if reached[m] && c.fate(f, o, client.Port(o), proxy.Pool[m]) {
+			if reached[m] && c.fate(f, o, client.Port(o), proxy.Pool.Members[m]) {
 				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})
 			}
 		}
@@ -64,7 +64,7 @@ func (f *Facts) planFromFlows() {
 		return // it was built, so this cannot be
 	}
 	for _, flow := range f.Flows {
-		for _, m := range f.Config.proxy().Pool {
+		for _, m := range f.Config.proxy().Pool.Members {
 			for i := range f.Config.Faults {
 				x := &f.Config.Faults[i]
 				if m.Address == flow.Member && x.Per == fault.PerTuple && crosses(&spec, m.Name, x.At) &&
@@ -80,7 +80,7 @@ func (f *Facts) planFromFlows() {
 func (c *Config) fate(f *fault.Fault, ordinal int, clientPort uint16, m bigip.Member) bool {
 	switch f.Per {
 	case fault.PerTuple:
-		snat := netip.AddrPortFrom(c.proxy().SNAT, bigip.SNATPort(clientPort))
+		snat := netip.AddrPortFrom(c.proxy().SNAT.SelfIP, bigip.SNATPort(clientPort))
 		return f.TupleFate(c.Seed, fault.Tuple(snat, m.Address))
 	case fault.PerPacket:
 		return f.Probability == 1

@@ -143,7 +143,7 @@ func (r *run) awaitQuiet(ctx context.Context) error {
 	}
 	tick := time.NewTicker(halfOpenPoll)
 	defer tick.Stop()
-	for _, m := range r.facts.Config.proxy().Pool {
+	for _, m := range r.facts.Config.proxy().Pool.Members {
 		for {
 			n, err := r.lab.Host(m.Name).HalfOpen()
 			if err != nil {
@@ -176,7 +176,7 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 		}
 		r.injectors = append(r.injectors, i)
 		r.reached[i] = map[netip.AddrPort]bool{}
-		for _, m := range proxy.Pool {
+		for _, m := range proxy.Pool.Members {
 			r.reached[i][m.Address] = crosses(&spec, m.Name, f.At)
 		}
 	}
@@ -184,7 +184,7 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	if start == nil {
 		start = startServer
 	}
-	for _, m := range proxy.Pool {
+	for _, m := range proxy.Pool.Members {
 		s, err := start(ctx, r.lab.Host(m.Name), m.Address)
 		if err != nil {
 			return err
@@ -240,7 +240,7 @@ func (r *run) eachReached(d bigip.Dial, do func(i *fault.Injector, ordinal, atte
 // serverSegments reads how many TCP segments each server's stack has been given.
 func (r *run) serverSegments() (map[string]uint64, error) {
 	segments := map[string]uint64{}
-	for _, m := range r.facts.Config.proxy().Pool {
+	for _, m := range r.facts.Config.proxy().Pool.Members {
 		counters, err := r.lab.Host(m.Name).SNMP()
 		if err != nil {
 			return nil, err

@@ -46,7 +46,7 @@ func dropAnswer(name, at string, per fault.Per, p float64) fault.Fault {
 }
 
 func config(requests, concurrency int, faults ...fault.Fault) Config {
-	return Config{Serverside: bigip.Fast, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
+	return Config{F5: bigip.Config{Serverside: bigip.Fast}, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
 }
 
 // play runs a configuration; it skips only where the machine says, by type, that
@@ -144,7 +144,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 			c.Family, c.Faults = topology.IPv6, []fault.Fault{drop("x", "server1", fault.PerTuple, 0.3)}
 		}, -1},
 		{"with the legacy trailer", func(c *Config) {
-			c.Trailer, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+			c.F5.Format, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
 		}, -1},
 		{"two faults at different places", func(c *Config) {
 			c.Faults = []fault.Fault{drop("wire", "link:f5-firewall", fault.PerConnection, 0.3), drop("server", "server2", fault.PerConnection, 0.5)}
@@ -310,7 +310,7 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		{"two faults of one name", func(c *Config) { c.Faults = append(c.Faults, c.Faults[0]) }, "fault x: named twice"},
 		{"another proxy, which nobody can tell a fault of", func(c *Config) { c.Proxy = unaware },
 			`fault x: per "connection": with somebody else's proxy it must be tuple or packet`},
-		{"a schedule there is not", func(c *Config) { c.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
+		{"a schedule there is not", func(c *Config) { c.F5.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := config(1, 1, drop("x", "firewall", fault.PerConnection, 1))

@@ -118,10 +118,12 @@ func (t *FlowTable) connect(f *Flow) {
 	t.post(event{kind: flowConnect, client: t.clientTuple(f.Client), server: t.serverTuple(f)})
 }
 
-func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, peer bool) {
-	t.post(event{kind: flowReset, client: t.clientTuple(client), server: t.serverTuple(f), cause: cause, side: s, peer: peer})
+func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, peer bool) time.Time {
+	return t.post(event{kind: flowReset, client: t.clientTuple(client), server: t.serverTuple(f), cause: cause, side: s, peer: peer})
 }
 
+// closed is told of the halves that there are: the client's address is zero, or the
+// flow nil, where a half ends in memory.
 func (t *FlowTable) closed(client netip.AddrPort, f *Flow) time.Time {
 	return t.post(event{kind: flowClosed, client: t.clientTuple(client), server: t.serverTuple(f)})
 }

@@ -24,13 +24,13 @@ func newBox(t *testing.T, format TrailerFormat, ipv6 bool) *box {
 	client, member := "198.18.50.88:54373", "198.18.160.81:8000"
 	if ipv6 {
 		c.VirtualServer.Destination = netip.MustParseAddrPort("[2001:db8:50::67]:8165")
-		c.SNAT = netip.MustParseAddr("2001:db8:60::247")
+		c.SNAT.SelfIP = netip.MustParseAddr("2001:db8:60::247")
 		client, member = "[2001:db8:50::88]:54373", "[2001:db8:160::81]:8000"
-		c.Pool[0].Address = netip.MustParseAddrPort(member)
+		c.Pool.Members[0].Address = netip.MustParseAddrPort(member)
 	}
 	c.Format = format
 	b := &box{FlowTable: newFlowTable(c), t: t, client: netip.MustParseAddrPort(client)}
-	b.flow = &Flow{Client: b.client, Dial: Dial{SNAT: netip.AddrPortFrom(c.SNAT, SNATPort(b.client.Port())),
+	b.flow = &Flow{Client: b.client, Dial: Dial{SNAT: netip.AddrPortFrom(c.SNAT.SelfIP, SNATPort(b.client.Port())),
 		Member: netip.MustParseAddrPort(member)}}
 	return b
 }

@@ -54,8 +54,8 @@ func (b *bench) start(profile TCPProfile) {
 	var err error
 	b.proxy, err = Start(b.Host(topology.F5), Config{
 		VirtualServer: VirtualServer{Name: "/Common/vs", Destination: b.a.VIP},
-		Pool:          []Member{{Name: topology.Server1, Address: b.a.Server1}},
-		SNAT:          b.a.SNAT,
+		Pool:          Pool{Members: []Member{{Name: topology.Server1, Address: b.a.Server1}}},
+		SNAT:          SNAT{SelfIP: b.a.SNAT},
 		Serverside:    profile,
 	}, Hooks{
 		Dialing: func(d Dial) {

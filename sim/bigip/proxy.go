@@ -24,6 +24,7 @@ type Dial struct {
 type Hooks struct {
 	Dialing func(Dial) // just before the first SYN
 	Dialed  func(Dial) // once the outcome is known
+	Closed  func(Dial) // once the connection is closed, or given up
 }
 
 // Flow is what the proxy knows of one serverside connection: facts for the truth.
@@ -38,12 +39,27 @@ type Flow struct {
 	Peer      bool   // the cause arose on the serverside half
 }
 
+// Reset is a RST that the proxy made: a line of its own ledger.
+type Reset struct {
+	Time       time.Time
+	Serverside bool           // sent to the member
+	Client     netip.AddrPort // of the connection, whichever half is reset
+	Flow       *Flow          // nil if no serverside connection belongs to it
+	Ordinal    int            // of the request; -1 if the proxy does not know it
+	Cause      Cause
+	Peer       bool // the cause arose on the other half
+}
+
 // Proxy is a running virtual server.
 type Proxy struct {
-	config Config
-	hooks  Hooks
-	host   *topology.Host
-	table  *FlowTable
+	config                 Config
+	clientside, serverside TCPProfile // with their defaults
+	hooks                  Hooks
+	host                   *topology.Host
+	table                  *FlowTable
+	members                *members
+	translation            translation
+	layer7                 *layer7 // nil where relaying is enough
 
 	loop     *eventloop.Loop
 	listener int
@@ -51,6 +67,7 @@ type Proxy struct {
 	ended    chan error
 
 	flows      []*Flow // in the order they were opened
+	resets     []Reset
 	free       []*conn
 	live       map[*conn]struct{}
 	roundRobin int
@@ -65,18 +82,27 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("f5: %w", err)
 	}
-	p := &Proxy{config: config, hooks: hooks, host: host, table: newFlowTable(config), loop: loop,
-		ended: make(chan error, 1), live: map[*conn]struct{}{}}
+	p := &Proxy{config: config, clientside: config.Clientside.WithDefaults(), serverside: config.Serverside.WithDefaults(),
+		hooks: hooks, host: host, table: newFlowTable(config), members: newMembers(&config.Pool),
+		translation: newTranslation(&config), loop: loop, listener: -1, ended: make(chan error, 1), live: map[*conn]struct{}{}}
+	if config.looksInto() {
+		if p.layer7, err = p.newLayer7(); err != nil {
+			return nil, errors.Join(err, loop.Close())
+		}
+	}
 	if err = muffleRetransmissions(host); err == nil {
 		err = host.Run(p.listen)
 	}
 	if err == nil {
 		err = host.Go(func() { p.ended <- p.loop.Run() })
-		if err != nil {
+		if err != nil && p.listener >= 0 {
 			unix.Close(p.listener)
 		}
 	}
 	if err != nil {
+		if p.layer7 != nil {
+			err = errors.Join(err, p.layer7.close())
+		}
 		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), loop.Close())
 	}
 	return p, nil
@@ -90,28 +116,40 @@ func (p *Proxy) listen() error {
 	if err != nil {
 		return err
 	}
-	p.listener = fd
-	if err = unix.Listen(fd, listenBacklog); err == nil {
+	if err = p.options(fd, &p.clientside); err == nil {
+		err = unix.Listen(fd, listenBacklog)
+	}
+	if err == nil {
 		err = p.loop.Add(fd, acceptor{p}, eventloop.Readable)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("listen: %w", err)
 	}
+	p.listener = fd
 	return nil
 }
 
 // Table returns the flow table, which knows each frame's trailer.
 func (p *Proxy) Table() *FlowTable { return p.table }
 
+// Resets returns every RST that the proxy has made. Call it after Close.
+func (p *Proxy) Resets() []Reset { return p.resets }
+
 // Close stops the proxy, drops what is still open, and returns every serverside
 // flow there was.
 func (p *Proxy) Close() ([]*Flow, error) {
+	var err error
+	if p.layer7 != nil {
+		err = p.layer7.close() // while the loop still serves its pipes
+	}
 	p.loop.Stop()
-	err := <-p.ended
-	unix.Close(p.listener)
+	err = errors.Join(err, <-p.ended)
+	if p.listener >= 0 {
+		unix.Close(p.listener)
+	}
 	for c := range p.live {
-		c.drop()
+		c.end(NothingLeft)
 	}
 	return p.flows, errors.Join(err, p.loop.Close())
 }
@@ -138,13 +176,43 @@ func (p acceptor) Ready(fd int, _ uint32) {
 		}
 		c := p.newConn()
 		c.client.fd, c.clientAddr = client, eventloop.AddrPort(from)
-		p.live[c] = struct{}{}
-		// The request is usually there already, and readers need no event
-		// until then; the registration tells of it either way.
-		if err := p.loop.Add(client, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
-			c.drop()
-		}
+		p.begin(c)
 	}
+}
+
+// begin takes a client that has connected.
+func (p *Proxy) begin(c *conn) {
+	p.live[c] = struct{}{}
+	c.active = time.Now()
+	if limit := p.config.VirtualServer.ConnectionLimit; limit > 0 && len(p.live) > limit {
+		c.end(VirtualServerFull)
+		return
+	}
+	timeout, _ := p.idleTimeout()
+	p.loop.Arm(&c.idle, c.active.Add(timeout), c.sinceActive)
+	// The request is usually there already, and readers need no event until then;
+	// the registration tells of it either way.
+	if err := p.loop.Add(c.client.fd, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
+		c.end(ClientGone)
+		return
+	}
+	switch {
+	case p.layer7 != nil:
+		p.layer7.begin(c)
+	case !p.config.VirtualServer.Has(ProfileHTTP):
+		c.dial(-1) // K8082: after the client's handshake, without waiting for data
+	}
+}
+
+// noteReset puts a RST on record before it is sent.
+func (p *Proxy) noteReset(c *conn, s side, e Event) {
+	r := Reset{Serverside: s == serverside, Client: c.clientAddr, Flow: orElse(c.flow, c.because), Ordinal: c.ordinal,
+		Cause: p.config.HTTP.causeOf(e), Peer: endings[e].peer(s)}
+	if r.Flow != nil {
+		r.Ordinal = r.Flow.Ordinal
+	}
+	r.Time = p.table.reset(s, c.clientAddr, r.Flow, r.Cause, r.Peer)
+	p.resets = append(p.resets, r)
 }
 
 func (p *Proxy) newConn() *conn {
@@ -155,7 +223,7 @@ func (p *Proxy) newConn() *conn {
 	}
 	c := &conn{proxy: p}
 	c.client.conn, c.server.conn = c, c
-	c.toServer = stream{from: &c.client, to: &c.server, buf: make([]byte, maxHeaderBytes)}
+	c.toServer = stream{from: &c.client, to: &c.server, buf: make([]byte, max(relayBytes, p.config.HTTP.headerSize()))}
 	c.toClient = stream{from: &c.server, to: &c.client, buf: make([]byte, relayBytes)}
 	c.recycle()
 	return c
