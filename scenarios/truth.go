@@ -145,6 +145,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			t.plan(p, faults[p.Fault], causeOf(faults[p.Fault], &spec))
 		}
 	}
+	addOwn(out, facts)
 	for i := range out {
 		out[i].judge(&spec, member[i], expect)
 	}

@@ -115,6 +115,7 @@ func (f *Facts) Check() []string {
 		}
 	}
 	f.checkHits(bad)
+	f.checkResets(bad)
 	f.checkRequests(bad)
 	return problems
 }
@@ -280,6 +281,11 @@ func (f *Facts) checkRequests(bad func(string, ...any)) {
 	touched := map[int]bool{}
 	for _, h := range f.Ledger {
 		touched[h.Ordinal] = true
+	}
+	for _, r := range f.Resets {
+		if !r.Peer { // else it only passes on what befell the other side
+			touched[r.Ordinal] = true
+		}
 	}
 	byHow := map[string][]connection{}
 	for _, r := range f.Requests {

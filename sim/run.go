@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -67,6 +68,7 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 		f.planFromFlows()
 	}
 	f.join()
+	f.joinResets()
 	f.balance()
 	return f, nil
 }
@@ -80,7 +82,9 @@ type run struct {
 	session   *capture.Session
 	servers   []io.Closer
 	proxy     Proxy
-	table     *bigip.FlowTable // nil if the proxy is not ours
+	own       *bigip.Proxy // nil if the proxy is not ours
+
+	rstsBefore uint64
 }
 
 // play is the run from the first actor to the last packet.
@@ -93,6 +97,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	}
 	before, err := r.serverSegments()
 	if err != nil {
+		return err
+	}
+	if r.rstsBefore, err = r.rstsOut(); err != nil {
 		return err
 	}
 	r.facts.Timing.Build = time.Since(start)
@@ -223,7 +230,7 @@ func (r *run) startProxy(ctx context.Context, config bigip.Config) error {
 	if err != nil {
 		return err
 	}
-	r.proxy, r.table = own, own.Table()
+	r.proxy, r.own = own, own
 	return nil
 }
 
@@ -255,10 +262,20 @@ func (r *run) collect(ctx context.Context) (err error) {
 	if r.facts.Flows, err = r.closeProxy(); err != nil {
 		return err
 	}
+	rsts, err := r.rstsOut() // with those of connections that Close has ended
+	if err != nil {
+		return err
+	}
 	session := r.session
 	r.session = nil
 	if r.facts.Captures, err = session.Stop(); err != nil {
 		return err
+	}
+	if r.own != nil {
+		seen := r.own.Table().RSTs()
+		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore
+		r.facts.made = r.own.Resets()
+		r.facts.Resets = slices.Concat(r.facts.made, seen.Rejected)
 	}
 	for _, i := range r.injectors {
 		report, err := i.Report(ctx)

@@ -41,6 +41,8 @@ type FlowTable struct {
 	freeIDs [tmms][]uint64
 	nextID  [tmms]uint64
 	trailer f5trailer.Trailer
+	refusal Cause // what a SYN to the virtual server is answered with; zero: it listens
+	rsts    RSTs
 }
 
 // tuple names a flow: the address that is not the BIG-IP's, and the one that is.
@@ -54,7 +56,9 @@ type flowHalf struct {
 	ends     tuple
 	peer     *flowHalf
 	carrying bool // bytes have passed
+	closed   bool
 	reset    *f5trailer.RSTCause
+	wasReset bool // its RST has been seen
 }
 
 type eventKind uint8
@@ -63,6 +67,7 @@ const (
 	flowConnect eventKind = iota // the serverside half is opened
 	flowReset                    // a half is about to be reset
 	flowClosed                   // both halves are about to be closed
+	flowRefusal                  // from now on SYNs are refused, or no longer
 )
 
 type event struct {
@@ -127,6 +132,10 @@ func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, p
 func (t *FlowTable) closed(client netip.AddrPort, f *Flow) time.Time {
 	return t.post(event{kind: flowClosed, client: t.clientTuple(client), server: t.serverTuple(f)})
 }
+
+// refuse is told that the virtual server's port is closed from now on, and why; the
+// zero Cause says that it is open again.
+func (t *FlowTable) refuse(c Cause) { t.post(event{kind: flowRefusal, cause: c}) }
 
 // advance applies everything the proxy did up to a frame's time.
 func (t *FlowTable) advance(to int64) {
@@ -197,9 +206,15 @@ func (t *FlowTable) apply(e *event) {
 			cause := e.cause.record(e.peer)
 			half.reset = &cause
 		}
+		if client != nil && server != nil {
+			client.peer = server // of several serverside flows, the one that it is about
+		}
+	case flowRefusal:
+		t.refusal = e.cause
 	case flowClosed:
 		for _, h := range []*flowHalf{client, server} {
 			if h != nil {
+				h.closed = true
 				t.leaving.push(departure{e.at + linger, h})
 			}
 		}
@@ -231,5 +246,8 @@ func (t *FlowTable) remove(h *flowHalf) {
 		return // replaced before, and freed then
 	}
 	delete(t.halves, h.ends)
+	if h.peer != nil && h.peer.peer == h {
+		h.peer.peer = nil
+	}
 	t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
 }

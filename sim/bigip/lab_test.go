@@ -51,13 +51,19 @@ func build(t *testing.T, family topology.Family) *bench {
 
 func (b *bench) start(profile TCPProfile) {
 	b.t.Helper()
+	b.startWith(Config{Serverside: profile})
+}
+
+// startWith starts the proxy as configured; the addresses are filled in.
+func (b *bench) startWith(c Config) {
+	b.t.Helper()
+	c.VirtualServer.Name, c.VirtualServer.Destination = "/Common/vs", b.a.VIP
+	c.SNAT.SelfIP = b.a.SNAT
+	if c.Pool.Members == nil {
+		c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1}}
+	}
 	var err error
-	b.proxy, err = Start(b.Host(topology.F5), Config{
-		VirtualServer: VirtualServer{Name: "/Common/vs", Destination: b.a.VIP},
-		Pool:          Pool{Members: []Member{{Name: topology.Server1, Address: b.a.Server1}}},
-		SNAT:          SNAT{SelfIP: b.a.SNAT},
-		Serverside:    profile,
-	}, Hooks{
+	b.proxy, err = Start(b.Host(topology.F5), c, Hooks{
 		Dialing: func(d Dial) {
 			b.dialing.Add(1)
 			if b.hooks.Dialing != nil {

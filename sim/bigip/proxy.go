@@ -39,7 +39,7 @@ type Flow struct {
 	Peer      bool   // the cause arose on the serverside half
 }
 
-// Reset is a RST that the proxy made: a line of its own ledger.
+// Reset is a RST that the f5 made: a line of its own ledger.
 type Reset struct {
 	Time       time.Time
 	Serverside bool           // sent to the member

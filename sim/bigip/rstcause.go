@@ -58,6 +58,10 @@ func (p *HTTPProfile) causeOf(e Event) Cause {
 	return c
 }
 
+// IsHTTPLimit says whether c is one of the causes that have the http profile's limits
+// in their text.
+func (c Cause) IsHTTPLimit() bool { return c.line == HeaderTooLarge.line || c.line == HeaderCount.line }
+
 // causeValue stands in for the opaque number of a source file in a TMM build.
 const causeValue = 0x287fa34
 

@@ -73,6 +73,9 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		}
 	}
 	t.fill(h, tmm, f, seg)
+	if isTCP && f.Outgoing && seg.flags&flagRST != 0 {
+		t.fillRST(s, h, ends, f, seg)
+	}
 	out, err := t.trailer.AppendTo(dst)
 	if err != nil {
 		return dst // there is no noise; the lab's names are short and fixed, and fit
@@ -113,9 +116,6 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 		m.PeerID = h.peer.id
 		tr.High = f5trailer.High{Protocol: protoTCP, VLAN: h.peer.vlan, Remote: h.peer.ends.remote, Local: h.peer.ends.local}
 	}
-	if h.reset != nil && f.Outgoing && seg.flags&flagRST != 0 {
-		m.RSTCause, m.HasRSTCause = *h.reset, true
-	}
 }
 
 // TCP flags (RFC 9293 §3.1) and protocol numbers.
@@ -131,6 +131,7 @@ const (
 // segment is what the flow table needs of a frame.
 type segment struct {
 	src, dst netip.AddrPort
+	seq      uint32
 	flags    byte
 	payload  int
 }
@@ -166,6 +167,7 @@ func parseSegment(b []byte) (s segment, ok bool) {
 	}
 	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(tcp))
 	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(tcp[2:]))
+	s.seq = binary.BigEndian.Uint32(tcp[4:])
 	s.flags = tcp[13]
 	s.payload = len(tcp) - int(tcp[12]>>4)*4
 	return s, true
