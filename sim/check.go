@@ -184,7 +184,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	if err != nil {
 		return earlier // it was built, so this cannot be
 	}
-	for _, member := range f.Config.proxy().Pool.Members {
+	for _, member := range f.Config.servers() {
 		path := spec.Path(topology.F5, member.Name)
 		back := slices.Clone(path)
 		slices.Reverse(back)

@@ -91,10 +91,13 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), batch.Validate()}
+	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy)}
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec))
+		if c.Proxy == nil && f.Per == fault.PerConnection && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
+			errs = append(errs, fmt.Errorf("fault %s: per %q: without an http profile the f5 does not know which request a connection is for; it must be tuple or packet", f.Name, f.Per))
+		}
 		if c.Proxy != nil && f.Per == fault.PerConnection {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
 		}
@@ -104,6 +107,19 @@ func (c *Config) Validate() error {
 		seen[f.Name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// validateMembers sees that every member is somewhere.
+func (c *Config) validateMembers(p *bigip.Config) error {
+	for _, m := range p.Pool.Members {
+		switch {
+		case !m.Address.IsValid():
+			return fmt.Errorf("f5: pool: members: %q is no server of the lab, and has no address; there are %s and %s", m.Name, topology.Server1, topology.Server2)
+		case m.Address.Addr().Is4() != p.VirtualServer.Destination.Addr().Is4():
+			return fmt.Errorf("f5: pool: members: address %s: is of another family than the lab", m.Address)
+		}
+	}
+	return nil
 }
 
 func (c *Config) proxy() bigip.Config {
@@ -122,6 +138,21 @@ func (c *Config) proxy() bigip.Config {
 		}
 	}
 	return f5
+}
+
+// servers are the lab's own servers, whether or not they are members: each listens
+// where its member is, or where the lab has it.
+func (c *Config) servers() []bigip.Member {
+	a := topology.StandardAddresses(c.Family)
+	all := []bigip.Member{{Name: topology.Server1, Address: a.Server1}, {Name: topology.Server2, Address: a.Server2}}
+	for i := range all {
+		for _, m := range c.proxy().Pool.Members {
+			if m.Name == all[i].Name && m.Address.Addr() == all[i].Address.Addr() {
+				all[i] = m
+			}
+		}
+	}
+	return all
 }
 
 func (c *Config) batch() client.Batch {

@@ -4,31 +4,53 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
 )
 
-// joinResets finds the request of every RST that the f5 made: by the ordinal that the
-// proxy knows, else by the client's address and the time.
+// joinFlows finds the request of every flow of which the proxy, which has not read it,
+// does not know it: by the client's address and the time.
+func (f *Facts) joinFlows() {
+	if f.rsts == nil {
+		return // somebody else's proxy tells what it knows
+	}
+	at := f.requestAt()
+	for _, flow := range f.Flows {
+		if flow.Ordinal < 0 {
+			flow.Ordinal = at(flow.Client, flow.Opened)
+		}
+	}
+}
+
+// joinResets does the same for every RST that the f5 made.
 func (f *Facts) joinResets() {
+	at := f.requestAt()
+	for i := range f.Resets {
+		if r := &f.Resets[i]; r.Ordinal < 0 {
+			r.Ordinal = at(r.Client, r.Time)
+		}
+	}
+	slices.SortStableFunc(f.Resets, func(a, b bigip.Reset) int { return a.Time.Compare(b.Time) })
+}
+
+// requestAt finds the request that a client's address was used for at a time; -1 if
+// there is none.
+func (f *Facts) requestAt() func(client netip.AddrPort, at time.Time) int {
 	byClient := map[netip.AddrPort][]int{}
 	for i, r := range f.Requests {
 		byClient[r.Local] = append(byClient[r.Local], i)
 	}
-	for i := range f.Resets {
-		r := &f.Resets[i]
-		if r.Ordinal >= 0 {
-			continue
-		}
-		for _, n := range byClient[r.Client] {
-			// The client may hear of it a moment after it was sent.
-			if q := &f.Requests[n]; !q.Start.After(r.Time) && !q.End.Before(r.Time) {
-				r.Ordinal = q.Ordinal
+	return func(client netip.AddrPort, at time.Time) int {
+		ordinal := -1
+		for _, n := range byClient[client] {
+			if q := &f.Requests[n]; !q.Start.After(at) && !q.End.Before(at) {
+				ordinal = q.Ordinal
 			}
 		}
+		return ordinal
 	}
-	slices.SortStableFunc(f.Resets, func(a, b bigip.Reset) int { return a.Time.Compare(b.Time) })
 }
 
 // checkResets compares the f5's ledger of RSTs with its capture, cause by cause, and the

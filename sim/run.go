@@ -67,6 +67,7 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if c.Proxy != nil {
 		f.planFromFlows()
 	}
+	f.joinFlows()
 	f.join()
 	f.joinResets()
 	f.balance()
@@ -150,7 +151,7 @@ func (r *run) awaitQuiet(ctx context.Context) error {
 	}
 	tick := time.NewTicker(halfOpenPoll)
 	defer tick.Stop()
-	for _, m := range r.facts.Config.proxy().Pool.Members {
+	for _, m := range r.facts.Config.servers() {
 		for {
 			n, err := r.lab.Host(m.Name).HalfOpen()
 			if err != nil {
@@ -191,7 +192,7 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	if start == nil {
 		start = startServer
 	}
-	for _, m := range proxy.Pool.Members {
+	for _, m := range c.servers() {
 		s, err := start(ctx, r.lab.Host(m.Name), m.Address)
 		if err != nil {
 			return err
@@ -247,7 +248,7 @@ func (r *run) eachReached(d bigip.Dial, do func(i *fault.Injector, ordinal, atte
 // serverSegments reads how many TCP segments each server's stack has been given.
 func (r *run) serverSegments() (map[string]uint64, error) {
 	segments := map[string]uint64{}
-	for _, m := range r.facts.Config.proxy().Pool.Members {
+	for _, m := range r.facts.Config.servers() {
 		counters, err := r.lab.Host(m.Name).SNMP()
 		if err != nil {
 			return nil, err
