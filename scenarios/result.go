@@ -6,6 +6,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/sim/bigip"
 )
 
 // SchemaVersion is the version of the files in a run directory.
@@ -23,6 +24,7 @@ type Result struct {
 	Captures       []CaptureResult `json:"captures"`
 	Ledger         LedgerResult    `json:"ledger"`
 	Balances       []BalanceResult `json:"balances"`
+	RSTCauses      bigip.Counts    `json:"rst_causes"` // RSTs the f5 sent, as "tmsh show net rst-cause" counts them
 	Timing         Timing          `json:"timing_s"`
 	Settings       Settings        `json:"settings"`
 
@@ -91,7 +93,8 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		Settings: Settings{Kernel: facts.Kernel, Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,
 			SYNMaxRetrans: *profile.SYNMaxRetrans, SYNRTOBase: profile.SYNRTOBase.Seconds(), SYNBackoff: string(profile.SYNBackoff),
 			Sysctls: maps.Clone(facts.Settings)},
-		Timing: Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},
+		RSTCauses: bigip.Count(facts.Resets),
+		Timing:    Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},
 	}
 	if r.Settings.Family == "" {
 		r.Settings.Family = "ipv4"

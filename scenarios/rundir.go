@@ -14,6 +14,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"golang.org/x/sys/unix"
 )
@@ -198,12 +199,27 @@ func (d *runDir) writePoints(facts *sim.Facts) ([]analyzer.Point, error) {
 	return points, d.writeJSON("captures/points.json", analyzer.PointsFile{SchemaVersion: analyzer.SchemaVersion, Points: named})
 }
 
+// ltmLog is the f5's /var/log/ltm, where its configuration has RSTs logged.
+const ltmLog = "f5-ltm.log"
+
+// writeLog writes the f5's log.
+func (d *runDir) writeLog(facts *sim.Facts) error {
+	if d.path == "" || !facts.Config.F5.RSTCause.Log {
+		return nil
+	}
+	return d.writeWhole(ltmLog, func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(append(bigip.Log(facts.Resets), ""), "\n"))
+		return err
+	})
+}
+
 // writeTruth writes the truth, apart from the captures.
 func (d *runDir) writeTruth(facts *sim.Facts, truths []Truth) error {
 	if d.path == "" {
 		return nil
 	}
 	return errors.Join(
+		d.writeLog(facts),
 		writeLines(d, "truth/requests.ndjson", len(truths), func(i int) any { return &truths[i] }),
 		writeLines(d, "truth/flows.ndjson", len(facts.Flows), func(i int) any {
 			f := facts.Flows[i]

@@ -274,7 +274,7 @@ func (r *run) collect(ctx context.Context) (err error) {
 	}
 	if r.own != nil {
 		seen := r.own.Table().RSTs()
-		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore
+		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore+r.own.Crafted()
 		r.facts.made = r.own.Resets()
 		r.facts.Resets = slices.Concat(r.facts.made, seen.Rejected)
 	}

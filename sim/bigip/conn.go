@@ -55,8 +55,9 @@ type half struct {
 	readable bool
 	writable bool
 	peerShut bool
-	failed   bool // the other end has reset it
-	wrote    bool // the last thing done with it was to write
+	failed   bool   // the other end has reset it
+	wrote    bool   // the last thing done with it was to write
+	told     string // what its RST says, where that carries the cause
 }
 
 // stream carries bytes from one half to the other.

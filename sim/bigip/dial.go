@@ -17,9 +17,10 @@ import (
 
 // From include/uapi/linux/tcp.h.
 const (
-	repairQueueSend = 2 // TCP_SEND_QUEUE
-	repairOn        = 1
-	repairOff       = 0
+	repairQueueReceive = 1 // TCP_RECV_QUEUE
+	repairQueueSend    = 2 // TCP_SEND_QUEUE
+	repairOn           = 1
+	repairOff          = 0
 )
 
 // mark is on every serverside socket whose SYN has left: the kernel's own

@@ -58,7 +58,7 @@ func (h *half) close(with packet) {
 			close(h.pipe.over)
 			unix.Close(h.fd)
 		case with == rst:
-			eventloop.Reset(h.fd)
+			h.sendRST()
 		case with == silence:
 			vanish(h.fd)
 		default:
@@ -66,6 +66,21 @@ func (h *half) close(with packet) {
 		}
 	}
 	h.reset()
+}
+
+// sendRST closes a half with a RST.
+func (h *half) sendRST() {
+	p, c := h.conn.proxy, h.conn
+	if p.raw == nil {
+		eventloop.Reset(h.fd)
+		return
+	}
+	local, remote := p.config.VirtualServer.Destination, c.clientAddr
+	if h.side() == serverside {
+		local, remote = c.flow.SNAT, c.flow.Member
+	}
+	// One that the other end has reset meanwhile is gone, and so is the need.
+	_ = p.raw.reset(h.fd, local, remote, h.told)
 }
 
 // vanish closes a socket and lets no packet tell of it: closing one that is under

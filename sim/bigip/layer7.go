@@ -72,7 +72,7 @@ func (p *Proxy) newLayer7() (*layer7, error) {
 // close ends all connections and waits for the goroutines that serve them.
 func (l *layer7) close() error {
 	l.stop()
-	err := l.server.Close()
+	err := l.server.Close() // more than once does no harm
 	l.transport.CloseIdleConnections()
 	l.running.Wait()
 	return err

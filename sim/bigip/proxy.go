@@ -42,6 +42,7 @@ type Flow struct {
 // Reset is a RST that the f5 made: a line of its own ledger.
 type Reset struct {
 	Time       time.Time
+	From, To   netip.AddrPort
 	Serverside bool           // sent to the member
 	Client     netip.AddrPort // of the connection, whichever half is reset
 	Flow       *Flow          // nil if no serverside connection belongs to it
@@ -59,7 +60,8 @@ type Proxy struct {
 	table                  *FlowTable
 	members                *members
 	translation            translation
-	layer7                 *layer7 // nil where relaying is enough
+	layer7                 *layer7    // nil where relaying is enough
+	raw                    *rstSender // nil where RSTs carry no payload
 
 	loop     *eventloop.Loop
 	listener int
@@ -85,27 +87,47 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 	p := &Proxy{config: config, clientside: config.Clientside.WithDefaults(), serverside: config.Serverside.WithDefaults(),
 		hooks: hooks, host: host, table: newFlowTable(config), members: newMembers(&config.Pool),
 		translation: newTranslation(&config), loop: loop, listener: -1, ended: make(chan error, 1), live: map[*conn]struct{}{}}
-	if config.looksInto() {
-		if p.layer7, err = p.newLayer7(); err != nil {
-			return nil, errors.Join(err, loop.Close())
-		}
-	}
-	if err = muffleRetransmissions(host); err == nil {
-		err = host.Run(p.listen)
-	}
-	if err == nil {
-		err = host.Go(func() { p.ended <- p.loop.Run() })
-		if err != nil && p.listener >= 0 {
-			unix.Close(p.listener)
-		}
-	}
-	if err != nil {
-		if p.layer7 != nil {
-			err = errors.Join(err, p.layer7.close())
-		}
-		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), loop.Close())
+	if err := p.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), p.release())
 	}
 	return p, nil
+}
+
+// open gets the proxy what it works with, and to work.
+func (p *Proxy) open() (err error) {
+	c := &p.config
+	if c.looksInto() {
+		if p.layer7, err = p.newLayer7(); err != nil {
+			return err
+		}
+	}
+	if c.RSTCause.Packet {
+		if p.raw, err = newRSTSender(p.host, c.VirtualServer.Destination.Addr().Is6()); err != nil {
+			return err
+		}
+	}
+	if err := muffleRetransmissions(p.host); err != nil {
+		return err
+	}
+	if err := p.host.Run(p.listen); err != nil {
+		return err
+	}
+	return p.host.Go(func() { p.ended <- p.loop.Run() })
+}
+
+// release frees what open got.
+func (p *Proxy) release() error {
+	var errs []error
+	if p.layer7 != nil {
+		errs = append(errs, p.layer7.close())
+	}
+	if p.raw != nil {
+		p.raw.close()
+	}
+	if p.listener >= 0 {
+		unix.Close(p.listener)
+	}
+	return errors.Join(append(errs, p.loop.Close())...)
 }
 
 // listenBacklog is somaxconn's default: a burst of clients is held, not dropped.
@@ -133,6 +155,15 @@ func (p *Proxy) listen() error {
 // Table returns the flow table, which knows each frame's trailer.
 func (p *Proxy) Table() *FlowTable { return p.table }
 
+// Crafted returns how many RSTs the proxy has sent in place of the kernel's. Call it
+// after Close.
+func (p *Proxy) Crafted() uint64 {
+	if p.raw == nil {
+		return 0
+	}
+	return p.raw.sent
+}
+
 // Resets returns every RST that the proxy has made. Call it after Close.
 func (p *Proxy) Resets() []Reset { return p.resets }
 
@@ -145,13 +176,10 @@ func (p *Proxy) Close() ([]*Flow, error) {
 	}
 	p.loop.Stop()
 	err = errors.Join(err, <-p.ended)
-	if p.listener >= 0 {
-		unix.Close(p.listener)
-	}
 	for c := range p.live {
 		c.end(NothingLeft)
 	}
-	return p.flows, errors.Join(err, p.loop.Close())
+	return p.flows, errors.Join(err, p.release())
 }
 
 // acceptAgainAfter is the pause when there is no descriptor for a client.
@@ -210,6 +238,16 @@ func (p *Proxy) noteReset(c *conn, s side, e Event) {
 		Cause: p.config.HTTP.causeOf(e), Peer: endings[e].peer(s)}
 	if r.Flow != nil {
 		r.Ordinal = r.Flow.Ordinal
+	}
+	if r.From, r.To = p.config.VirtualServer.Destination, c.clientAddr; r.Serverside {
+		r.From, r.To = r.Flow.SNAT, r.Flow.Member
+	}
+	if p.raw != nil {
+		h := &c.client
+		if r.Serverside {
+			h = &c.server
+		}
+		h.told = r.Cause.payload(r.Peer)
 	}
 	r.Time = p.table.reset(s, c.clientAddr, r.Flow, r.Cause, r.Peer)
 	p.resets = append(p.resets, r)

@@ -53,7 +53,7 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		return // a socket of the kernel's that was closed with bytes unread
 	}
 	r := Reset{Time: time.Unix(0, f.Time), Serverside: s == serverside, Ordinal: -1, Cause: cause}
-	if s == clientside {
+	if r.From, r.To = ends.local, ends.remote; s == clientside {
 		r.Client = ends.remote
 	}
 	t.rsts.Rejected = append(t.rsts.Rejected, r)
