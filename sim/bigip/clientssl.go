@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -84,10 +85,11 @@ func selfSigned(c *Config) (tls.Certificate, error) {
 // handshake does the TLS handshake with a client. Anything but NothingLeft is why it
 // failed.
 func (s *clientSSL) handshake(ctx context.Context, client *pipe) (*tls.Conn, Event) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	// Not the context's: that would close the pipe, which the client would see as a FIN.
+	_ = client.SetDeadline(time.Now().Add(s.timeout))
 	c := tls.Server(client, s.config)
 	err := c.HandshakeContext(ctx)
+	_ = client.SetDeadline(time.Time{})
 	var record tls.RecordHeaderError
 	var remote *net.OpError
 	switch {
@@ -95,7 +97,7 @@ func (s *clientSSL) handshake(ctx context.Context, client *pipe) (*tls.Conn, Eve
 		return c, NothingLeft
 	case errors.As(err, &record):
 		return nil, NotTLS
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, HandshakeSlow
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return nil, ClientSendsAlert

@@ -75,7 +75,7 @@ var endings = [events]ending{
 
 	ClientReset:         {server: rst, cause: RemoteReset, at: clientside},
 	MemberReset:         {client: rst, cause: RemoteReset, at: serverside},
-	ClientUnresponsive:  {client: rst, server: rst, cause: RetransmitTimeout, at: clientside},
+	ClientUnresponsive:  {server: rst, cause: RetransmitTimeout, at: clientside},
 	MemberUnresponsive:  {client: rst, cause: RetransmitTimeout, at: serverside},
 	ClientWindowShut:    {client: rst, server: rst, cause: ZeroWindow, at: clientside},
 	MemberWindowShut:    {client: rst, server: rst, cause: ZeroWindow, at: serverside},
