@@ -3,6 +3,7 @@ package f5trailer
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 )
 
 // The DPT outer header: magic 4 (f5ethtrailer.trailer_magic), total length 2, its
@@ -51,7 +52,13 @@ func (t *Trailer) appendDPT(dst []byte) ([]byte, error) {
 			return nil, err
 		}
 	}
-	// At most 8+267+295+47 bytes: 16 bits suffice.
+	if len(t.TLS) > maxTLSRecords {
+		return nil, &ValueError{DPT, "number of tls records", uint64(len(t.TLS)), fmt.Sprintf("at most %d", maxTLSRecords)}
+	}
+	if out, err = appendTLS(out, t.TLS); err != nil {
+		return nil, err
+	}
+	// At most 8+267+295+47 bytes, and 8 records of 4,096: 16 bits suffice.
 	binary.BigEndian.PutUint16(out[len(dst)+4:], uint16(len(out)-len(dst)))
 	return out, nil
 }

@@ -6,14 +6,14 @@ import (
 )
 
 // ErrEmpty is returned by [Trailer.AppendTo] for a trailer with none of its
-// three blocks: there is nothing to write.
+// three blocks, and no TLS secrets: there is nothing to write.
 var ErrEmpty = errors.New("f5 trailer: no low, medium or high block to encode")
 
 // TooLongError is returned by [Trailer.AppendTo] when a name or text does not
 // fit the chosen format and version. Cut the text, or use [DPT].
 type TooLongError struct {
 	Format Format // the format being written
-	Field  string // what is too long: "virtual server", "object list" or "rst cause text"
+	Field  string // what is too long: "virtual server", "object list", "rst cause text" or "tls record"
 	Len    int    // its length in bytes
 	Max    int    // the most that fits, in bytes
 }

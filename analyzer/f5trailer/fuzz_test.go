@@ -28,8 +28,9 @@ func seedFrames(f *testing.F) {
 
 // encodable is what the encoder can carry of a decoded trailer.
 func encodable(t Trailer) Trailer {
-	t.TLS, t.Unknown, t.OrigFCS, t.HasOrigFCS = nil, nil, 0, false
+	t.Unknown, t.OrigFCS, t.HasOrigFCS = nil, 0, false
 	if t.Format == Legacy {
+		t.TLS = nil
 		if t.HasLow {
 			t.Low.Version = 1
 		}

@@ -20,8 +20,15 @@ import (
 )
 
 // tshark writes the frames into a capture and returns the fields of each frame, as
-// Wireshark shows them.
+// Wireshark shows them; of several values of a field the first.
 func tshark(t *testing.T, frames []findRow, fields []string) []map[string]string {
+	t.Helper()
+	return tsharkValues(t, frames, fields, "f")
+}
+
+// tsharkValues does the same with the first value of each field ("f"), or all ("a"),
+// separated by "|".
+func tsharkValues(t *testing.T, frames []findRow, fields []string, which string) []map[string]string {
 	t.Helper()
 	path, err := exec.LookPath("tshark")
 	if err != nil {
@@ -47,7 +54,7 @@ func tshark(t *testing.T, frames []findRow, fields []string) []map[string]string
 		t.Fatal(err)
 	}
 	const separator = "\x1e"
-	args := []string{"-n", "-r", file, "-T", "fields", "-E", "separator=" + separator, "-E", "occurrence=f"}
+	args := []string{"-n", "-r", file, "-T", "fields", "-E", "separator=" + separator, "-E", "occurrence=" + which, "-E", "aggregator=|"}
 	for _, f := range fields {
 		args = append(args, "-e", f)
 	}

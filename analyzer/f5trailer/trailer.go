@@ -45,8 +45,9 @@ type Trailer struct {
 	HasHigh   bool   // the high block is present; all zero if there is no peer flow
 
 	// TLS holds the records of the TLS provider (tcpdump --f5 ssl, TMOS 15 and
-	// later), undecoded. They contain master secrets and traffic secrets: whoever
-	// has them can read the connection. Do not log them. Decoded only, never encoded.
+	// later), undecoded: see [TLV.TLSSecrets] and [TLSSecrets.TLV]. They contain
+	// master secrets and traffic secrets: whoever has them can read the connection.
+	// Do not log them. At most 8, of 4,088 bytes each, are encoded.
 	TLS []TLV
 	// Unknown holds, undecoded, every record of a provider, type or version this
 	// package does not know, and a second block of a kind already seen. Decoded
@@ -71,17 +72,17 @@ type TLV struct {
 // AppendTo appends the encoded trailer to dst, which normally ends with the last
 // byte of the packet: the box writes neither padding nor FCS in between. Blocks
 // are written in the order low, medium, high, which Wireshark needs to show the
-// peer's addresses.
+// peer's addresses, then the records of the TLS provider.
 //
 // Fields that the chosen format or version has no room for are left out: hardware
-// action, physical port and trunk in [Legacy]. TLS, Unknown and OrigFCS are never
+// action, physical port, trunk and TLS in [Legacy]. Unknown and OrigFCS are never
 // written. Legacy limits a virtual server to 133 bytes and a cause text to 96,
 // because Wireshark refuses blocks larger than 140; DPT to 255 and 246.
 //
 // On error dst is returned unchanged in length, with an [ErrEmpty],
 // [*TooLongError] or [*ValueError]. AppendTo does not allocate if dst has room.
 func (t *Trailer) AppendTo(dst []byte) ([]byte, error) {
-	if !t.HasLow && !t.HasMedium && !t.HasHigh {
+	if !t.HasLow && !t.HasMedium && !t.HasHigh && (t.Format != DPT || len(t.TLS) == 0) {
 		return dst, ErrEmpty
 	}
 	var out []byte
