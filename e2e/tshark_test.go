@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +43,8 @@ type flow struct {
 	Member  string `json:"member"`
 }
 
-// flowOf finds the serverside flow of a request in the truth.
-func flowOf(dir string, ordinal int) flow {
+// flows reads the truth's serverside flows.
+func flows(dir string) (all []flow) {
 	GinkgoHelper()
 	f, err := os.Open(filepath.Join(dir, "truth", "flows.ndjson"))
 	Expect(err).NotTo(HaveOccurred())
@@ -51,12 +52,18 @@ func flowOf(dir string, ordinal int) flow {
 	for d := json.NewDecoder(f); d.More(); {
 		var line flow
 		Expect(d.Decode(&line)).To(Succeed())
-		if line.Ordinal == ordinal {
-			return line
-		}
+		all = append(all, line)
 	}
-	Fail("no flow of request " + strconv.Itoa(ordinal))
-	return flow{}
+	return all
+}
+
+// flowOf finds the serverside flow of a request.
+func flowOf(dir string, ordinal int) flow {
+	GinkgoHelper()
+	all := flows(dir)
+	i := slices.IndexFunc(all, func(f flow) bool { return f.Ordinal == ordinal })
+	Expect(i).NotTo(BeNumerically("<", 0), "no flow of request "+strconv.Itoa(ordinal))
+	return all[i]
 }
 
 func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }

@@ -21,7 +21,9 @@ func (r *run) points() []capture.Point {
 		Taps: []capture.Tap{tap(topology.F5, topology.External, 0), tap(topology.F5, topology.Internal, 0)}}
 	if r.own != nil { // tags and trailers are a BIG-IP's
 		proxy.Taps[0].VLAN, proxy.Taps[1].VLAN = bigip.ClientsideVLAN, bigip.ServersideVLAN
-		proxy.FirstFrame, proxy.AppendTrailer = r.own.Table().FileInfo(), r.own.Table().AppendTrailer
+		table := r.own.Table()
+		proxy.FirstFrame, proxy.AppendTrailer = table.FileInfo(), table.AppendTrailer
+		proxy.Take, proxy.Filter = table.Takes, table.Filter()
 	}
 	return []capture.Point{
 		one(topology.Client, topology.ClientFace, capture.Clientside),

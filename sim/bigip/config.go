@@ -48,29 +48,6 @@ const (
 	Legacy TrailerFormat = "legacy" // TMOS 9.4 to 13
 )
 
-// Tcpdump is what the f5's capture is made with: the argument of tcpdump -i on the
-// box, whose noise level decides how much of the flow's state a trailer tells (K13637).
-type Tcpdump string
-
-// The noise levels. The zero value means the highest.
-const (
-	NoiseNone   Tcpdump = "0.0"     // no trailers; frames are tagged with their VLAN all the same
-	NoiseLow    Tcpdump = "0.0:n"   // direction, TMM and virtual server
-	NoiseMedium Tcpdump = "0.0:nn"  // and flow id, peer id and the cause of a RST
-	NoiseHigh   Tcpdump = "0.0:nnn" // and the peer flow's addresses
-)
-
-// noise is the level as a number, 0 to 3.
-func (t Tcpdump) noise() int { return strings.Count(t.argument(), "n") }
-
-// argument is what stands behind -i.
-func (t Tcpdump) argument() string {
-	if t == "" {
-		t = NoiseHigh
-	}
-	return string(t)
-}
-
 // report takes what is wrong in a configuration, in the words and at the place of the
 // scenario file: "f5: serverside: syn-rto-base 1ms: must be at least 10ms".
 type report func(format string, args ...any)
@@ -99,10 +76,8 @@ func (c *Config) Validate() error {
 	if c.Format != "" && c.Format != DPT && c.Format != Legacy {
 		bad("ethernet-trailer %q: must be dpt or legacy", c.Format)
 	}
-	switch c.Tcpdump {
-	case "", NoiseNone, NoiseLow, NoiseMedium, NoiseHigh:
-	default:
-		bad("tcpdump %q: must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn", c.Tcpdump)
+	if _, err := c.Tcpdump.parse(); err != nil {
+		bad("%w", err)
 	}
 	if !c.VirtualServer.Destination.IsValid() || !c.SNAT.SelfIP.IsValid() {
 		bad("virtual server and SNAT need an address")

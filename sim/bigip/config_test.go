@@ -80,7 +80,7 @@ func TestConfigurationsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a trailer there is not", func(c *Config) { c.Format = "erspan" }, `ethernet-trailer "erspan": must be dpt or legacy`},
 		{"a capture with less noise", func(c *Config) { c.Tcpdump = NoiseMedium }, ""},
 		{"a capture without any", func(c *Config) { c.Tcpdump = NoiseNone }, ""},
-		{"a noise there is not", func(c *Config) { c.Tcpdump = "0.0:nnnn" }, `tcpdump "0.0:nnnn": must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn`},
+		{"a capture that nobody can type", func(c *Config) { c.Tcpdump = "0.0:nnnn" }, `f5: tcpdump "0.0:nnnn": ":nnnn": behind 0.0 there may be`},
 		{"an empty pool", func(c *Config) { c.Pool.Members = nil }, ""},
 		{"no SNAT address", func(c *Config) { c.SNAT = SNAT{} }, "need an address"},
 		{"no virtual address", func(c *Config) { c.VirtualServer.Destination = netip.AddrPort{} }, "need an address"},

@@ -28,8 +28,8 @@ const (
 // events, each before the system call that makes it visible, and the table
 // applies them as the frames' own time passes.
 type FlowTable struct {
-	config Config
-	noise  int // of the capture, 0 to 3
+	config  Config
+	tcpdump command // of the capture
 
 	mu     sync.Mutex
 	posted []event // by the proxy, in order of time
@@ -59,6 +59,8 @@ type flowHalf struct {
 	closed   bool
 	reset    *f5trailer.RSTCause
 	wasReset bool // its RST has been seen
+	matched  bool // the capture's filter, by one of its packets
+	followed bool // captured because its peer did
 }
 
 type eventKind uint8
@@ -94,7 +96,8 @@ const tmms = 2
 const flowIDStep = 0x100
 
 func newFlowTable(c Config) *FlowTable {
-	return &FlowTable{config: c, noise: c.Tcpdump.noise(), halves: map[tuple]*flowHalf{},
+	tcpdump, _ := c.Tcpdump.parse() // Validate refuses what cannot be
+	return &FlowTable{config: c, tcpdump: tcpdump, halves: map[tuple]*flowHalf{},
 		nextID: [tmms]uint64{0x2b8adf76b500, 0x5600df76b500}}
 }
 

@@ -77,6 +77,11 @@ const (
 // see hands the table a frame of a side and decodes the trailer it gets.
 func (b *box) see(ns int64, s side, d direction, flags byte, payload int) f5trailer.Trailer {
 	b.t.Helper()
+	return b.seeFrame(b.frameOf(ns, s, d, flags, payload))
+}
+
+// frameOf is a frame of a side.
+func (b *box) frameOf(ns int64, s side, d direction, flags byte, payload int) capture.Frame {
 	outer, inner, vlan := b.client, b.config.VirtualServer.Destination, uint16(ClientsideVLAN)
 	if s == serverside {
 		outer, inner, vlan = b.flow.SNAT, b.flow.Member, ServersideVLAN
@@ -86,7 +91,7 @@ func (b *box) see(ns int64, s side, d direction, flags byte, payload int) f5trai
 		src, dst = inner, outer
 	}
 	outgoing := (s == serverside) == (d == toServer)
-	return b.seeFrame(capture.Frame{Time: ns, VLAN: vlan, Outgoing: outgoing, Data: frame(src, dst, flags, payload)})
+	return capture.Frame{Time: ns, VLAN: vlan, Outgoing: outgoing, Data: frame(src, dst, flags, payload)}
 }
 
 // seeFrame decodes the trailer out of the whole frame, as an analyzer would, and
@@ -379,6 +384,7 @@ func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
 		{NoiseMedium, "0.0:nn", true, true, false},
 		{NoiseHigh, "0.0:nnn", true, true, true},
 		{"", "0.0:nnn", true, true, true},
+		{"0.0:nnp", "0.0:nnp", true, true, false},
 	} {
 		for _, format := range []TrailerFormat{DPT, Legacy} {
 			t.Run(fmt.Sprintf("%s %q", format, row.level), func(t *testing.T) {

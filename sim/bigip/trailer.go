@@ -32,7 +32,7 @@ func (t *FlowTable) FileInfo() []byte {
 		version = legacyVersion
 	}
 	return f5trailer.FileInfo{
-		Command:  "tcpdump -ni " + t.config.Tcpdump.argument() + " -s0 -w /var/tmp/f5.pcap",
+		Command:  t.tcpdump.String(),
 		Version:  version,
 		Hostname: "f5.hopblame.example",
 		Platform: platformVE,
@@ -51,10 +51,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		s, vlan = serverside, ServersideVLAN
 	}
 	seg, isTCP := parseSegment(f.Data)
-	ends := tuple{remote: seg.dst, local: seg.src}
-	if !f.Outgoing {
-		ends = tuple{remote: seg.src, local: seg.dst}
-	}
+	ends := ends(f, seg)
 	var h *flowHalf
 	var tmm uint8
 	clientSYN := s == clientside && !f.Outgoing && seg.flags&(flagSYN|flagACK) == flagSYN
@@ -83,10 +80,18 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 	return out
 }
 
+// ends names the flow that a frame belongs to.
+func ends(f capture.Frame, seg segment) tuple {
+	if f.Outgoing {
+		return tuple{remote: seg.dst, local: seg.src}
+	}
+	return tuple{remote: seg.src, local: seg.dst}
+}
+
 // fill describes the flow as it is at the frame's time.
 func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
-	*tr = f5trailer.Trailer{HasLow: t.noise >= 1, HasMedium: t.noise >= 2, HasHigh: t.noise >= 3}
+	*tr = f5trailer.Trailer{HasLow: t.tcpdump.noise >= 1, HasMedium: t.tcpdump.noise >= 2, HasHigh: t.tcpdump.noise >= 3}
 	port := physicalPorts[:3]
 	if f.VLAN == ServersideVLAN {
 		port = physicalPorts[4:]

@@ -36,6 +36,10 @@ type Point struct {
 	// AppendTrailer appends what a frame's own box writes behind it; nil for
 	// nothing. It is called in the order of the frames' time.
 	AppendTrailer func(dst []byte, f Frame) []byte
+	// Take tells whether a frame gets into the file; nil for all that do. It is
+	// called after AppendTrailer. Counts do not depend on it.
+	Take   func(f Frame) bool
+	Filter string // what Take goes by, as it was typed, for the file
 }
 
 // Name returns "hop/face".
@@ -158,7 +162,7 @@ func (p *pointState) open(create func(*Point) (io.WriteCloser, error)) (err erro
 		if len(p.Taps) > 1 {
 			name, description = p.Face, fmt.Sprintf("VLAN %d (%s) of %s", t.VLAN, t.Interface, p.Hop)
 		}
-		if st.id, err = p.writer.AddInterface(pcapng.Interface{Name: name, Description: description, Addresses: t.Addresses}); err != nil {
+		if st.id, err = p.writer.AddInterface(pcapng.Interface{Name: name, Description: description, Addresses: t.Addresses, Filter: p.Filter}); err != nil {
 			return err
 		}
 	}
@@ -279,13 +283,17 @@ func (p *pointState) write(quietUntil int64) error {
 
 func (p *pointState) writeFrame(t *tapState, pkt packet) error {
 	t.count(pkt)
-	p.packets++
-	if t.VLAN == 0 || len(pkt.data) < 12 {
-		return p.writer.WritePacket(t.id, pkt.time, pkt.wire, pkt.data)
-	}
+	f := Frame{Time: pkt.time, VLAN: t.VLAN, Outgoing: pkt.outgoing, Data: pkt.data}
 	p.trailer = p.trailer[:0]
 	if p.AppendTrailer != nil {
-		p.trailer = p.AppendTrailer(p.trailer, Frame{Time: pkt.time, VLAN: t.VLAN, Outgoing: pkt.outgoing, Data: pkt.data})
+		p.trailer = p.AppendTrailer(p.trailer, f)
+	}
+	if p.Take != nil && !p.Take(f) {
+		return nil
+	}
+	p.packets++
+	if t.VLAN == 0 || len(pkt.data) < 12 {
+		return p.writer.WritePacket(t.id, pkt.time, pkt.wire+len(p.trailer), pkt.data, p.trailer)
 	}
 	return p.writer.WritePacket(t.id, pkt.time, pkt.wire+len(t.tag)+len(p.trailer),
 		pkt.data[:12], t.tag[:], pkt.data[12:], p.trailer)
