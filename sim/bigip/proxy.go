@@ -191,7 +191,7 @@ type acceptor struct{ *Proxy }
 // Ready implements [eventloop.Handler].
 func (p acceptor) Ready(fd int, _ uint32) {
 	for {
-		client, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		client, from, err := eventloop.Accept(fd)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
@@ -203,7 +203,7 @@ func (p acceptor) Ready(fd int, _ uint32) {
 			continue // the client was gone before it was accepted (accept(2))
 		}
 		c := p.newConn()
-		c.client.fd, c.clientAddr = client, eventloop.AddrPort(from)
+		c.client.fd, c.clientAddr = client, from
 		p.begin(c)
 	}
 }
