@@ -3,6 +3,7 @@ package bigip
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
@@ -29,7 +30,8 @@ const (
 // applies them as the frames' own time passes.
 type FlowTable struct {
 	config Config
-	noise  int // of the capture, 0 to 3
+	noise  int         // of the capture, 0 to 3
+	unread atomic.Bool // there is no capture: nothing need be posted
 
 	mu     sync.Mutex
 	posted []event // by the proxy, in order of time
@@ -101,6 +103,9 @@ func newFlowTable(c Config) *FlowTable {
 // post is called by the proxy. It returns the event's time.
 func (t *FlowTable) post(e event) time.Time {
 	now := time.Now()
+	if t.unread.Load() {
+		return now
+	}
 	e.at = now.UnixNano()
 	t.mu.Lock()
 	t.posted = append(t.posted, e)
