@@ -3,6 +3,7 @@ package eventloop
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,13 +38,20 @@ func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 }
 
-// AddrPort converts an address from package unix; the zero value for what is
-// neither IPv4 nor IPv6.
-func AddrPort(sa unix.Sockaddr) netip.AddrPort {
+// Accept takes a connection from a listener, non-blocking, with the errors of
+// accept(2). It goes through package syscall: package unix asks the kernel for the
+// protocol of each socket whose address it converts.
+func Accept(listener int) (fd int, from netip.AddrPort, err error) {
+	fd, sa, err := syscall.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return fd, addrPort(sa), err
+}
+
+// addrPort converts an address; the zero value for what is neither IPv4 nor IPv6.
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}

@@ -3,6 +3,7 @@ package bigip
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
@@ -30,6 +31,7 @@ const (
 type FlowTable struct {
 	config  Config
 	tcpdump command // of the capture
+	unread  atomic.Bool // there is no capture: nothing need be posted
 
 	mu     sync.Mutex
 	posted []event // by the proxy, in order of time
@@ -104,6 +106,9 @@ func newFlowTable(c Config) *FlowTable {
 // post is called by the proxy. It returns the event's time.
 func (t *FlowTable) post(e event) time.Time {
 	now := time.Now()
+	if t.unread.Load() && e.kind != flowRefusal {
+		return now
+	}
 	e.at = now.UnixNano()
 	t.mu.Lock()
 	t.posted = append(t.posted, e)

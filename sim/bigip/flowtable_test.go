@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"testing"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
 	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/topology"
 )
 
 // box is a flow table played by hand: events and frames at chosen times.
@@ -370,6 +373,31 @@ func TestTheCaptureBeginsWithAFileInfoOfItsVersion(t *testing.T) {
 		if !ok || info.Version != version || info.Product != "BIG-IP" {
 			t.Errorf("format %q: %v %+v", format, ok, info)
 		}
+	}
+}
+
+func TestTheFlowTableIsKeptFromWhenSomebodyWantsIt(t *testing.T) {
+	b := build(t, topology.IPv4)
+	b.member(func(c *net.TCPConn) { answer(c) })
+	b.start(Fast)
+	posted := func() int {
+		c := b.dial()
+		b.write(c, request(0, 0))
+		if _, err := io.ReadAll(c); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		b.awaitNobody()
+		b.proxy.table.mu.Lock()
+		defer b.proxy.table.mu.Unlock()
+		return len(b.proxy.table.posted)
+	}
+	if n := posted(); n != 0 {
+		t.Errorf("%d events are kept for a capture that there is not", n)
+	}
+	b.proxy.Table()
+	if n := posted(); n != 2 {
+		t.Errorf("%d events of a connection, want 2: it was opened and closed", n)
 	}
 }
 

@@ -87,6 +87,7 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 	p := &Proxy{config: config, clientside: config.Clientside.WithDefaults(), serverside: config.Serverside.WithDefaults(),
 		hooks: hooks, host: host, table: newFlowTable(config), members: newMembers(&config.Pool),
 		translation: newTranslation(&config), loop: loop, listener: -1, ended: make(chan error, 1), live: map[*conn]struct{}{}}
+	p.table.unread.Store(true)
 	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), p.release())
 	}
@@ -152,8 +153,12 @@ func (p *Proxy) listen() error {
 	return nil
 }
 
-// Table returns the flow table, which knows each frame's trailer.
-func (p *Proxy) Table() *FlowTable { return p.table }
+// Table returns the flow table, which knows each frame's trailer. It is kept from the
+// first call on, for who then reads it: nobody else empties it.
+func (p *Proxy) Table() *FlowTable {
+	p.table.unread.Store(false)
+	return p.table
+}
 
 // Crafted returns how many RSTs the proxy has sent in place of the kernel's. Call it
 // after Close.
@@ -191,7 +196,7 @@ type acceptor struct{ *Proxy }
 // Ready implements [eventloop.Handler].
 func (p acceptor) Ready(fd int, _ uint32) {
 	for {
-		client, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		client, from, err := eventloop.Accept(fd)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
@@ -203,7 +208,7 @@ func (p acceptor) Ready(fd int, _ uint32) {
 			continue // the client was gone before it was accepted (accept(2))
 		}
 		c := p.newConn()
-		c.client.fd, c.clientAddr = client, eventloop.AddrPort(from)
+		c.client.fd, c.clientAddr = client, from
 		p.begin(c)
 	}
 }
