@@ -50,7 +50,7 @@ func frame(src, dst netip.AddrPort, flags byte, payload int) []byte {
 	tcp := make([]byte, 20+payload)
 	binary.BigEndian.PutUint16(tcp, src.Port())
 	binary.BigEndian.PutUint16(tcp[2:], dst.Port())
-	tcp[12], tcp[13] = 5<<4, flags
+	tcp[7], tcp[12], tcp[13] = 1, 5<<4, flags
 	if src.Addr().Is4() {
 		binary.BigEndian.PutUint16(b[12:], typeIPv4)
 		ip := make([]byte, 20)
