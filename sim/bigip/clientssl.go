@@ -22,8 +22,9 @@ const defaultHandshakeTimeout = 10 * time.Second
 
 // clientSSL ends the clients' TLS.
 type clientSSL struct {
-	config  *tls.Config
-	timeout time.Duration
+	config   *tls.Config
+	timeout  time.Duration
+	provides *FlowTable // whose capture wants the secrets; nil for none
 }
 
 func newClientSSL(c *Config) (*clientSSL, error) {
@@ -87,7 +88,12 @@ func selfSigned(c *Config) (tls.Certificate, error) {
 func (s *clientSSL) handshake(ctx context.Context, client *pipe) (*tls.Conn, Event) {
 	// Not the context's: that would close the pipe, which the client would see as a FIN.
 	_ = client.SetDeadline(time.Now().Add(s.timeout))
-	c := tls.Server(client, s.config)
+	config := s.config
+	if s.provides != nil {
+		config = config.Clone()
+		config.KeyLogWriter = &sslProvider{table: s.provides, client: client.client, also: s.config.KeyLogWriter}
+	}
+	c := tls.Server(client, config)
 	err := c.HandshakeContext(ctx)
 	_ = client.SetDeadline(time.Time{})
 	var record tls.RecordHeaderError

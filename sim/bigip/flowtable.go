@@ -30,7 +30,7 @@ const (
 // applies them as the frames' own time passes.
 type FlowTable struct {
 	config  Config
-	tcpdump command // of the capture
+	tcpdump command     // of the capture
 	unread  atomic.Bool // there is no capture: nothing need be posted
 
 	mu     sync.Mutex
@@ -60,9 +60,10 @@ type flowHalf struct {
 	carrying bool // bytes have passed
 	closed   bool
 	reset    *f5trailer.RSTCause
-	wasReset bool // its RST has been seen
-	matched  bool // the capture's filter, by one of its packets
-	followed bool // captured because its peer did
+	wasReset bool            // its RST has been seen
+	tls      []f5trailer.TLV // for the next frame
+	matched  bool            // the capture's filter, by one of its packets
+	followed bool            // captured because its peer did
 }
 
 type eventKind uint8
@@ -72,6 +73,7 @@ const (
 	flowReset                    // a half is about to be reset
 	flowClosed                   // both halves are about to be closed
 	flowRefusal                  // from now on SYNs are refused, or no longer
+	flowSecrets                  // the client's TLS can be read
 )
 
 type event struct {
@@ -81,6 +83,7 @@ type event struct {
 	cause          Cause
 	side           side
 	peer           bool
+	tls            []f5trailer.TLV
 }
 
 type departure struct {
@@ -219,6 +222,10 @@ func (t *FlowTable) apply(e *event) {
 		}
 	case flowRefusal:
 		t.refusal = e.cause
+	case flowSecrets:
+		if client != nil {
+			client.tls = e.tls
+		}
 	case flowClosed:
 		for _, h := range []*flowHalf{client, server} {
 			if h != nil {

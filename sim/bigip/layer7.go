@@ -49,6 +49,9 @@ func (p *Proxy) newLayer7() (*layer7, error) {
 		if l.tls, err = newClientSSL(&p.config); err != nil {
 			return nil, err
 		}
+		if p.table.tcpdump.ssl {
+			l.tls.provides = p.table
+		}
 	}
 	quiet := log.New(io.Discard, "", 0) // the flow table tells what happened
 	l.transport = http.Transport{

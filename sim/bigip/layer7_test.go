@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/hopblame/hopblame/topology"
@@ -61,6 +62,56 @@ func TestHTTPSAndHTTP2ReachAPlainMember(t *testing.T) {
 				if f.Ordinal != 17 || f.Reset != "" || f.Connected.IsZero() {
 					t.Errorf("the flow is %+v", f)
 				}
+			}
+		})
+	}
+}
+
+func TestTheTrailersTellTheTLSSecretsWhereTheCaptureAsksForThem(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		tcpdump Tcpdump
+		version TLSVersion
+		label   string // of the key log's line
+		want    bool
+	}{
+		{"TLS 1.3", "0.0:nnn --f5 ssl", TLS13, "CLIENT_TRAFFIC_SECRET_0 ", true},
+		{"TLS 1.2", "0.0:nnn --f5 ssl", TLS12, "CLIENT_RANDOM ", true},
+		{"not asked for", "0.0:nnn", TLS13, "", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := build(t, topology.IPv4)
+			b.member(func(c *net.TCPConn) { take(c); respond(c, 2) })
+			var keys bytes.Buffer // written to by the one connection's goroutine only
+			b.startWith(Config{KeyLog: &keys, Tcpdump: row.tcpdump, ClientSSL: ClientSSL{MaxVersion: row.version},
+				VirtualServer: VirtualServer{Profiles: []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL}}})
+			stop := b.capture()
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+b.a.VIP.String()+"/", nil)
+			answer, err := b.client(false).Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			b.close()
+			told := 0
+			for _, f := range stop() {
+				for _, record := range f.trailer.TLS {
+					s, ok := record.TLSSecrets()
+					if !ok || f.vlan != ClientsideVLAN {
+						t.Fatalf("the record on VLAN %d is not understood", f.vlan)
+					}
+					told++
+					secret := s.ClientTraffic
+					if row.version == TLS12 {
+						secret = s.MasterSecret[:]
+					}
+					if line := fmt.Sprintf("%s%x %x", row.label, s.ClientRandom, secret); !strings.Contains(keys.String(), line) {
+						t.Errorf("the key log has no line %q:\n%s", line, keys.String())
+					}
+				}
+			}
+			if told != 1 && row.want || told != 0 && !row.want {
+				t.Errorf("%d frames tell the secrets", told)
 			}
 		})
 	}

@@ -11,8 +11,8 @@ import (
 
 // Tcpdump is what the f5's capture is made with, as one types it behind tcpdump -i on
 // the box (K13637): the interface 0.0, which is every VLAN; a noise level, which
-// decides how much of the flow's state a trailer tells; p for the peer flows; and a
-// filter (see [pcapfilter]), which sees a frame without its tag:
+// decides how much of the flow's state a trailer tells; p for the peer flows; --f5 ssl
+// for the secrets of the clients' TLS; and a filter (see [pcapfilter]), which sees a frame without its tag:
 //
 //	0.0:nnnp host 198.18.50.88 and tcp port 8165
 //
@@ -37,6 +37,7 @@ type command struct {
 	argument string // of -i
 	noise    int    // 0 to 3
 	peers    bool
+	ssl      bool   // with the TLS provider's secrets
 	text     string // the filter, "" for none
 	filter   pcapfilter.Filter
 }
@@ -44,6 +45,9 @@ type command struct {
 // String is the command as its FILEINFO tells it.
 func (c *command) String() string {
 	s := "tcpdump -ni " + c.argument + " -s0 -w /var/tmp/f5.pcap"
+	if c.ssl {
+		s += " " + sslOption
+	}
 	if c.text != "" {
 		s += " " + c.text
 	}
@@ -51,6 +55,10 @@ func (c *command) String() string {
 }
 
 var errNoise = errors.New("behind 0.0 there may be :n, :nn or :nnn, each with or without p")
+
+// sslOption has the secrets of the clients' TLS in the trailers (TMOS 15 and later, sys
+// db tcpdump.sslprovider).
+const sslOption = "--f5 ssl"
 
 // parse understands t. Its errors begin as those of [Config.Validate] do.
 func (t Tcpdump) parse() (c command, err error) {
@@ -62,6 +70,9 @@ func (t Tcpdump) parse() (c command, err error) {
 		return c, fmt.Errorf("tcpdump %q: names no interface; there is 0.0", t)
 	}
 	c.argument, c.text = words[0], strings.Join(words[1:], " ")
+	if filter, ssl := strings.CutPrefix(c.text, sslOption); ssl && (filter == "" || filter[0] == ' ') {
+		c.ssl, c.text = true, strings.TrimSpace(filter)
+	}
 	face, noise, modified := strings.Cut(c.argument, ":")
 	if face != "0.0" {
 		return c, fmt.Errorf("tcpdump %q: interface %q: there is only 0.0, which is every VLAN; a filter narrows it", t, face)

@@ -107,6 +107,9 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 		return
 	}
 	tr.Low.VirtualServer = t.config.VirtualServer.Name
+	if t.tcpdump.ssl {
+		tr.TLS, h.tls = h.tls, nil
+	}
 	m := &tr.Medium
 	m.FlowID, m.FlowType = h.id, flowTypeNormal
 	m.CFFlags = flagsNew
