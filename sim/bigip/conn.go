@@ -63,7 +63,8 @@ type half struct {
 // stream carries bytes from one half to the other.
 type stream struct {
 	from, to   *half
-	buf        []byte
+	buf        []byte // grows to most as it is needed: thousands of clients may say nothing
+	most       int
 	start, end int
 	eof        bool // from has sent its FIN and all before it is in buf
 	shut       bool // the FIN was passed on
@@ -214,6 +215,10 @@ func (c *conn) memberDone() {
 // awaitClientFIN reads what nobody wants any more, up to the client's FIN.
 func (c *conn) awaitClientFIN() {
 	for c.client.readable {
+		c.toServer.end = 0
+		if !c.toServer.room() {
+			return
+		}
 		n, err := c.client.read(c.toServer.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
@@ -326,9 +331,22 @@ func (s *stream) pump() (failed *half, err error) {
 // blocked says whether there is something to write that the other half does not take.
 func (s *stream) blocked() bool { return s.start < s.end && !s.to.writable }
 
+// firstBytes is the size that a buffer begins with: most requests fit.
+const firstBytes = 4 << 10
+
+// room sees that there is room behind what was read; false if there may be no more.
+func (s *stream) room() bool {
+	if s.end == len(s.buf) && s.end < s.most {
+		grown := make([]byte, min(max(firstBytes, 2*len(s.buf)), s.most))
+		copy(grown, s.buf)
+		s.buf = grown
+	}
+	return s.end < len(s.buf)
+}
+
 // fill reads what there is and what there is room for.
 func (s *stream) fill() error {
-	for s.from.readable && !s.eof && s.end < len(s.buf) {
+	for s.from.readable && !s.eof && s.room() {
 		n, err := s.from.read(s.buf[s.end:])
 		switch {
 		case errors.Is(err, unix.EAGAIN):

@@ -134,7 +134,7 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 			toClient: aRST(ZeroWindow, false), toMember: aRST(ZeroWindow, true), flows: 1},
 		{name: "the member's window stays shut",
 			config:   Config{Serverside: TCPProfile{ZeroWindowTimeout: quickly}},
-			member:   func(b *bench, c *net.TCPConn) { take(c); b.awaitNobody() },
+			member:   func(b *bench, c *net.TCPConn) { take(c); <-b.t.Context().Done() },
 			client:   func(b *bench, c *net.TCPConn) { b.write(c, request(0, 16<<20)); c.Write(megabytes(16, 1)) },
 			toClient: aRST(ZeroWindow, true), toMember: aRST(ZeroWindow, false), flows: 1},
 		{name: "nothing passes for the clientside's idle timeout",

@@ -266,8 +266,8 @@ func (p *Proxy) newConn() *conn {
 	}
 	c := &conn{proxy: p}
 	c.client.conn, c.server.conn = c, c
-	c.toServer = stream{from: &c.client, to: &c.server, buf: make([]byte, max(relayBytes, p.config.HTTP.headerSize()))}
-	c.toClient = stream{from: &c.server, to: &c.client, buf: make([]byte, relayBytes)}
+	c.toServer = stream{from: &c.client, to: &c.server, most: max(relayBytes, p.config.HTTP.headerSize())}
+	c.toClient = stream{from: &c.server, to: &c.client, most: relayBytes}
 	c.recycle()
 	return c
 }
