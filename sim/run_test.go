@@ -147,7 +147,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 			c.F5.Format, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
 		}, -1},
 		{"with a filter that keeps nearly all out of the f5's capture", func(c *Config) {
-			c.Tcpdump, c.Faults = "0.0:nnnp tcp[tcpflags] & tcp-rst != 0", []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+			c.F5.Tcpdump, c.Faults = "0.0:nnnp tcp[tcpflags] & tcp-rst != 0", []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
 		}, -1},
 		{"two faults at different places", func(c *Config) {
 			c.Faults = []fault.Fault{drop("wire", "link:f5-firewall", fault.PerConnection, 0.3), drop("server", "server2", fault.PerConnection, 0.5)}
