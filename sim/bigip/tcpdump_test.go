@@ -160,6 +160,23 @@ func TestAFlowIsFollowedForItsLifeAndNoLonger(t *testing.T) {
 	}
 }
 
+func TestAFlowFollowsEachOfItsPeers(t *testing.T) {
+	b := asked(t, "0.0:p src host 198.18.160.81 and tcp[tcpflags] == tcp-syn|tcp-ack", false)
+	b.takes(100, clientside, toServer, flagSYN, 0)
+	b.connectAt(101)
+	if !b.takes(102, serverside, toClient, flagSYN|ack, 0) {
+		t.Fatal("the SYN-ACK matches")
+	}
+	b.flow.SNAT = netip.AddrPortFrom(b.flow.SNAT.Addr(), 50000)
+	b.connectAt(103) // for the same client, before it sends anything
+	if !b.takes(104, clientside, toServer, ack, 10) {
+		t.Error("the client's flow is not followed, for its latest peer did not match")
+	}
+	if b.takes(105, serverside, toServer, flagSYN, 0) {
+		t.Error("a serverside flow is followed whose peer did not match")
+	}
+}
+
 func TestWhatBelongsToNoFlowHasToMatch(t *testing.T) {
 	arp := make([]byte, 42)
 	arp[12], arp[13] = 8, 6
