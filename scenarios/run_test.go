@@ -389,9 +389,9 @@ func TestOptionsOfARun(t *testing.T) {
 		o    Options
 		want Traffic
 	}{
-		{"none leave the scenario as written", Options{}, Traffic{10, 2}},
-		{"requests", Options{Requests: 7}, Traffic{7, 2}},
-		{"concurrency", Options{Concurrency: 7}, Traffic{10, 7}},
+		{"none leave the scenario as written", Options{}, Traffic{Requests: 10, Concurrency: 2}},
+		{"requests", Options{Requests: 7}, Traffic{Requests: 7, Concurrency: 2}},
+		{"concurrency", Options{Concurrency: 7}, Traffic{Requests: 10, Concurrency: 7}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := s.With(row.o).Traffic; got != row.want {
@@ -399,7 +399,7 @@ func TestOptionsOfARun(t *testing.T) {
 			}
 		})
 	}
-	if s.Traffic != (Traffic{10, 2}) {
+	if s.Traffic != (Traffic{Requests: 10, Concurrency: 2}) {
 		t.Errorf("the scenario itself was changed: %+v", s.Traffic)
 	}
 	if c := (&Scenario{Name: "x"}).Config(3); c.Requests != 20000 || c.Concurrency != 256 || c.Seed != 3 {
