@@ -201,7 +201,9 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"firewall-drops-syn", "firewall-drops-syn-ack", "link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-ignores-syn"}
+	want := []string{"firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
+		"link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-answers-503", "server-cuts-response",
+		"server-dies-mid-response", "server-ignores-syn", "server-port-closed", "server-resets", "server-stays-silent"}
 	for _, w := range want {
 		if !slices.Contains(names, w) {
 			t.Errorf("the catalogue lacks %s; it has %v", w, names)
