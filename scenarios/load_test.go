@@ -93,13 +93,24 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a probability that is no number", edited(t, "0.5", ".nan"), `f.yaml:5:110: fault syn-drop: probability NaN: must be 0 to 1`},
 		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces},
 		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server or to-client`},
-		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn or syn-ack`},
-		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop`},
-		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection or tuple or packet`},
+		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn, syn-ack, ack, data or response`},
+		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop or reject, or an actor's answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
+		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection, tuple or packet`},
+		{"a match of what an actor does", edited(t, oneFault, "faults:\n  - {name: x, at: server2, do: reset, match: syn, per: connection, probability: 0.5}\n"),
+			`f.yaml:5:46: fault x: match "syn": an actor's reset has no match; leave it out`},
+		{"a server's part played by the firewall", edited(t, oneFault, "faults:\n  - {name: x, at: firewall, do: die, per: connection, probability: 0.5}\n"),
+			`f.yaml:5:19: fault x: at "firewall": die is what server1 or server2 can do`},
+		{"a slow answer without a time", edited(t, oneFault, "faults:\n  - {name: x, at: server2, do: answer-slowly, per: connection, probability: 0.5}\n"),
+			`f.yaml:5:5: fault x: after 0s: answer-slowly needs a time of up to 1m0s, such as 3s`},
+		{"a time of no slow answer", edited(t, "do: drop,", "do: drop, after: 3s,"), `f.yaml:5:87: fault syn-drop: after 3s: only an actor that answers slowly has it`},
+		{"a cable that rejects", edited(t, "at: firewall, direction: to-server, match: syn, do: drop", `at: "link:f5-firewall", direction: to-server, match: syn, do: reject`),
+			`f.yaml:5:26: fault syn-drop: at "link:f5-firewall": a cable rejects nothing; firewall, server1 and server2 can`},
+		{"a client with no patience", head + "traffic: {timeout: 0s}\n", `f.yaml:4:20: timeout 0s: must be 100ms to 10m0s`},
+		{"a client with too much of it", head + "traffic: {timeout: 1h}\n", `f.yaml:4:20: traffic: timeout 1h0m0s: must be 100ms to 10m0s`},
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn or syn-ack; fault x: do "": must be drop; fault x: per "": must be connection or tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data or response; fault x: do "": must be drop or reject, or an actor's answer-error, answer-slowly, cut-response, die, reset or stay-silent; fault x: per "": must be connection, tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
@@ -190,7 +201,9 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"firewall-drops-syn", "firewall-drops-syn-ack", "link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-ignores-syn"}
+	want := []string{"firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
+		"link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-answers-503", "server-cuts-response",
+		"server-dies-mid-response", "server-ignores-syn", "server-port-closed", "server-resets", "server-stays-silent"}
 	for _, w := range want {
 		if !slices.Contains(names, w) {
 			t.Errorf("the catalogue lacks %s; it has %v", w, names)

@@ -124,6 +124,7 @@ func fractions(text []byte) (problems []problem) {
 var zeros = map[string]string{
 	"$.traffic.requests":           "must be at least 1",
 	"$.traffic.concurrency":        "must be at least 1",
+	"$.traffic.timeout":            "must be 100ms to 10m0s",
 	"$.f5.serverside.syn-rto-base": "must be at least 10ms",
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
@@ -35,8 +36,9 @@ type Lab struct {
 
 // Traffic is the batch.
 type Traffic struct {
-	Requests    int `yaml:"requests"`
-	Concurrency int `yaml:"concurrency"` // requests in flight
+	Requests    int           `yaml:"requests"`
+	Concurrency int           `yaml:"concurrency"` // requests in flight
+	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
 }
 
 // Observe are faults of the observer; there are none yet.
@@ -72,7 +74,7 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Faults: s.Faults, Seed: seed,
+		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {
 		c.Requests = defaultRequests

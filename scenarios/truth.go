@@ -48,15 +48,40 @@ type TruthHit struct {
 // Failed says whether the client saw the request fail.
 func (t *Truth) Failed() bool { return t.Outcome != client.OK }
 
-// causeOf says in the analyzer's words what a fault looks like.
+// deeds are what actors do, in the analyzer's words.
+var deeds = map[fault.Do]analyzer.Cause{
+	fault.Reset:        analyzer.AppReset,
+	fault.Die:          analyzer.AppReset,
+	fault.CutResponse:  analyzer.AppTruncated,
+	fault.StaySilent:   analyzer.AppSilent,
+	fault.AnswerSlowly: analyzer.AppSilent, // to a client that does not wait so long
+	fault.AnswerError:  analyzer.AppError,
+}
+
+// losses are what is lost on the way.
+var losses = map[fault.Match]analyzer.Cause{
+	fault.SYN:      analyzer.SYNDropped,
+	fault.SYNACK:   analyzer.SYNAckDropped,
+	fault.ACK:      analyzer.AckDropped,
+	fault.Data:     analyzer.DataDropped,
+	fault.Response: analyzer.ResponseDropped,
+}
+
+// causeOf says in the analyzer's words what a fault looks like. In a host its packet
+// filter stands behind its capture and before its TCP.
 func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
-	if f.Match == fault.SYNACK {
-		return analyzer.SYNAckDropped
+	n, isNode := spec.Node(f.At)
+	switch inHost := isNode && n.Kind == topology.KindHost; {
+	case f.Acts():
+		return deeds[f.Do]
+	case f.Do == fault.Reject && inHost:
+		return analyzer.PortClosed // the same on the wire
+	case f.Do == fault.Reject:
+		return analyzer.Rejected
+	case inHost:
+		return analyzer.NoAnswer
 	}
-	if n, isNode := spec.Node(f.At); isNode && n.Kind == topology.KindHost {
-		return analyzer.NoAnswer // its capture has the SYN, its TCP never had
-	}
-	return analyzer.SYNDropped
+	return losses[f.Match]
 }
 
 // captured are the nodes that have captures; what lies between two of them is

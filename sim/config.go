@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -22,6 +24,7 @@ type Config struct {
 	F5          bigip.Config    // its addresses are filled in
 	Requests    int
 	Concurrency int
+	Timeout     time.Duration // of a request at the client; 0 means two minutes
 	Faults      []fault.Fault
 	Seed        uint64
 
@@ -59,21 +62,15 @@ type Progress struct {
 	Done, Total, Failed int    // requests
 }
 
-// synAckRetries is how often a server repeats a SYN-ACK by itself where faults
-// take them. With the kernel's five, a run would wait for a minute until no packet
-// is on its way any more; with one it is three seconds.
-const synAckRetries = "1"
-
 // Spec returns the lab's wiring: the standard lab, with a middle in every link
-// that a fault is on.
+// that a fault is on, and with TCP that gives up before long where a fault takes what
+// it sends.
 func (c *Config) Spec() (topology.Spec, error) {
 	spec, err := topology.Standard(c.Family)
-	for _, f := range c.Faults {
-		if err == nil && f.Match == fault.SYNACK {
-			for _, server := range []string{topology.Server1, topology.Server2} {
-				n, _ := spec.Node(server)
-				n.Sysctls = map[string]string{"net.ipv4.tcp_synack_retries": synAckRetries} // of IPv6 too
-			}
+	for i := range c.Faults {
+		f := &c.Faults[i]
+		if err == nil {
+			giveUpSoon(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -82,6 +79,34 @@ func (c *Config) Spec() (topology.Spec, error) {
 		}
 	}
 	return spec, err
+}
+
+// giveUpSoon sets how often servers repeat what a fault takes, for a run ends only
+// when no packet is on its way any more: with the kernel's own settings that is a
+// minute for SYN-ACKs and a quarter of an hour for a response. With these it is three
+// seconds. They are of IPv6 too. How often the f5 repeats is up to its profiles.
+func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
+	switch f.Match {
+	case fault.SYNACK:
+		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.Server1, topology.Server2)
+	case fault.Response:
+		// The timer that fires 1.4 s after the first, or the next one, is the last, also
+		// of a socket that its program has closed (net/ipv4/tcp_timer.c,
+		// retransmits_timed_out).
+		set(spec, map[string]string{"net.ipv4.tcp_retries2": "2", "net.ipv4.tcp_orphan_retries": "2"}, topology.Server1, topology.Server2)
+	}
+}
+
+// set adds settings to nodes, where there are any such nodes.
+func set(spec *topology.Spec, settings map[string]string, nodes ...string) {
+	for _, node := range nodes {
+		if n, known := spec.Node(node); known {
+			if n.Sysctls == nil {
+				n.Sysctls = map[string]string{}
+			}
+			maps.Copy(n.Sysctls, settings)
+		}
+	}
 }
 
 // Validate reports what in c cannot be run, without running anything.
@@ -95,10 +120,13 @@ func (c *Config) Validate() error {
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec))
-		if c.Proxy == nil && f.Per == fault.PerConnection && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
+		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: without an http profile the f5 does not know which request a connection is for; it must be tuple or packet", f.Name, f.Per))
 		}
-		if c.Proxy != nil && f.Per == fault.PerConnection {
+		if f.Acts() && c.Server != nil {
+			errs = append(errs, fmt.Errorf("fault %s: do %q: somebody else's server cannot be told", f.Name, f.Do))
+		}
+		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
 		}
 		if seen[f.Name] {
@@ -157,7 +185,7 @@ func (c *Config) servers() []bigip.Member {
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency}
+	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout}
 }
 
 // descriptorsPerRequest: the client's, the proxy's two, the server's.

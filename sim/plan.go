@@ -56,8 +56,9 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	return planned, predictable, nil
 }
 
-// planFromFlows names the connections that faults per tuple had to hit, now that
-// somebody else's proxy has said which there were.
+// planFromFlows names the connections that faults per tuple had to hit and the
+// requests that servers had to misbehave at, now that somebody else's proxy has said
+// which there were.
 func (f *Facts) planFromFlows() {
 	spec, err := f.Config.Spec()
 	if err != nil {
@@ -67,14 +68,21 @@ func (f *Facts) planFromFlows() {
 		for _, m := range f.Config.proxy().Pool.Members {
 			for i := range f.Config.Faults {
 				x := &f.Config.Faults[i]
-				if m.Address == flow.Member && x.Per == fault.PerTuple && crosses(&spec, m.Name, x.At) &&
-					x.TupleFate(f.Config.Seed, fault.Tuple(flow.SNAT, flow.Member)) {
+				if m.Address == flow.Member && crosses(&spec, m.Name, x.At) && f.hitsFlow(x, flow) {
 					f.Planned = append(f.Planned, Planned{Fault: x.Name, Ordinal: flow.Ordinal, Attempt: flow.Attempt})
 				}
 			}
 		}
 	}
 	slices.SortStableFunc(f.Planned, func(a, b Planned) int { return a.Ordinal - b.Ordinal })
+}
+
+// hitsFlow says whether a flow was to be hit. Servers are told of no attempt.
+func (f *Facts) hitsFlow(x *fault.Fault, flow *bigip.Flow) bool {
+	if x.Acts() {
+		return flow.Ordinal >= 0 && x.Fate(f.Config.Seed, flow.Ordinal, 0)
+	}
+	return x.Per == fault.PerTuple && x.TupleFate(f.Config.Seed, fault.Tuple(flow.SNAT, flow.Member))
 }
 
 func (c *Config) fate(f *fault.Fault, ordinal int, clientPort uint16, m bigip.Member) bool {

@@ -79,9 +79,10 @@ type run struct {
 	facts     *Facts
 	lab       *topology.Lab
 	injectors []*fault.Injector
+	moods     []*fault.Mood
 	reached   map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
 	session   *capture.Session
-	servers   []io.Closer
+	servers   []io.Closer // by member; ours are *backend.Server
 	proxy     Proxy
 	own       *bigip.Proxy // nil if the proxy is not ours
 
@@ -140,34 +141,45 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	return err
 }
 
-// halfOpenPoll is how often servers are asked for half-open connections.
-const halfOpenPoll = 20 * time.Millisecond
+// settlePoll is how often nodes are asked for connections that are not settled.
+const settlePoll = 20 * time.Millisecond
 
-// awaitQuiet waits until no packet moves and none will: a server that got no
-// answer to its SYN-ACK is silent only until it repeats it.
+// awaitQuiet waits until no packet moves and none will: TCP that got no answer is
+// silent only until it repeats what it sent, and a slow server until it answers.
 func (r *run) awaitQuiet(ctx context.Context) error {
-	if err := r.lab.AwaitQuiet(ctx); err != nil { // a SYN may still be on its way
-		return err
-	}
-	tick := time.NewTicker(halfOpenPoll)
-	defer tick.Stop()
-	for _, m := range r.facts.Config.servers() {
-		for {
-			n, err := r.lab.Host(m.Name).HalfOpen()
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("waiting for %s to give up %d half-open connections: %w", m.Name, n, ctx.Err())
-			case <-tick.C:
-			}
+	for {
+		if err := r.lab.AwaitQuiet(ctx); err != nil {
+			return err
+		}
+		busy, err := r.unsettled()
+		if err != nil || busy == "" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", busy, ctx.Err())
+		case <-time.After(settlePoll):
 		}
 	}
-	return r.lab.AwaitQuiet(ctx)
+}
+
+// unsettled says who will yet send something; "" for nobody.
+func (r *run) unsettled() (busy string, err error) {
+	for i, m := range r.facts.Config.servers() {
+		if s, own := r.servers[i].(*backend.Server); own && s.Busy() > 0 {
+			return fmt.Sprintf("%s to be done with %d requests", m.Name, s.Busy()), nil
+		}
+	}
+	for _, node := range []string{topology.F5, topology.Server1, topology.Server2} {
+		n, err := r.lab.Host(node).Unsettled()
+		if err != nil {
+			return "", err
+		}
+		if n > 0 {
+			return fmt.Sprintf("%s to give up %d connections on which it was not answered", node, n), nil
+		}
+	}
+	return "", nil
 }
 
 // startActors starts everything but the client; failed is told when a capture breaks
@@ -178,6 +190,10 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	spec := r.lab.Spec()
 	r.reached = map[*fault.Injector]map[netip.AddrPort]bool{}
 	for n, f := range c.Faults {
+		if f.Acts() {
+			r.moods = append(r.moods, fault.NewMood(f, c.Seed))
+			continue
+		}
 		i, err := fault.Inject(r.lab, f, c.Seed, n)
 		if err != nil {
 			return err
@@ -190,7 +206,7 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	}
 	start := c.Server
 	if start == nil {
-		start = startServer
+		start = r.startServer
 	}
 	for _, m := range c.servers() {
 		s, err := start(ctx, r.lab.Host(m.Name), m.Address)
@@ -206,9 +222,15 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	return err
 }
 
-// startServer starts our own server.
-func startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
-	s, err := backend.Start(ctx, host, address)
+// startServer starts our own server, with its moods.
+func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
+	var moods []*fault.Mood
+	for _, m := range r.moods {
+		if m.Fault().At == host.Name() {
+			moods = append(moods, m)
+		}
+	}
+	s, err := backend.Start(ctx, host, address, moods...)
 	if err != nil {
 		return nil, err // and no nil *Server, which would not be nil
 	}
@@ -284,6 +306,9 @@ func (r *run) collect(ctx context.Context) (err error) {
 			r.facts.problems = append(r.facts.problems, err.Error())
 		}
 		r.facts.Reports = append(r.facts.Reports, report)
+	}
+	for _, m := range r.moods {
+		r.facts.Reports = append(r.facts.Reports, m.Report())
 	}
 	return nil
 }

@@ -66,6 +66,9 @@ type Frame struct {
 type Count struct {
 	In, Out       uint64 // segments received and sent by the hop
 	InSYN, OutSYN uint64 // those with SYN and without ACK
+	// Those with RST and ACK: the end of a connection, or a SYN refused. A RST without
+	// ACK answers a segment of no connection (RFC 9293 §3.10.7.1).
+	InRST, OutRST uint64
 }
 
 // Result is what a point's capture came to.
@@ -334,13 +337,16 @@ func (t *tapState) count(p packet) {
 	if len(tcp) <= flagsAt {
 		return
 	}
-	total, syns := &t.counts.In, &t.counts.InSYN
+	total, syns, rsts := &t.counts.In, &t.counts.InSYN, &t.counts.InRST
 	if p.outgoing {
-		total, syns = &t.counts.Out, &t.counts.OutSYN
+		total, syns, rsts = &t.counts.Out, &t.counts.OutSYN, &t.counts.OutRST
 	}
 	*total++
-	if tcp[flagsAt]&0x12 == 0x02 {
+	switch flags := tcp[flagsAt]; {
+	case flags&0x12 == 0x02:
 		*syns++
+	case flags&0x14 == 0x14:
+		*rsts++
 	}
 }
 

@@ -562,6 +562,8 @@ func TestCountingIsNotLedAstrayByWhatItSees(t *testing.T) {
 		{"a SYN", ip4(54, func(b []byte) { b[14+20+13] = 0x02 }), Count{In: 1, InSYN: 1}},
 		{"a SYN with explicit congestion notification", ip4(54, func(b []byte) { b[14+20+13] = 0xc2 }), Count{In: 1, InSYN: 1}},
 		{"a SYN-ACK", ip4(54, func(b []byte) { b[14+20+13] = 0x12 }), Count{In: 1}},
+		{"a RST that ends a connection", ip4(54, func(b []byte) { b[14+20+13] = 0x14 }), Count{In: 1, InRST: 1}},
+		{"a RST that answers a stray segment", ip4(54, func(b []byte) { b[14+20+13] = 0x04 }), Count{In: 1}},
 		{"a SYN behind IP options", ip4(58, func(b []byte) { b[14], b[14+24+13] = 0x46, 0x02 }), Count{In: 1, InSYN: 1}},
 		{"an IP header longer than its frame", ip4(54, func(b []byte) { b[14] = 0x4f }), Count{}},
 		{"UDP", ip4(54, func(b []byte) { b[23] = 17 }), Count{}},

@@ -50,7 +50,13 @@ type Record struct {
 	Detail  string // what the kernel said, for a failure
 }
 
-const defaultTimeout = 2 * time.Minute
+// Bounds of a request's timeout: what a healthy request takes on a busy machine, and
+// what keeps a run finite.
+const (
+	defaultTimeout = 2 * time.Minute
+	minTimeout     = 100 * time.Millisecond
+	maxTimeout     = 10 * time.Minute
+)
 
 // Validate reports what in b cannot be.
 func (b *Batch) Validate() error {
@@ -60,6 +66,9 @@ func (b *Batch) Validate() error {
 	}
 	if b.Concurrency < 1 || b.Concurrency > 8192 {
 		errs = append(errs, fmt.Errorf("traffic: concurrency %d: must be 1 to 8192", b.Concurrency))
+	}
+	if b.Timeout != 0 && (b.Timeout < minTimeout || b.Timeout > maxTimeout) {
+		errs = append(errs, fmt.Errorf("traffic: timeout %v: must be %v to %v", b.Timeout, minTimeout, maxTimeout))
 	}
 	return errors.Join(errs...)
 }
