@@ -55,7 +55,7 @@ type LedgerResult struct {
 	Counter     uint64 `json:"counter"`         // by the kernel's count
 	Deeds       int    `json:"deeds,omitempty"` // of actors, in the ledger
 	Connections int    `json:"connections"`     // hit, by either
-	Planned     *int   `json:"planned"`     // to be hit; null where it cannot be known
+	Planned     *int   `json:"planned"`         // to be hit; null where it cannot be known
 }
 
 // BalanceResult is what the captures say went in and came out of a stretch.
