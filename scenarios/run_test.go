@@ -103,7 +103,9 @@ func TestEveryScenarioIsSolvedFromItsCapturesAlone(t *testing.T) {
 // four SYNs, or one that is refused, or what is repeated; of a server's deed, one.
 func right(f *fault.Fault, l LedgerResult) bool {
 	switch {
-	case f.Acts(), f.Do == fault.Reject:
+	case f.Acts():
+		return l.Deeds == l.Connections && l.Packets == 0
+	case f.Do == fault.Reject:
 		return l.Packets == l.Connections
 	case f.Match == fault.SYN:
 		return l.Packets == 4*l.Connections
@@ -218,7 +220,7 @@ const (
 	resultKeys = `balances[].direction balances[].in balances[].ledger balances[].out balances[].where ` +
 		`captures[].dropped captures[].file captures[].packets captures[].point invalid_because ` +
 		`ledger.connections ledger.counter ledger.packets ledger.planned ` +
-		`requests.failed requests.ok requests.sent scenario schema_version ` +
+		`requests.failed requests.ok requests.sent rst_causes scenario schema_version ` +
 		`score.acceptable score.correct score.failures score.false_alarms score.inconclusive score.missed score.wrong ` +
 		`seed settings.concurrency settings.family settings.kernel settings.syn_backoff settings.syn_max_retrans settings.syn_rto_base_s settings.sysctls ` +
 		`timing_s.analyze timing_s.build timing_s.teardown timing_s.traffic valid`
@@ -290,7 +292,7 @@ func keysOf(t *testing.T, file string) []string {
 		case map[string]any:
 			for k, inner := range v {
 				switch {
-				case at == "settings" && k == "sysctls": // its keys are nodes and settings
+				case at == "settings" && k == "sysctls", at == "" && k == "rst_causes": // their keys are nodes, settings, causes
 					inner = nil
 				case k == "evidence" && at != "verdicts[]": // shaped as there, and not always of every kind
 					inner = nil
