@@ -91,7 +91,7 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 	if spare := s.Segments.spare(); spare != nil {
 		c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: append(spare, &expr.Verdict{Kind: expr.VerdictAccept})})
 	}
-	exprs := append(r.matchIPVersion(), s.Segments.match()...)
+	exprs := append(ipVersion(s.IPv6), s.Segments.match()...)
 	for _, part := range []func() ([]expr.Any, error){r.bound, r.pick} {
 		more, err := part()
 		if err != nil {
@@ -116,10 +116,10 @@ func (v Verdict) expr() expr.Any {
 	return &expr.Verdict{Kind: expr.VerdictDrop}
 }
 
-// matchIPVersion keeps the address loads that follow within their header.
-func (r *Rule) matchIPVersion() []expr.Any {
+// ipVersion keeps the address loads that follow within their header.
+func ipVersion(ipv6 bool) []expr.Any {
 	ethertype := uint16(unix.ETH_P_IP)
-	if r.spec.IPv6 {
+	if ipv6 {
 		ethertype = unix.ETH_P_IPV6
 	}
 	return []expr.Any{

@@ -21,6 +21,8 @@ const (
 	MemberKeepAliveLost // … to the member
 	FlowIdle            // nothing passed for idle-timeout
 	FlowIdleUntold      // … without reset-on-timeout
+	MemberHandshakeSlow // FastL4: no SYN-ACK from the member within tcp-handshake-timeout
+	ClientHandshakeSlow // … or no ACK for it from the client
 
 	// What the configuration forbids or cannot do.
 	VirtualServerFull // connection-limit of the virtual server
@@ -67,7 +69,8 @@ type ending struct {
 //
 // Sources: K9812 for idle timeouts (RST on both sides), connection limits, rejects and
 // pools without a member; K7381 and K10372 for max-retrans and syn-max-retrans (RST on
-// the client's side). A half that timed out is silent: a kernel's socket that gave up
+// the client's side). Of a handshake that takes too
+// long nothing says which side is the peer: here it is the one that was waited for. A half that timed out is silent: a kernel's socket that gave up
 // sends nothing more, and whether a BIG-IP sends a last RST there is not documented.
 var endings = [events]ending{
 	NothingLeft: {client: fin, server: fin},
@@ -83,6 +86,8 @@ var endings = [events]ending{
 	MemberKeepAliveLost: {client: rst, cause: KeepAlive, at: serverside},
 	FlowIdle:            {client: rst, server: rst, cause: FlowExpired, both: true},
 	FlowIdleUntold:      {},
+	MemberHandshakeSlow: {client: rst, server: rst, cause: HandshakeExpired, at: serverside},
+	ClientHandshakeSlow: {client: rst, server: rst, cause: HandshakeExpired, at: clientside},
 
 	VirtualServerFull: {client: rst, cause: LimitExceeded},
 	MembersFull:       {client: rst, cause: LimitExceeded},

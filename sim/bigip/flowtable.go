@@ -64,16 +64,18 @@ type flowHalf struct {
 	tls      []f5trailer.TLV // for the next frame
 	matched  bool            // the capture's filter, by one of its packets
 	followed bool            // captured because its peer did
+	rejected bool            // no flow: what a packet without one is answered with
 }
 
 type eventKind uint8
 
 const (
-	flowConnect eventKind = iota // the serverside half is opened
-	flowReset                    // a half is about to be reset
-	flowClosed                   // both halves are about to be closed
-	flowRefusal                  // from now on SYNs are refused, or no longer
-	flowSecrets                  // the client's TLS can be read
+	flowConnect  eventKind = iota // the serverside half is opened
+	flowReset                     // a half is about to be reset
+	flowClosed                    // both halves are about to be closed
+	flowRefusal                   // from now on SYNs are refused, or no longer
+	flowSecrets                   // the client's TLS can be read
+	flowRejected                  // a packet without a flow is about to be answered
 )
 
 type event struct {
@@ -226,6 +228,8 @@ func (t *FlowTable) apply(e *event) {
 		if client != nil {
 			client.tls = e.tls
 		}
+	case flowRejected:
+		t.applyRejected(e)
 	case flowClosed:
 		for _, h := range []*flowHalf{client, server} {
 			if h != nil {
@@ -264,5 +268,7 @@ func (t *FlowTable) remove(h *flowHalf) {
 	if h.peer != nil && h.peer.peer == h {
 		h.peer.peer = nil
 	}
-	t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
+	if !h.rejected {
+		t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
+	}
 }

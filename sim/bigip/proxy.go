@@ -62,6 +62,7 @@ type Proxy struct {
 	translation            translation
 	layer7                 *layer7    // nil where relaying is enough
 	raw                    *rstSender // nil where RSTs carry no payload
+	fastL4                 *fastL4    // nil where connections end here
 
 	loop     *eventloop.Loop
 	listener int
@@ -97,6 +98,12 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 // open gets the proxy what it works with, and to work.
 func (p *Proxy) open() (err error) {
 	c := &p.config
+	if c.VirtualServer.Type == FastL4 {
+		if p.fastL4, err = p.newFastL4(); err != nil {
+			return err
+		}
+		return p.host.Go(func() { p.ended <- p.loop.Run() })
+	}
 	if c.looksInto() {
 		if p.layer7, err = p.newLayer7(); err != nil {
 			return err
@@ -124,6 +131,9 @@ func (p *Proxy) release() error {
 	}
 	if p.raw != nil {
 		p.raw.close()
+	}
+	if p.fastL4 != nil {
+		errs = append(errs, p.fastL4.close())
 	}
 	if p.listener >= 0 {
 		unix.Close(p.listener)
@@ -163,10 +173,13 @@ func (p *Proxy) Table() *FlowTable {
 // Crafted returns how many RSTs the proxy has sent in place of the kernel's. Call it
 // after Close.
 func (p *Proxy) Crafted() uint64 {
-	if p.raw == nil {
-		return 0
+	switch {
+	case p.raw != nil:
+		return p.raw.sent
+	case p.fastL4 != nil:
+		return p.fastL4.crafted
 	}
-	return p.raw.sent
+	return 0
 }
 
 // Resets returns every RST that the proxy has made. Call it after Close.

@@ -28,6 +28,9 @@ func (t *FlowTable) RSTs() RSTs { return t.rsts }
 
 // fillRST writes the cause into the trailer of a RST that the f5 sends, and counts it.
 func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, seg segment) {
+	if h != nil && h.reset == nil && t.config.VirtualServer.Type == FastL4 {
+		return // one end's, passed on to the other
+	}
 	t.rsts.Sent++
 	m := &t.trailer.Medium
 	if h != nil && h.reset != nil {
@@ -38,6 +41,9 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 				t.rsts.ByCause = map[Reset]int{}
 			}
 			t.rsts.ByCause[Reset{Serverside: s == serverside, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}]++
+		}
+		if h.rejected {
+			t.fillReject(*h.reset)
 		}
 		return
 	}
@@ -57,13 +63,35 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		r.Client = ends.remote
 	}
 	t.rsts.Rejected = append(t.rsts.Rejected, r)
-	*m = f5trailer.Medium{FlowID: rejectFlowID, FlowType: flowTypeReject, CFFlags: flagsReject, HAUnit: egressHAUnit,
-		RSTCause: cause.record(false), HasRSTCause: true}
-	t.trailer.High = f5trailer.High{}
+	t.fillReject(cause.record(false))
 	if cause != t.refusal {
 		t.trailer.Low.VirtualServer = ""
 	}
 	if h != nil {
 		t.remove(h)
 	}
+}
+
+// fillReject describes the reject flow.
+func (t *FlowTable) fillReject(cause f5trailer.RSTCause) {
+	t.trailer.Medium = f5trailer.Medium{FlowID: rejectFlowID, FlowType: flowTypeReject, CFFlags: flagsReject, HAUnit: egressHAUnit,
+		RSTCause: cause, HasRSTCause: true}
+	t.trailer.High = f5trailer.High{}
+}
+
+// reject is told of a RST that a FastL4 virtual server is about to send in answer to a
+// packet without a flow. It returns the event's time.
+func (t *FlowTable) reject(ends tuple, cause Cause) time.Time {
+	return t.post(event{kind: flowRejected, client: ends, cause: cause})
+}
+
+// applyRejected puts the reject flow in the place of what there was, for the RST.
+func (t *FlowTable) applyRejected(e *event) {
+	if old := t.halves[e.client]; old != nil {
+		t.remove(old)
+	}
+	cause := e.cause.record(false)
+	h := &flowHalf{ends: e.client, tmm: clientTMM(e.client), reset: &cause, rejected: true, carrying: true}
+	t.halves[h.ends] = h
+	t.leaving.push(departure{e.at + linger, h})
 }

@@ -53,7 +53,7 @@ func (s *rstSender) reset(fd int, local, remote netip.AddrPort, payload string) 
 	if s.ipv6 {
 		to = &unix.SockaddrInet6{Addr: remote.Addr().As16()}
 	}
-	if err := unix.Sendto(s.fd, rstPacket(local, remote, seq, ack, payload), 0, to); err != nil {
+	if err := unix.Sendto(s.fd, rstPacket(local, remote, flagRST|flagACK, seq, ack, payload), 0, to); err != nil {
 		return fmt.Errorf("f5: send RST: %w", err)
 	}
 	s.sent++
@@ -93,14 +93,15 @@ func nextSequence(fd int) (seq, ack uint32, err error) {
 	return seq, ack, err
 }
 
-// rstPacket builds the segment: RST and ACK, window 0, with the cause behind the header.
-func rstPacket(local, remote netip.AddrPort, seq, ack uint32, payload string) []byte {
+// rstPacket builds the packet: RST, with or without ACK, window 0, and the cause behind
+// the header.
+func rstPacket(local, remote netip.AddrPort, flags byte, seq, ack uint32, payload string) []byte {
 	tcp := make([]byte, 20, 20+len(payload))
 	binary.BigEndian.PutUint16(tcp[0:], local.Port())
 	binary.BigEndian.PutUint16(tcp[2:], remote.Port())
 	binary.BigEndian.PutUint32(tcp[4:], seq)
 	binary.BigEndian.PutUint32(tcp[8:], ack)
-	tcp[12], tcp[13] = 5<<4, flagRST|flagACK
+	tcp[12], tcp[13] = 5<<4, flags
 	tcp = append(tcp, payload...)
 	pseudo := append(local.Addr().AsSlice(), remote.Addr().AsSlice()...)
 	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(tcp)))
@@ -109,9 +110,10 @@ func rstPacket(local, remote netip.AddrPort, seq, ack uint32, payload string) []
 	if remote.Addr().Is4() {
 		ip := make([]byte, 20, 20+len(tcp))
 		ip[0], ip[6], ip[8], ip[9] = 0x45, 0x40, rstTTL, protoTCP // DF
-		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(tcp)))   // the kernel fills in the checksum
+		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(tcp)))
 		copy(ip[12:], local.Addr().AsSlice())
 		copy(ip[16:], remote.Addr().AsSlice())
+		binary.BigEndian.PutUint16(ip[10:], checksum(ip))
 		return append(ip, tcp...)
 	}
 	ip := make([]byte, 40, 40+len(tcp))

@@ -103,7 +103,7 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr.Low.Ingress = !f.Outgoing
 	tr.Low.PhysicalPort = port
 	tr.Low.TMM = tmm
-	if h == nil {
+	if h == nil || h.rejected {
 		return
 	}
 	tr.Low.VirtualServer = t.config.VirtualServer.Name
