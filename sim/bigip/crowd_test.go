@@ -97,8 +97,8 @@ func (b *bench) connectIdle(n int) (fds []int) {
 	return fds
 }
 
-// hear listens for a second at most: a connection may be kept alive.
-func hear(c *net.TCPConn) {
+// listenTo listens for a second at most: a connection may be kept alive.
+func listenTo(c *net.TCPConn) {
 	_ = c.SetReadDeadline(time.Now().Add(time.Second))
 	_, _ = io.Copy(io.Discard, c)
 }
@@ -108,31 +108,31 @@ func hear(c *net.TCPConn) {
 func TestACrowdOfBadClientsLeavesNothing(t *testing.T) {
 	half := "POST /batch HTTP/1.1\r\nHost: vs\r\nContent-Le"
 	kinds := map[string]func(c *net.TCPConn){
-		"a request and its answer":  func(c *net.TCPConn) { io.WriteString(c, request(1, 0)); hear(c) },
-		"no HTTP":                   func(c *net.TCPConn) { io.WriteString(c, "\x00\x01\x02 garbage\r\n\r\n"); hear(c) },
-		"half a header, then a FIN": func(c *net.TCPConn) { io.WriteString(c, half); c.CloseWrite(); hear(c) },
+		"a request and its answer":  func(c *net.TCPConn) { io.WriteString(c, request(1, 0)); listenTo(c) },
+		"no HTTP":                   func(c *net.TCPConn) { io.WriteString(c, "\x00\x01\x02 garbage\r\n\r\n"); listenTo(c) },
+		"half a header, then a FIN": func(c *net.TCPConn) { io.WriteString(c, half); c.CloseWrite(); listenTo(c) },
 		"half a header, then a RST": func(c *net.TCPConn) { io.WriteString(c, half); c.SetLinger(0) },
 		"nothing, then a RST":       func(c *net.TCPConn) { c.SetLinger(0) },
 		"a request, then a RST":     func(c *net.TCPConn) { io.WriteString(c, request(1, 0)); c.SetLinger(0) },
 		"a request whose body never ends": func(c *net.TCPConn) {
 			io.WriteString(c, request(1, 1<<20)+"some")
 			c.CloseWrite()
-			hear(c)
+			listenTo(c)
 		},
-		"two requests at once": func(c *net.TCPConn) { io.WriteString(c, request(1, 0)+request(2, 0)); hear(c) },
+		"two requests at once": func(c *net.TCPConn) { io.WriteString(c, request(1, 0)+request(2, 0)); listenTo(c) },
 		"a header byte by byte": func(c *net.TCPConn) {
 			for _, x := range []byte(request(1, 0)) {
 				if _, err := c.Write([]byte{x}); err != nil {
 					return
 				}
 			}
-			hear(c)
+			listenTo(c)
 		},
-		"a header that is too large": func(c *net.TCPConn) { c.Write(make([]byte, 100_000)); hear(c) },
+		"a header that is too large": func(c *net.TCPConn) { c.Write(make([]byte, 100_000)); listenTo(c) },
 		"a TLS ClientHello cut short": func(c *net.TCPConn) {
 			io.WriteString(c, "\x16\x03\x01\x02\x00\x01\x00")
 			c.CloseWrite()
-			hear(c)
+			listenTo(c)
 		},
 	}
 	for _, row := range []struct {
