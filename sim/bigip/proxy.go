@@ -60,11 +60,13 @@ type Proxy struct {
 	table                  *FlowTable
 	members                *members
 	translation            translation
-	layer7                 *layer7    // nil where relaying is enough
-	raw                    *rstSender // nil where RSTs carry no payload
+	monitoring             *monitoring // nil where the pool has no monitor
+	layer7                 *layer7     // nil where relaying is enough
+	raw                    *rstSender  // nil where RSTs carry no payload
 
 	loop     *eventloop.Loop
 	listener int
+	refusing Cause           // why it does not listen; zero: it does
 	again    eventloop.Timer // for clients that could not be accepted
 	ended    chan error
 
@@ -97,6 +99,7 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 // open gets the proxy what it works with, and to work.
 func (p *Proxy) open() (err error) {
 	c := &p.config
+	p.monitoring = newMonitoring(p)
 	if c.looksInto() {
 		if p.layer7, err = p.newLayer7(); err != nil {
 			return err
@@ -110,7 +113,7 @@ func (p *Proxy) open() (err error) {
 	if err := muffleRetransmissions(p.host); err != nil {
 		return err
 	}
-	if err := p.host.Run(p.listen); err != nil {
+	if err := p.host.Run(p.attend); err != nil {
 		return err
 	}
 	return p.host.Go(func() { p.ended <- p.loop.Run() })
@@ -181,6 +184,9 @@ func (p *Proxy) Close() ([]*Flow, error) {
 	}
 	p.loop.Stop()
 	err = errors.Join(err, <-p.ended)
+	if p.monitoring != nil {
+		p.monitoring.stop()
+	}
 	for c := range p.live {
 		c.end(NothingLeft)
 	}
