@@ -37,12 +37,17 @@ func (f *Facts) join() {
 		t := tuple{flow.SNAT, flow.Member}
 		flows[t] = append(flows[t], flow)
 	}
+	monitors := map[tuple]bool{}
+	for _, p := range f.Probes {
+		monitors[tuple{p.Source, p.Member}] = true
+	}
 	for _, report := range f.Reports {
 		for _, e := range report.Entries {
 			h := Hit{Entry: e, Ordinal: e.Ordinal}
 			// Only the latest flow that was open by then can be meant: a
 			// tuple is never used twice at once.
 			from, to := e.Ends()
+			h.Monitor = monitors[tuple{from, to}]
 			for _, flow := range flows[tuple{from, to}] {
 				if !flow.Opened.After(e.Time) {
 					h.Flow, h.Attempt = flow, flow.Attempt
@@ -134,6 +139,7 @@ func (f *Facts) Check() []string {
 	f.checkServers(bad)
 	f.checkStrangers(bad)
 	f.checkHits(bad)
+	f.checkProbes(bad)
 	f.checkResets(bad)
 	f.checkRequests(bad)
 	return problems
@@ -259,7 +265,7 @@ func (f *Facts) checkStrangers(bad func(string, ...any)) {
 	}
 	strangers := map[stranger]int{}
 	for _, h := range f.Ledger {
-		if h.Flow == nil {
+		if h.Flow == nil && !h.Monitor { // see checkProbes
 			from, to := h.Ends()
 			strangers[stranger{from, to, h.Seq}]++
 		}

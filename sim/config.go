@@ -62,11 +62,15 @@ type Progress struct {
 	Done, Total, Failed int    // requests
 }
 
-// Spec returns the lab's wiring: the standard lab, with a middle in every link
-// that a fault is on, and with TCP that gives up before long where a fault takes what
-// it sends.
+// Spec returns the lab's wiring: the standard lab, with what the f5's configuration
+// needs of it, with a middle in every link that a fault is on, and with TCP that gives
+// up before long where a fault takes what it sends.
 func (c *Config) Spec() (topology.Spec, error) {
 	spec, err := topology.Standard(c.Family)
+	if err == nil {
+		proxy := c.proxy()
+		err = proxy.Wire(&spec)
+	}
 	for i := range c.Faults {
 		f := &c.Faults[i]
 		if err == nil {

@@ -16,6 +16,7 @@ type Facts struct {
 	Flows    []*bigip.Flow // serverside connections, in the order they were opened
 	Ledger   []Hit         // every packet a fault hit
 	Resets   []bigip.Reset // every RST the f5 made, its kernel's too
+	Probes   []bigip.Probe // every test of a pool member by the f5's monitor
 	Reports  []fault.Report
 	Captures []capture.Result
 	Planned  []Planned
@@ -42,5 +43,6 @@ type Timing struct{ Build, Traffic, Teardown time.Duration }
 type Hit struct {
 	fault.Entry
 	Ordinal, Attempt int
-	Flow             *bigip.Flow // nil if no flow of the proxy matches: INVALID
+	Flow             *bigip.Flow // nil if no flow of the proxy matches
+	Monitor          bool        // it belongs to a monitor's connection; if neither, INVALID
 }

@@ -64,10 +64,8 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Proxy != nil {
-		f.planFromFlows()
-	}
 	f.joinFlows()
+	f.planFromFlows()
 	f.join()
 	f.joinResets()
 	f.balance()
@@ -104,6 +102,11 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	if r.rstsBefore, err = r.rstsOut(); err != nil {
 		return err
 	}
+	if r.own != nil { // with all of its packets captured and counted
+		if err := r.own.StartMonitoring(ctx); err != nil {
+			return err
+		}
+	}
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
@@ -125,6 +128,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin = time.Now()
 	c.report(Progress{Phase: "teardown", Done: c.Requests, Total: c.Requests})
+	if r.own != nil {
+		r.own.StopMonitoring()
+	}
 	if err := r.awaitQuiet(ctx); err != nil {
 		return err
 	}
@@ -298,6 +304,7 @@ func (r *run) collect(ctx context.Context) (err error) {
 		seen := r.own.Table().RSTs()
 		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore+r.own.Crafted()
 		r.facts.made = r.own.Resets()
+		r.facts.Probes = r.own.Probes()
 		r.facts.Resets = slices.Concat(r.facts.made, seen.Rejected)
 	}
 	for _, i := range r.injectors {

@@ -11,7 +11,14 @@ import (
 // TCP returns a non-blocking TCP socket bound to an address of the calling
 // thread's namespace. A bound port may be in TIME_WAIT (SO_REUSEADDR): source
 // ports come round within seconds.
-func TCP(local netip.AddrPort) (fd int, err error) {
+func TCP(local netip.AddrPort) (fd int, err error) { return tcp(local, false) }
+
+// TransparentTCP is TCP for an address that is not the namespace's own
+// (IP_TRANSPARENT, ip(7)): connections leave from it, and who binds to it sees to it
+// that their answers come back.
+func TransparentTCP(local netip.AddrPort) (fd int, err error) { return tcp(local, true) }
+
+func tcp(local netip.AddrPort, transparent bool) (fd int, err error) {
 	domain := unix.AF_INET
 	if local.Addr().Is6() {
 		domain = unix.AF_INET6
@@ -20,7 +27,15 @@ func TCP(local netip.AddrPort) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
-	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+	if transparent && domain == unix.AF_INET {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1)
+	} else if transparent {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
+	}
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil {
 		err = unix.Bind(fd, Sockaddr(local))
 	}
 	if err != nil {

@@ -134,13 +134,3 @@ func TestEveryPortOfAStrangersClientHasASNATPortInTheRange(t *testing.T) {
 		}
 	}
 }
-
-func TestMembersTakeTurnsByOrdinalAndAttempt(t *testing.T) {
-	c := validConfig()
-	c.Pool.Members = append(c.Pool.Members, Member{Name: "server2"}, Member{Name: "server3"})
-	for _, row := range []struct{ ordinal, attempt, want int }{{0, 0, 0}, {1, 0, 1}, {5, 0, 2}, {5, 1, 0}, {1 << 30, 2, 0}} {
-		if got := c.MemberFor(row.ordinal, row.attempt); got != row.want {
-			t.Errorf("request %d, attempt %d goes to member %d, want %d", row.ordinal, row.attempt, got, row.want)
-		}
-	}
-}

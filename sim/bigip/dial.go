@@ -115,7 +115,7 @@ func (c *conn) sendSYN() {
 // connect makes a socket and has the kernel send the SYN. Between namespaces of
 // one machine the handshake is mostly over when it returns.
 func (c *conn) connect() error {
-	fd, err := eventloop.TCP(c.flow.SNAT)
+	fd, err := c.proxy.translation.socket(c.flow.SNAT)
 	if err != nil {
 		return err
 	}

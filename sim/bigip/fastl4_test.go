@@ -312,8 +312,8 @@ func TestTheTrailersOfAFastL4ConnectionTellItsPeerFromTheMembersAnswerOn(t *test
 	}
 }
 
-// refused dials and returns how it failed.
-func (b *bench) refused() error {
+// dialError dials and returns how it failed.
+func (b *bench) dialError() error {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
@@ -363,7 +363,7 @@ func TestFastL4AnswersASYNThatItCannotPassOnWithARST(t *testing.T) {
 				}
 				open = 1
 			}
-			if err := b.refused(); !errors.Is(err, syscall.ECONNREFUSED) {
+			if err := b.dialError(); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("the client got %v", err)
 			}
 			w := stop()
@@ -392,7 +392,7 @@ func TestWhatTheMemberAnswersASYNWithIsTheClients(t *testing.T) {
 	b := build(t, topology.IPv4)
 	b.startFastL4(FastL4Profile{}) // and nobody listens
 	stop := b.witnesses()
-	if err := b.refused(); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := b.dialError(); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("the client got %v", err)
 	}
 	w := stop()
@@ -444,7 +444,7 @@ func TestAHandshakeThatTakesTooLongIsResetAtBothEnds(t *testing.T) {
 			b.dropSYNs()
 			b.startFastL4(FastL4Profile{HandshakeTimeout: slow})
 			stop := b.witnesses()
-			if err := b.refused(); !errors.Is(err, syscall.ECONNREFUSED) {
+			if err := b.dialError(); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("the client got %v", err)
 			}
 			w := stop()
@@ -472,7 +472,7 @@ func TestAHandshakeThatTakesTooLongIsResetAtBothEnds(t *testing.T) {
 		b.startFastL4(FastL4Profile{HandshakeTimeout: slow})
 		stop := b.witnesses()
 		b.ignoreAnswers()
-		if err := b.refused(); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err := b.dialError(); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("the client got %v", err)
 		}
 		w := stop()

@@ -44,7 +44,22 @@ type bench struct {
 // says, by type, that it cannot.
 func build(t *testing.T, family topology.Family) *bench {
 	t.Helper()
-	b := &bench{Lab: labtest.Build(t, family), t: t, a: topology.StandardAddresses(family)}
+	return buildFor(t, family, Config{})
+}
+
+// buildFor builds a lab that is wired as a configuration needs it.
+func buildFor(t *testing.T, family topology.Family, c Config) *bench {
+	t.Helper()
+	b := &bench{t: t, a: topology.StandardAddresses(family)}
+	spec, err := topology.Standard(family)
+	if err == nil {
+		c.SNAT.SelfIP = b.a.SNAT
+		err = c.Wire(&spec)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Lab = labtest.BuildSpec(t, spec)
 	t.Cleanup(func() { b.close() }) // before the lab is
 	return b
 }

@@ -57,16 +57,34 @@ func (p *Pool) validate(bad report) {
 	}
 }
 
-// Static says whether a request's member follows from its ordinal alone: not where
+// static says whether a request's member follows from its ordinal alone: not where
 // it depends on which members are up or how busy they are.
-func (p *Pool) Static() bool {
-	return p.LoadBalancing != LeastConnections && p.Monitor.Type == MonitorNone &&
+func (p *Pool) static() bool {
+	return p.LoadBalancing != LeastConnections && p.Monitor.Type == MonitorNone && len(p.Turns()) > 0 &&
 		!slices.ContainsFunc(p.Members, func(m Member) bool { return m.ConnectionLimit > 0 })
 }
 
-// turns lists the members' indexes in the order of their turns, those that may not
-// be used left out.
-func (p *Pool) turns(usable func(i int) bool) (order []int) {
+// Turns are indexes of members in the order in which these have their turns.
+type Turns []int
+
+// Member returns the index of the member that a request goes to, -1 if there is none.
+// It goes by the request's ordinal, not by arrival, so that it is the same at any
+// concurrency.
+func (t Turns) Member(ordinal, attempt int) int {
+	if len(t) == 0 {
+		return -1
+	}
+	return t[(ordinal+attempt)%len(t)]
+}
+
+// Turns returns the turns of the pool whose members are all up.
+func (p *Pool) Turns() Turns { return p.turns(p.enabled) }
+
+func (p *Pool) enabled(i int) bool { return p.Members[i].State != Disabled }
+
+// turns leaves out the members that may not be used. Of ratios 3 and 1 the turns are
+// 0, 1, 0, 0.
+func (p *Pool) turns(usable func(i int) bool) (order Turns) {
 	left := make([]int, len(p.Members))
 	for i := range p.Members {
 		if left[i] = 1; p.LoadBalancing == RatioMember {
@@ -89,51 +107,37 @@ func (p *Pool) turns(usable func(i int) bool) (order []int) {
 	return order
 }
 
-// MemberFor returns the index of the member that a request goes to, -1 if there is
-// none. It goes by the request's ordinal, not by arrival, so that it is the same at
-// any concurrency.
-func (c *Config) MemberFor(ordinal, attempt int) int {
-	order := c.Pool.turns(c.Pool.enabled)
-	if len(order) == 0 {
-		return -1
-	}
-	return order[(ordinal+attempt)%len(order)]
-}
-
-func (p *Pool) enabled(i int) bool { return p.Members[i].State != Disabled }
-
 // members knows which members can be used. It belongs to the loop's thread.
 type members struct {
 	pool  *Pool
-	order []int // turns of the members that are enabled and up
+	order Turns // of the members that are enabled and not down
 	down  []bool
 	count []int // connections of each member
 }
 
 func newMembers(p *Pool) *members {
 	m := &members{pool: p, down: make([]bool, len(p.Members)), count: make([]int, len(p.Members))}
-	m.turns()
+	m.order = p.Turns()
 	return m
-}
-
-func (m *members) turns() {
-	m.order = m.pool.turns(func(i int) bool { return m.pool.enabled(i) && !m.down[i] })
 }
 
 // set is told by a monitor whether a member is up.
 func (m *members) set(i int, up bool) {
 	m.down[i] = !up
-	m.turns()
+	m.order = m.pool.turns(func(i int) bool { return m.pool.enabled(i) && !m.down[i] })
 }
+
+// none says whether no member can be used.
+func (m *members) none() bool { return len(m.order) == 0 }
 
 // pick returns the member whose turn it is; -1 and why if there is none.
 func (m *members) pick(turn int) (int, Event) {
-	if len(m.order) == 0 {
+	if m.none() {
 		return -1, NoMember
 	}
 	best := -1
 	for k := range m.order {
-		i := m.order[(turn+k)%len(m.order)]
+		i := m.order.Member(turn, k)
 		if limit := m.pool.Members[i].ConnectionLimit; limit > 0 && m.count[i] >= limit {
 			continue
 		}

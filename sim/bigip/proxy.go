@@ -60,12 +60,14 @@ type Proxy struct {
 	table                  *FlowTable
 	members                *members
 	translation            translation
-	layer7                 *layer7    // nil where relaying is enough
-	raw                    *rstSender // nil where RSTs carry no payload
-	fastL4                 *fastL4    // nil where connections end here
+	monitoring             *monitoring // nil where the pool has no monitor
+	layer7                 *layer7     // nil where relaying is enough
+	raw                    *rstSender  // nil where RSTs carry no payload
+	fastL4                 *fastL4     // nil where connections end here
 
 	loop     *eventloop.Loop
 	listener int
+	refusing Cause           // why it does not listen; zero: it does
 	again    eventloop.Timer // for clients that could not be accepted
 	ended    chan error
 
@@ -98,6 +100,7 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 // open gets the proxy what it works with, and to work.
 func (p *Proxy) open() (err error) {
 	c := &p.config
+	p.monitoring = newMonitoring(p)
 	if c.VirtualServer.Type == FastL4 {
 		if p.fastL4, err = p.newFastL4(); err != nil {
 			return err
@@ -117,7 +120,7 @@ func (p *Proxy) open() (err error) {
 	if err := muffleRetransmissions(p.host); err != nil {
 		return err
 	}
-	if err := p.host.Run(p.listen); err != nil {
+	if err := p.host.Run(p.attend); err != nil {
 		return err
 	}
 	return p.host.Go(func() { p.ended <- p.loop.Run() })
@@ -194,6 +197,9 @@ func (p *Proxy) Close() ([]*Flow, error) {
 	}
 	p.loop.Stop()
 	err = errors.Join(err, <-p.ended)
+	if p.monitoring != nil {
+		p.monitoring.stop()
+	}
 	for c := range p.live {
 		c.end(NothingLeft)
 	}

@@ -48,9 +48,14 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		return
 	}
 	var cause Cause
+	refused := s == clientside && t.refusal != (Cause{})
 	switch answersSYN := seg.flags&flagACK != 0 && seg.seq == 0; {
-	case answersSYN && ends.local == t.config.VirtualServer.Destination && t.refusal != (Cause{}):
+	case answersSYN && ends.local == t.config.VirtualServer.Destination && refused:
 		cause = t.refusal
+	case refused && h != nil && !h.closed: // its SYN was answered just before the port was closed
+		cause = t.refusal
+	case h == nil && t.config.monitors(ends):
+		cause = LinuxHost
 	case answersSYN:
 		cause = NoLocalListener
 	case seg.flags&flagACK == 0 && (h == nil || h.closed): // RFC 9293 §3.5.2: an answer to an ACK
@@ -63,8 +68,12 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		r.Client = ends.remote
 	}
 	t.rsts.Rejected = append(t.rsts.Rejected, r)
+	if cause == LinuxHost { // which has no flow of TMM's
+		m.RSTCause, m.HasRSTCause = cause.record(false), true
+		return
+	}
 	t.fillReject(cause.record(false))
-	if cause != t.refusal {
+	if cause == NoLocalListener || cause == NoFlowForACK {
 		t.trailer.Low.VirtualServer = ""
 	}
 	if h != nil {

@@ -30,6 +30,8 @@ var (
 	VIPDown         = Cause{"VIP down", 2574}
 	LimitExceeded   = Cause{"Connection limit exceeded", 2618}
 
+	LinuxHost = Cause{"RST from BIG-IP internal Linux host", 2649} // of a monitor's connection
+
 	NoPoolMember   = Cause{"No pool member available", 1804}
 	NoRoute        = Cause{"No route to host", 2031}
 	NoLocalPort    = Cause{"Unable to obtain local port", 877} // spelling unconfirmed
