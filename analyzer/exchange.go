@@ -1,5 +1,7 @@
 package analyzer
 
+import "github.com/hopblame/hopblame/internal/tlstap"
+
 // exchange follows the requests of one client connection to their outcome.
 type exchange struct {
 	up, down message
@@ -16,6 +18,8 @@ type exchange struct {
 	now      int64 // of the packet being fed
 	nowEpoch uint16
 	failed   Outcome
+	tls      *secure // nil: the connection is in the clear
+	doubtful bool    // it failed only if something else says so
 }
 
 // upSink and downSink are the two directions of an exchange as sinks; a
@@ -38,7 +42,19 @@ func (m *message) reuse(request bool) {
 
 func (u *upSink) data(b []byte) {
 	e := (*exchange)(u)
-	at := e.up.stream.at
+	if e.ordinal == 0 && e.tls == nil && e.up.state == atHead && len(e.up.head) == 0 && tlstap.IsTLS(b) {
+		e.tls = newSecure(e)
+	}
+	if e.tls != nil {
+		e.tls.feed(e, tlstap.Client, b, e.up.stream.at)
+		return
+	}
+	e.requestBytes(b, e.up.stream.at)
+}
+
+// requestBytes follows what the client says; at is the sequence number of the first
+// byte.
+func (e *exchange) requestBytes(b []byte, at uint32) {
 	e.turn()
 	for len(b) > 0 {
 		idle := e.up.state == atHead && len(e.up.head) == 0
@@ -57,6 +73,10 @@ func (u *upSink) data(b []byte) {
 
 func (u *upSink) gap(n int) {
 	e := (*exchange)(u)
+	if e.tls != nil {
+		e.tls.gap(e, tlstap.Client, n, e.up.stream.at)
+		return
+	}
 	e.turn()
 	cut := e.up.state == atHead && len(e.up.head) > 0 // by the snap length, in the middle of a head
 	if e.up.skip(int64(n)); !e.active && e.up.state == opaque {
@@ -93,6 +113,15 @@ func (e *exchange) begin(seq uint32, key uint64) {
 
 func (d *downSink) data(b []byte) {
 	e := (*exchange)(d)
+	if e.tls != nil {
+		e.tls.feed(e, tlstap.Server, b, e.down.stream.at)
+		return
+	}
+	e.responseBytes(b)
+}
+
+// responseBytes follows what the server says.
+func (e *exchange) responseBytes(b []byte) {
 	if len(b) > 0 && e.active {
 		e.answered = true
 	}
@@ -106,6 +135,10 @@ func (d *downSink) data(b []byte) {
 
 func (d *downSink) gap(n int) {
 	e := (*exchange)(d)
+	if e.tls != nil {
+		e.tls.gap(e, tlstap.Server, n, e.down.stream.at)
+		return
+	}
 	e.answered = e.answered || e.active
 	switch ev := e.down.skip(int64(n)); {
 	case ev == done:
@@ -147,6 +180,8 @@ func (e *exchange) forget() {
 // that nothing is known.
 func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
+	case e.tls != nil:
+		return e.tls.closed(e, c, how)
 	case c.flags&alerted != 0 && how != serverReset:
 		return TLSError, true
 	case e.up.state == opaque || e.down.state == opaque:

@@ -53,7 +53,7 @@ func (m *matter) requestEvidence() (out []Evidence) {
 	if at < 0 {
 		return nil
 	}
-	if ps := v.steps[at].packets; m.f.ordinal < 2 && len(ps) > 0 {
+	if ps := v.steps[at].packets; !m.f.reused && len(ps) > 0 {
 		what := "the first packet of the client's connection"
 		if ps[0].toServer && ps[0].is(flagSYN, flagACK) {
 			what = "the client's SYN"

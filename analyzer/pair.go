@@ -102,7 +102,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		f := &fs[i]
 		m := &matter{a: a, f: f, start: start}
 		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
-		if f.ordinal > 1 {
+		if f.reused {
 			m.client.narrow(f.seq)
 		}
 		if f.pending && !m.ending() {
@@ -116,7 +116,13 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)
-	return out, nil
+	return slices.DeleteFunc(out, func(m *matter) bool {
+		if !m.f.doubtful || m.corroborated() {
+			return false
+		}
+		a.report.Requests.OK++
+		return true
+	}), nil
 }
 
 // wanted numbers the tuples that the second pass gathers.
@@ -370,4 +376,22 @@ func (m *matter) acquitted() bool {
 	have := contiguous(m.client.steps[own:own+1], false, from)
 	const fin = 1 // a FIN takes a number and is no byte
 	return int32(m.client.acknowledged(false, from)-have) > fin
+}
+
+// corroborated tells whether a request failed of which the client's side alone does
+// not say so: its connection was reset after something was said inside TLS, which may
+// have been the whole answer. The proxy's own word counts, or the fate of the request
+// on the serverside.
+func (m *matter) corroborated() bool {
+	_, g := m.client.saidBy()
+	switch {
+	case g != nil && !g.note.causePeer:
+		cause := saidCause(g.note.cause)
+		return cause != "" && cause != IdleTimeout
+	case len(m.pairing.views) > 0:
+		v := m.pairing.views[0]
+		r, answered := v.reply()
+		return !v.established() || !answered || r.have == r.begins || r.known && !r.whole()
+	}
+	return len(m.pairing.rivals) > 0
 }

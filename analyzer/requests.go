@@ -1,6 +1,10 @@
 package analyzer
 
-import "time"
+import (
+	"time"
+
+	"github.com/hopblame/hopblame/internal/tlstap"
+)
 
 // requestLog follows the requests at one point.
 type requestLog struct {
@@ -12,6 +16,8 @@ type requestLog struct {
 	// Connections of which nothing but unanswered SYNs was seen, and those of them
 	// beyond what is judged.
 	unanswered, unjudged int
+	keys                 *tlstap.KeyRing // open TLS; nil: none are known
+	sealed               int             // connections whose requests are in TLS and cannot be read
 	good                 rhythm
 	sizes                sizeCounts // of good requests
 }
@@ -33,7 +39,8 @@ type failure struct {
 	epochs             [3]uint16
 	outcome            Outcome
 	method, target, id string
-	ordinal            int // requests begun on the connection, with this one
+	reused             bool // another request of the connection went before
+	doubtful           bool // it failed only if something else says so: it may have been answered inside TLS
 	// pending: the capture does not show how the request ended; another may.
 	pending bool
 }
@@ -93,6 +100,8 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.failed = outcome
 		}
 	case e.ordinal > 0:
+	case e.tls != nil:
+		e.failed = e.tls.handshake(c, how)
 	case how == serverReset:
 		if e.failed = Reset; c.synAcks == 0 && c.flags&hadAnswered == 0 {
 			e.failed = Refused
@@ -137,13 +146,13 @@ const maxUnanswered = 4096
 
 func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 	f := failure{tuple: s.tuple(c), isn: c.isn, knowsISN: c.flags&knowsISN != 0, server: c.server, frame: c.frame,
-		start: c.started, began: e.began, ended: at, seq: e.seq, key: e.key, ordinal: e.ordinal,
-		epochs: [3]uint16{c.synEpoch, e.epoch, s.epoch()},
+		start: c.started, began: e.began, ended: at, seq: e.seq, key: e.key,
+		epochs: [3]uint16{c.synEpoch, e.epoch, s.epoch()}, doubtful: e.doubtful, reused: e.ordinal > 1 || e.tls != nil && e.tls.later,
 		method: string(e.up.method), target: string(e.up.target), id: string(e.up.id)}
 	if e.ordinal > 0 && e.up.stream.known {
 		f.size = e.up.stream.next - e.seq
 	}
-	if e.ordinal > 1 {
+	if f.reused {
 		f.start, f.epochs[0] = e.began, e.epoch
 	}
 	if f.id != "" {

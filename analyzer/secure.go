@@ -1,0 +1,194 @@
+package analyzer
+
+import "github.com/hopblame/hopblame/internal/tlstap"
+
+// secure follows an exchange inside TLS. What is sealed shows when somebody speaks and
+// how much, and no more: it is taken in turns.
+//
+//	client ──Finished──▶│──request──▶│            │──request──▶
+//	       ◀──tickets── │            │◀─response──│
+//	                  perhaps an    surely one
+//	                  answer
+type secure struct {
+	tlstap.Conn
+	e        *exchange
+	keyed    bool  // the handshake is over for the client: its records are for the application
+	refused  bool  // the client ended the handshake with an alert
+	heard    int64 // when the server spoke last
+	burst    int64 // when the server's first record behind the handshake came
+	answered answering
+	later    bool // a request of the connection went before, though it cannot be told apart
+}
+
+// answering tells whether the server answered the latest request, as far as sealed
+// records show.
+type answering uint8
+
+const (
+	unanswered answering = iota
+	perhaps              // or it was session tickets, or signalling of HTTP/2
+	surely
+)
+
+const (
+	// What protection adds to a record, and how long alerts and Finished are in TLS
+	// 1.3, where they look like application data: RFC 8446 §5.2, §4.4.4, §6.
+	aeadTag       = 16
+	explicitNonce = 8 // TLS 1.2 with AES-GCM
+	alert13       = 2 + 1 + aeadTag
+	keyUpdate13   = 4 + 1 + 1 + aeadTag
+	finished256   = 4 + 32 + 1 + aeadTag
+	finished384   = 4 + 48 + 1 + aeadTag
+
+	// signalling is the longest record of HTTP/2 that may be nothing but frames of
+	// the connection itself: acknowledgments of SETTINGS and PING, WINDOW_UPDATE.
+	signalling = 64
+	// Session tickets come right behind the handshake, and are short (RFC 8446 §4.6.1).
+	ticketBurst  = int64(2e6)
+	longestStart = 1 << 10
+	// Who speaks so long after the other side did is not in the middle of something.
+	thought = int64(10e6)
+)
+
+// newSecure begins to follow TLS in an exchange.
+func newSecure(e *exchange) *secure {
+	return &secure{Conn: tlstap.Conn{Keys: e.log.keys}}
+}
+
+// feed takes the next bytes of a side, the first of which has a sequence number.
+func (t *secure) feed(e *exchange, s tlstap.Side, b []byte, seq uint32) {
+	t.e = e
+	at := tlstap.Mark{Seq: seq, Time: e.now, Epoch: e.nowEpoch}
+	if t.Feed(s, b, at, t); t.Broken(s) {
+		t.spoke(s, len(b), at)
+	}
+}
+
+// gap tells that n bytes passed that were not captured.
+func (t *secure) gap(e *exchange, s tlstap.Side, n int, seq uint32) {
+	t.e = e
+	if t.Lost(s, n); t.Broken(s) {
+		t.spoke(s, n, tlstap.Mark{Seq: seq, Time: e.now, Epoch: e.nowEpoch})
+	}
+}
+
+// Record implements [tlstap.Sink].
+func (t *secure) Record(r *tlstap.Record) {
+	if r.Type != tlstap.ApplicationData || t.inHandshake(r) {
+		return
+	}
+	t.spoke(r.Side, r.Length, r.Begins)
+}
+
+// inHandshake tells whether a record under encryption is not the application's.
+func (t *secure) inHandshake(r *tlstap.Record) bool {
+	if t.Version != tlstap.TLS13 {
+		t.keyed = true
+		return false
+	}
+	switch {
+	case r.Side == tlstap.Server:
+		return !t.keyed || r.Length == alert13
+	case t.keyed:
+		return r.Length == alert13 || r.Length == keyUpdate13
+	case r.Length == alert13:
+		t.refused = true
+	default:
+		t.keyed = r.Length == finished256 || r.Length == finished384
+	}
+	return true
+}
+
+// mayMultiplex tells whether the connection may carry HTTP/2.
+func (t *secure) mayMultiplex() bool {
+	return !t.FromClient || t.OffersH2 && (t.ALPN == "" || t.ALPN == "h2")
+}
+
+// spoke notes that one side said something that cannot be read.
+func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
+	e := t.e
+	small := t.mayMultiplex() && length <= signalling+aeadTag+explicitNonce
+	if s == tlstap.Server {
+		if t.heard = at.Time; t.burst == 0 {
+			t.burst = max(1, at.Time)
+		}
+		ticket := t.Version == tlstap.TLS13 && length <= longestStart && at.Time-t.burst <= ticketBurst
+		switch {
+		case small && !t.Broken(s) || ticket:
+			t.answered = max(t.answered, perhaps)
+		default:
+			t.answered = surely
+		}
+		e.answered = e.answered || e.active && t.answered == surely
+		return
+	}
+	switch {
+	case small && !t.Broken(s):
+		return
+	case !e.active:
+		t.begin(at)
+	case t.answered == surely, t.answered == perhaps && at.Time-t.heard > thought:
+		t.turn(at)
+	}
+	t.answered = unanswered
+}
+
+// begin notes the first record of a request that cannot be read.
+func (t *secure) begin(at tlstap.Mark) {
+	e := t.e
+	if t.later = e.ordinal > 0; !t.later {
+		e.log.sealed++
+	}
+	e.begin(at.Seq, 0)
+	e.began, e.epoch = at.Time, at.Epoch
+}
+
+// turn sees the next request begin: the client speaks again after it was answered.
+// Where requests may overlap they are not counted.
+func (t *secure) turn(at tlstap.Mark) {
+	e := t.e
+	if t.later = true; t.mayMultiplex() {
+		e.seq, e.began, e.epoch, e.answered = at.Seq, at.Time, at.Epoch, false
+		return
+	}
+	e.active = false
+	e.succeed()
+	t.begin(at)
+}
+
+// closed decides an open request that cannot be read when its connection ends; how is
+// not [serverReset] of a connection that did not come so far.
+func (t *secure) closed(e *exchange, c *conn, how closing) (Outcome, bool) {
+	switch {
+	case how == serverReset && c.flags&clientFirst != 0 && t.answered != unanswered:
+		return OK, true
+	case how == serverReset:
+		e.doubtful = t.answered != unanswered
+		return Reset, true
+	case t.answered == surely:
+		return OK, true
+	case how == cutOff:
+		return "", false
+	case t.answered == perhaps:
+		return OK, true
+	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&finBeyond != 0:
+		return "", false
+	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
+		return Truncated, true
+	}
+	return Timeout, true
+}
+
+// handshake decides a connection that ends before anything was asked; OK if nothing
+// went wrong, or nobody can tell.
+func (t *secure) handshake(c *conn, how closing) Outcome {
+	switch {
+	case c.flags&alerted != 0 && how != serverReset, t.refused:
+		return TLSError
+	case how == serverReset:
+		return Reset
+	case t.FromClient && !t.FromServer && c.flags&serverFIN != 0 && c.flags&(clientFirst|finBeyond) == 0:
+		return Truncated
+	}
+	return OK
+}
