@@ -399,6 +399,9 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		{"two faults of one name", func(c *Config) { c.Faults = append(c.Faults, c.Faults[0]) }, "fault x: named twice"},
 		{"another proxy, which nobody can tell a fault of", func(c *Config) { c.Proxy = unaware },
 			`fault x: per "connection": with somebody else's proxy it must be tuple or packet`},
+		{"another server, which nobody can tell what to do", func(c *Config) { c.Faults, c.Server = []fault.Fault{act("x", "server1", fault.Die, 1)}, unmoved },
+			`fault x: do "die": somebody else's server cannot be told`},
+		{"a client with no patience", func(c *Config) { c.Timeout = time.Millisecond }, "traffic: timeout 1ms: must be 100ms to 10m0s"},
 		{"a schedule there is not", func(c *Config) { c.F5.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -549,6 +552,11 @@ func TestSomebodyElsesClientSendsTheBatchAndFaultsFindItsRequests(t *testing.T) 
 	}
 }
 
+// unmoved is a server that nobody gets to start.
+func unmoved(context.Context, *topology.Host, netip.AddrPort) (io.Closer, error) {
+	return nil, os.ErrInvalid
+}
+
 // unaware is a proxy that tells no fault which request it dials for.
 func unaware(_ context.Context, at *topology.Host, p bigip.Config) (Proxy, error) {
 	return bigip.Start(at, p, bigip.Hooks{})
@@ -591,6 +599,15 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestServersMisbehaveBehindSomebodyElsesProxyAsWell(t *testing.T) {
+	c := config(60, 8, act("x", "server2", fault.Reset, 0.4), act("y", "server1", fault.AnswerError, 0.4))
+	c.Proxy = unaware
+	f := checked(t, play(t, c))
+	if got, want := failing(f), plannedOrdinals(f.Planned); !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("requests %v failed, to be hit by the flows were %v", got, want)
 	}
 }
 
