@@ -130,7 +130,7 @@ func (s *Scenario) problems() (found []problem) {
 	}
 	for i := range s.Faults {
 		for _, p := range truthPairs(&s.Faults[i], &spec) {
-			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p }) {
+			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p || slices.Contains(e.Accept, p) }) {
 				bad("$.expect", "expect: the truth of fault %s is {hop: %q, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)
 			}
 		}
