@@ -59,7 +59,7 @@ func main() {
 	runtime.GOMAXPROCS(2 * processors)
 	var p plan
 	flag.DurationVar(&p.time, "for", 50*time.Second, "how long to measure in all; there are as many rounds as fit in")
-	flag.IntVar(&p.requests, "requests", 2000, "requests of a turn")
+	flag.IntVar(&p.requests, "requests", 1000, "requests of a turn")
 	flag.StringVar(&p.profile, "cpuprofile", "", "`file` to write our proxy's CPU profile to")
 	flag.Parse()
 	if flag.NArg() > 0 || p.time <= 0 || p.requests < 1 {
