@@ -58,6 +58,7 @@ type Fault struct {
 	Match       Match         `yaml:"match"`     // likewise
 	Do          Do            `yaml:"do"`
 	After       time.Duration `yaml:"after"` // of an actor that takes its time
+	Port        uint16        `yaml:"port"`  // of a client that connects elsewhere
 	Per         Per           `yaml:"per"`
 	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
