@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +74,18 @@ func (a answer) write(status int) {
 	a.w.Header().Set("Content-Type", "application/json")
 	a.w.WriteHeader(status)
 	_, _ = io.WriteString(a.w, a.body) // the other side may be gone; its capture tells
+	a.pad()
+}
+
+// pad adds as many bytes as the request's target asks for: ?bytes=N.
+func (a answer) pad() {
+	n, err := strconv.ParseUint(a.r.URL.Query().Get("bytes"), 10, 31)
+	line := bytes.Repeat([]byte("."), 1<<10)
+	for n > 0 && err == nil {
+		line = line[:min(n, uint64(len(line)))]
+		_, err = a.w.Write(line)
+		n -= uint64(len(line))
+	}
 }
 
 // Busy returns how many requests are not done with: being answered, slowly perhaps,
