@@ -49,12 +49,12 @@ func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, moo
 
 // serve answers a request, or does what a mood says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	s.busy.Add(1)
-	defer s.busy.Add(-1)
 	n, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		return
 	}
+	s.busy.Add(1)
+	defer s.busy.Add(-1)
 	a := answer{w, r, fmt.Sprintf(`{"server":%q,"received":%d}`+"\n", s.name, n)}
 	if do := s.strike(r); do != nil {
 		do(a)
@@ -89,7 +89,7 @@ func (a answer) pad() {
 }
 
 // Busy returns how many requests are not done with: being answered, slowly perhaps,
-// or left open in silence.
+// or left open in silence. One of which the rest never comes is none.
 func (s *Server) Busy() int { return int(s.busy.Load()) }
 
 // Close stops the server and waits for it.

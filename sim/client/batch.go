@@ -32,7 +32,7 @@ type Batch struct {
 	// Limits are the http profile's, for a client that is to exceed them.
 	Limits Limits
 	// Moods are the client's own faults; the first that strikes a request has it.
-	Moods []Mood
+	Moods []*fault.Mood
 	// Progress is told how many requests are done and how many of them failed, one
 	// call at a time and often; nil for nobody.
 	Progress func(done, failed int)
@@ -162,18 +162,9 @@ func Run(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
 }
 
 // mood returns the fault that a request is struck by; nil if there is none.
-func (b *Batch) mood(ordinal int) Mood {
-	if i := slices.IndexFunc(b.Moods, func(m Mood) bool { return m.Strikes(ordinal, 0) }); i >= 0 {
+func (b *Batch) mood(ordinal int) *fault.Mood {
+	if i := slices.IndexFunc(b.Moods, func(m *fault.Mood) bool { return m.Strikes(ordinal, 0) }); i >= 0 {
 		return b.Moods[i]
 	}
 	return nil
-}
-
-// Mood is a fault of the client's own at work, and its ledger.
-type Mood interface {
-	Fault() fault.Fault
-	// Strikes says whether the client is to misbehave at a request's attempt.
-	Strikes(ordinal, attempt int) bool
-	// Note is told what the client is about to do, from which address to which.
-	Note(source, destination netip.AddrPort, ordinal int)
 }

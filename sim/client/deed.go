@@ -75,7 +75,7 @@ type saw struct {
 
 // misbehave does to a request what a fault says, once it is in the ledger. The record
 // must say whose it is and when it began.
-func misbehave(ctx context.Context, host *topology.Host, b *Batch, record *Record, m Mood) (saw, error) {
+func misbehave(ctx context.Context, host *topology.Host, b *Batch, record *Record, m *fault.Mood) (saw, error) {
 	ctx, cancel := context.WithDeadline(ctx, record.Start.Add(b.Timeout))
 	defer cancel()
 	v := &visit{Batch: *b, host: host, fault: m.Fault(), record: record, got: response{in: make([]byte, 0, responseBytes)}}

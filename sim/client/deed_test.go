@@ -1,37 +1,16 @@
 package client
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
 )
-
-// mood is a fault that strikes some requests, and its ledger.
-type mood struct {
-	fault   fault.Fault
-	strikes func(ordinal int) bool
-
-	mu    sync.Mutex
-	notes []note
-}
-
-type note struct {
-	source, destination netip.AddrPort
-	ordinal             int
-}
-
-func (m *mood) Fault() fault.Fault          { return m.fault }
-func (m *mood) Strikes(ordinal, _ int) bool { return m.strikes(ordinal) }
-func (m *mood) Note(s, d netip.AddrPort, o int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.notes = append(m.notes, note{s, d, o})
-}
 
 func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 	idle, shut := bigip.Fast, bigip.Fast
@@ -78,36 +57,49 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 				row.f5.VirtualServer.Profiles = http2Profiles
 			}
 			host, b, end := behindF5(t, row.f5)
-			m := &mood{fault: fault.Fault{Name: "x", Do: row.do, After: 600 * time.Millisecond, Port: 8166}, strikes: func(o int) bool { return o%3 == 1 }}
-			b.Protocol, b.Requests, b.Concurrency, b.Moods = row.protocol, 6, 6, []Mood{m}
-			b.Limits = Limits{32768, 64}
+			f := fault.Fault{Name: "deed", At: topology.Client, Do: row.do, Per: fault.PerConnection, Probability: 0.4}
+			switch row.do {
+			case fault.Pause:
+				f.After = 600 * time.Millisecond
+			case fault.ConnectElsewhere:
+				f.Port = 8166
+			}
+			m := fault.NewMood(f, 7)
+			b.Protocol, b.Requests, b.Concurrency, b.Moods, b.Limits = row.protocol, 8, 8, []*fault.Mood{m}, limits(&row.f5)
 			records, err := Run(t.Context(), host, b)
 			if err != nil {
 				t.Fatal(err)
 			}
-			flows, resets := end()
+			server := b.Server
+			if f.Port != 0 {
+				server = netip.AddrPortFrom(server.Addr(), f.Port)
+			}
+			var struck []netip.AddrPort
+			planned := map[note]bool{}
 			for _, r := range records {
 				want := OK
 				if m.Strikes(r.Ordinal, 0) {
 					want = row.outcome
+					own := netip.AddrPortFrom(b.Local, Port(r.Ordinal))
+					struck = append(struck, own)
+					planned[note{own, server, r.Ordinal}] = true
 				}
 				if r.Outcome != want {
 					t.Errorf("the record is %+v, want %s", r, want)
 				}
 			}
-			slices.SortFunc(m.notes, func(a, b note) int { return a.ordinal - b.ordinal })
-			server := b.Server
-			if row.do == fault.ConnectElsewhere {
-				server = netip.AddrPortFrom(server.Addr(), 8166)
+			if len(struck) == 0 || len(struck) == len(records) {
+				t.Fatalf("%d of %d requests were struck", len(struck), len(records))
 			}
-			var own []netip.AddrPort
-			for i, o := range []int{1, 4} {
-				own = append(own, records[o].Local)
-				if len(m.notes) != 2 || m.notes[i] != (note{netip.AddrPortFrom(b.Local, Port(o)), server, o}) {
-					t.Errorf("the ledger holds %+v", m.notes)
-				}
+			noted := map[note]bool{}
+			for _, e := range m.Report().Entries {
+				noted[note{e.Source, e.Destination, e.Ordinal}] = true
+			}
+			if !maps.Equal(noted, planned) || len(m.Report().Entries) != len(planned) {
+				t.Errorf("the ledger holds %v, planned are %v", noted, planned)
 			}
 			var met []netip.AddrPort
+			_, resets := end()
 			for _, r := range resets {
 				if r.Cause.Text != row.cause {
 					t.Errorf("the f5 reset %+v", r)
@@ -117,9 +109,20 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 				}
 			}
 			slices.SortFunc(met, netip.AddrPort.Compare)
-			if row.cause != none && !slices.Equal(slices.Compact(met), own) {
-				t.Errorf("the f5 reset what belongs to %v, want %v; its flows are %d", met, own, len(flows))
+			if row.cause != none && !slices.Equal(slices.Compact(met), struck) {
+				t.Errorf("the f5 reset what belongs to %v, want %v", met, struck)
 			}
 		})
 	}
+}
+
+// note is a line of the client's ledger.
+type note struct {
+	source, destination netip.AddrPort
+	ordinal             int
+}
+
+func limits(f5 *bigip.Config) (l Limits) {
+	l.HeaderSize, l.HeaderCount = f5.HTTP.HeaderLimits()
+	return l
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 	"golang.org/x/sync/semaphore"
 )
@@ -193,7 +194,7 @@ func (l *lanes) finished(r *Record) {
 }
 
 // misbehave has a fault its way with a request.
-func (l *lanes) misbehave(ctx context.Context, ordinal int, m Mood) {
+func (l *lanes) misbehave(ctx context.Context, ordinal int, m *fault.Mood) {
 	free, err := l.hold(ctx, Port(ordinal))
 	if err != nil {
 		return // the batch has been cancelled

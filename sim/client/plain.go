@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -120,7 +121,7 @@ func (s *sender) finish(r *request, outcome Outcome, detail error) {
 }
 
 // misbehave gives a request to a goroutine that does what a fault says.
-func (s *sender) misbehave(r *request, m Mood) {
+func (s *sender) misbehave(r *request, m *fault.Mood) {
 	s.elsewhere.Go(func() {
 		got, err := misbehave(s.ctx, s.host, &s.Batch, r.record, m)
 		s.loop.Post(func() {
