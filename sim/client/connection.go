@@ -44,10 +44,10 @@ func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	c.socket = &parting{TCPConn: tcp, closed: make(chan struct{})}
 	secured, err := handshake(ctx, c.socket, l.tlsConfig(alpn[l.Protocol]))
+	c.socket.orderly.Store(ctx.Err() == nil)
 	if err != nil {
 		return nil, err // open closes it
 	}
-	c.socket.orderly.Store(true)
 	return secured, nil
 }
 
@@ -64,7 +64,7 @@ func (c *connection) end() {
 // to the server's, and closes only then.
 type parting struct {
 	*net.TCPConn
-	orderly atomic.Bool // once the TLS handshake is over; else it closes at once
+	orderly atomic.Bool // once the TLS handshake is over, well or not; else it closes at once
 	once    sync.Once
 	closed  chan struct{}
 }

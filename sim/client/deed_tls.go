@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"time"
 )
 
 // speakPlain: the client sends its request in the clear to a server that expects TLS.
@@ -36,6 +37,8 @@ func (v *visit) offer(ctx context.Context, config *tls.Config) error {
 	defer tcp.Close()
 	c, err := handshake(ctx, tcp, config)
 	if err != nil {
+		// What the server does after its alert belongs to what the client saw.
+		_, _ = awaitEnd(ctx, tcp, time.Now().Add(partingTime))
 		return err
 	}
 	return v.ask(ctx, c, v.compose(nil, v.record.Ordinal))
