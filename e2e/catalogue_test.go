@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
+	"path/filepath"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
 
 	"time"
@@ -26,22 +29,23 @@ type sighted struct {
 
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
-	"firewall-rejects-syn":       {analyzer.Reset, "TCP RST from remote system", false},
-	"server-port-closed":         {analyzer.Reset, "TCP RST from remote system", false},
-	"server-resets":              {analyzer.Reset, "TCP RST from remote system", false},
-	"server-dies-mid-response":   {analyzer.Reset, "TCP RST from remote system", false},
-	"server-cuts-response":       {analyzer.Truncated, "", false},
-	"server-stays-silent":        {analyzer.Timeout, "", false},
-	"server-answers-503":         {analyzer.Error, "", false},
-	"f5-connection-limit":        {analyzer.Reset, "Connection limit exceeded", true},
-	"f5-idle-timeout":            {analyzer.Reset, "Flow expired (sweeper)", true},
-	"f5-no-pool-member":          {analyzer.Reset, "No pool member available", true},
-	"f5-no-route":                {analyzer.Reset, "No route to host", true},
-	"f5-rule-rejects":            {analyzer.Reset, "iRule execution (reject command)", true},
-	"f5-snat-ports-exhausted":    {analyzer.Reset, "Unable to obtain local port", true},
-	"f5-virtual-server-disabled": {analyzer.Refused, "No local listener", true},
-	"f5-virtual-server-down":     {analyzer.Refused, "VIP down", true},
-	"f5-virtual-server-rejects":  {analyzer.Refused, "Policy action", true},
+	"firewall-rejects-syn":        {analyzer.Reset, "TCP RST from remote system", false},
+	"server-port-closed":          {analyzer.Reset, "TCP RST from remote system", false},
+	"server-resets":               {analyzer.Reset, "TCP RST from remote system", false},
+	"server-dies-mid-response":    {analyzer.Reset, "TCP RST from remote system", false},
+	"server-cuts-response":        {analyzer.Truncated, "", false},
+	"server-stays-silent":         {analyzer.Timeout, "", false},
+	"server-answers-503":          {analyzer.Error, "", false},
+	"f5-connection-limit":         {analyzer.Reset, "Connection limit exceeded", true},
+	"f5-idle-timeout":             {analyzer.Reset, "Flow expired (sweeper)", true},
+	"f5-idle-timeout-slow-server": {analyzer.Reset, "Flow expired (sweeper)", true},
+	"f5-no-pool-member":           {analyzer.Reset, "No pool member available", true},
+	"f5-no-route":                 {analyzer.Reset, "No route to host", true},
+	"f5-rule-rejects":             {analyzer.Reset, "iRule execution (reject command)", true},
+	"f5-snat-ports-exhausted":     {analyzer.Reset, "Unable to obtain local port", true},
+	"f5-virtual-server-disabled":  {analyzer.Refused, "No local listener", true},
+	"f5-virtual-server-down":      {analyzer.Refused, "VIP down", true},
+	"f5-virtual-server-rejects":   {analyzer.Refused, "Policy action", true},
 }
 
 // entries is the catalogue, once for each IP version.
@@ -65,7 +69,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 	func(ctx SpecContext, name string, family topology.Family) {
 		s := scenario(name)
 		s.Lab.Family = family
-		r, _ := run(ctx, s, scenarios.Options{Requests: 4000})
+		r, dir := run(ctx, s, scenarios.Options{Requests: 4000})
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())
@@ -73,6 +77,9 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		Expect(r.Score.Correct + r.Score.Acceptable).To(Equal(r.Requests.Failed))
 		if len(s.Faults) > 0 || len(s.Expect) == 0 { // else it is the f5's own doing, and chance
 			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
+		}
+		if family == topology.IPv4 {
+			Expect(causesByTshark(ctx, dir)).To(Equal(r.RSTCauses), "the causes of the f5's RSTs, as tshark reads them")
 		}
 		if len(s.Expect) == 0 {
 			Expect(r.Report.Verdicts).To(BeEmpty())
@@ -101,3 +108,18 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 			}
 		}
 	}, entries())
+
+// causesByTshark counts the f5's RSTs by the cause that tshark finds in the trailer. The
+// peer flag is that of the report's RST, which is compared for each verdict.
+func causesByTshark(ctx SpecContext, dir string) bigip.Counts {
+	GinkgoHelper()
+	counts := bigip.Counts{}
+	if _, err := exec.LookPath("tshark"); err != nil {
+		Skip("tshark is not installed (Debian: apt-get install tshark)")
+	}
+	rows := tshark(ctx, filepath.Join(dir, "captures", "f5-0.0.pcapng"), "f5ethtrailer.rstcauselen > 0", "f5ethtrailer.rstcausetxt")
+	for _, row := range rows {
+		counts[row[0]]++
+	}
+	return counts
+}

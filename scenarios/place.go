@@ -99,7 +99,7 @@ func first(n ast.Node) ast.Node {
 }
 
 // wholeNumbers are the keys whose fraction the decoder would cut off unsaid.
-var wholeNumbers = []string{"$.traffic.requests", "$.traffic.concurrency", "$.f5.serverside.syn-max-retrans"}
+var wholeNumbers = []string{"$.traffic.requests", "$.traffic.concurrency", "$.traffic.requests-per-connection", "$.f5.serverside.syn-max-retrans"}
 
 // fractions finds numbers that must be whole and are not.
 func fractions(text []byte) (problems []problem) {
@@ -122,10 +122,11 @@ func fractions(text []byte) (problems []problem) {
 // zeros are the values for which zero would mean the default, and that somebody
 // who writes a zero does not mean.
 var zeros = map[string]string{
-	"$.traffic.requests":           "must be at least 1",
-	"$.traffic.concurrency":        "must be at least 1",
-	"$.traffic.timeout":            "must be 100ms to 10m0s",
-	"$.f5.serverside.syn-rto-base": "must be at least 10ms",
+	"$.traffic.requests":                "must be at least 1",
+	"$.traffic.concurrency":             "must be at least 1",
+	"$.traffic.timeout":                 "must be 100ms to 10m0s",
+	"$.traffic.requests-per-connection": "must be 1 to 1000",
+	"$.f5.serverside.syn-rto-base":      "must be at least 10ms",
 }
 
 // silences finds what would be taken for something that was not meant: a zero

@@ -81,6 +81,13 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 // play is the run proper; with an error, what it has written is not whole.
 func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Options) (*Result, error) {
 	config.Create = dir.create
+	if s.Traffic.logsKeys() {
+		keys, err := dir.createKeyLog()
+		if err != nil {
+			return nil, err
+		}
+		config.KeyLog = keys
+	}
 	if o.Progress != nil {
 		config.Progress = func(p sim.Progress) {
 			o.Progress(Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Failed: p.Failed})

@@ -25,6 +25,7 @@ type runDir struct {
 	path    string
 	files   map[string]string   // by point, as shown: captures/POINT.pcapng
 	unnamed map[string]*os.File // by point
+	keys    *os.File            // key log of the client's TLS; nil if there is none
 	made    []string            // folders that were not there before, innermost first
 	wrote   []string            // files that are this run's own
 }
@@ -130,6 +131,23 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	return keepOpen{f}, nil
 }
 
+// keyLog is where a run directory has its key log: beside the captures, for who has the
+// one needs the other.
+const keyLog = "captures/keys.log"
+
+// createKeyLog makes the key log.
+func (d *runDir) createKeyLog() (w io.Writer, err error) {
+	if d.path == "" {
+		d.keys, err = unnamedFile(os.TempDir())
+		return d.keys, err
+	}
+	d.keys, err = os.OpenFile(filepath.Join(d.path, filepath.FromSlash(keyLog)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err == nil {
+		d.wrote = append(d.wrote, d.keys.Name())
+	}
+	return d.keys, err
+}
+
 // unnamedFile creates a file that ends with the process however it ends.
 func unnamedFile(dir string) (*os.File, error) {
 	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_RDWR, 0o600)
@@ -169,6 +187,9 @@ type keepOpen struct{ *os.File }
 func (keepOpen) Close() error { return nil }
 
 func (d *runDir) close() {
+	if d.keys != nil {
+		d.keys.Close()
+	}
 	for _, f := range d.unnamed {
 		f.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -39,6 +40,19 @@ type Traffic struct {
 	Requests    int           `yaml:"requests"`
 	Concurrency int           `yaml:"concurrency"` // requests in flight
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
+	// Protocol is what the client speaks; the f5's virtual server must understand it.
+	Protocol client.Protocol `yaml:"protocol"`
+	// RequestsPerConnection is how many requests in a row share a connection: with
+	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
+	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// KeyLog says whether the client's TLS secrets are put beside the captures; nil
+	// means that they are if there are any.
+	KeyLog *bool `yaml:"key-log"`
+}
+
+// logsKeys says whether there is to be a key log.
+func (t *Traffic) logsKeys() bool {
+	return t.Protocol.Secure() && (t.KeyLog == nil || *t.KeyLog)
 }
 
 // Observe are faults of the observer; there are none yet.
@@ -74,7 +88,8 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, Faults: s.Faults, Seed: seed,
+		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {
 		c.Requests = defaultRequests
@@ -106,6 +121,9 @@ func (s *Scenario) problems() (found []problem) {
 	}
 	if s.Lab.Base != "" && s.Lab.Base != "standard" {
 		bad("$.lab.base", "lab: base %q: there is only standard", s.Lab.Base)
+	}
+	if s.Traffic.KeyLog != nil && *s.Traffic.KeyLog && !s.Traffic.Protocol.Secure() {
+		bad("$.traffic.key-log", "traffic: key-log true: protocol http has no keys; say https or h2")
 	}
 	c := s.Config(0)
 	spec, err := c.Spec()

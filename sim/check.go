@@ -136,7 +136,7 @@ func (f *Facts) Check() []string {
 			bad("%s, %s: %d segments went in and %d came out, the ledger accounts for %d", b.Where, b.Direction, b.In, b.Out, b.Ledger)
 		}
 	}
-	f.checkServers(bad)
+	f.checkActors(bad)
 	f.checkStrangers(bad)
 	f.checkHits(bad)
 	f.checkProbes(bad)
@@ -233,6 +233,9 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 // for one that is not on its way.
 func turn(path []string, x *fault.Fault) int {
 	at := slices.Index(path, x.At)
+	if x.At == topology.Client {
+		at = 0
+	}
 	if at < 0 {
 		return -1
 	}
@@ -242,14 +245,13 @@ func turn(path []string, x *fault.Fault) int {
 	return x.Stage()*len(path) + at
 }
 
-// checkServers compares the RSTs that left each server's face with those that faults
-// there had to make. Somebody else's server may have reasons of its own.
-func (f *Facts) checkServers(bad func(string, ...any)) {
-	if f.Config.Server != nil {
-		return
-	}
+// checkActors compares the RSTs that left each actor's face with those that faults
+// there had to make. Somebody else's client or server may have reasons of its own.
+func (f *Facts) checkActors(bad func(string, ...any)) {
+	own := map[string]bool{topology.Client: f.Config.Send == nil,
+		topology.Server1: f.Config.Server == nil, topology.Server2: f.Config.Server == nil}
 	for _, c := range f.Captures {
-		if name := c.Point.Hop; name == topology.Server1 || name == topology.Server2 {
+		if name := c.Point.Hop; own[name] {
 			if got, want := c.Counts[0].OutRST, f.resets(name); got != want {
 				bad("%s: it sent %d RSTs that end or refuse a connection, the ledger accounts for %d", name, got, want)
 			}
@@ -265,7 +267,8 @@ func (f *Facts) checkStrangers(bad func(string, ...any)) {
 	}
 	strangers := map[stranger]int{}
 	for _, h := range f.Ledger {
-		if h.Flow == nil && !h.Monitor { // see checkProbes
+		// Monitors are for checkProbes, and the client's own connections are no flows.
+		if h.Flow == nil && !h.Monitor && h.At != topology.Client {
 			from, to := h.Ends()
 			strangers[stranger{from, to, h.Seq}]++
 		}
@@ -289,7 +292,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	last := f.lastAttempts()
 	for _, h := range f.Ledger {
 		x := faults[h.Fault]
-		if h.Flow == nil || x == nil || x.Per == fault.PerPacket {
+		if h.Flow == nil && h.At != topology.Client || x == nil || x.Per == fault.PerPacket {
 			continue
 		}
 		c := connection{h.Ordinal, h.Attempt}
@@ -319,7 +322,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	// How many SYN-ACKs there were is the server's affair; the balance has them all.
 	some(bad, through, "a SYN-ACK reached the f5 though a fault was to take them all")
 	some(bad, unharmed, "succeeded though a fault had hit it that it cannot survive")
-	some(bad, again, "a server misbehaved at it more than once")
+	some(bad, again, "client or server misbehaved at it more than once")
 }
 
 // lastAttempts says which attempt of each request was its last.

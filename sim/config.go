@@ -25,8 +25,12 @@ type Config struct {
 	Requests    int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
-	Faults      []fault.Fault
-	Seed        uint64
+	Protocol    client.Protocol
+	// RequestsPerConnection is how many requests share a connection; 0 means the
+	// protocol's own number.
+	RequestsPerConnection int
+	Faults                []fault.Fault
+	Seed                  uint64
 
 	// Send sends the batch from the client; nil means our own client. Another
 	// one — curl, say — must put each request's ordinal into X-Request-ID for
@@ -42,6 +46,9 @@ type Config struct {
 	// Server starts somebody else's server on a pool member — nginx, say; nil means
 	// our own. It has to answer when it returns.
 	Server func(ctx context.Context, at *topology.Host, address netip.AddrPort) (io.Closer, error)
+	// KeyLog is written the secrets of the client's TLS, in the NSS key log format; nil
+	// for nobody.
+	KeyLog io.Writer
 	// Create makes the file of a capture point; required.
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
@@ -120,15 +127,12 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy)}
+	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol()}
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
-		errs = append(errs, f.Validate(&spec))
+		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
 		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: without an http profile the f5 does not know which request a connection is for; it must be tuple or packet", f.Name, f.Per))
-		}
-		if f.Acts() && c.Server != nil {
-			errs = append(errs, fmt.Errorf("fault %s: do %q: somebody else's server cannot be told", f.Name, f.Do))
 		}
 		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
@@ -189,11 +193,20 @@ func (c *Config) servers() []bigip.Member {
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout}
+	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout,
+		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
+	b.Limits.HeaderSize, b.Limits.HeaderCount = c.F5.HTTP.HeaderLimits()
+	return b
 }
 
-// descriptorsPerRequest: the client's, the proxy's two, the server's.
-const descriptorsPerRequest = 4
+// descriptorsPerRequest: the client's, the proxy's two, the server's. Over TLS the
+// proxy has two pipes more, of two ends each.
+func (c *Config) descriptorsPerRequest() int {
+	if c.Protocol.Secure() {
+		return 8
+	}
+	return 4
+}
 
 // checkDescriptors sees that as many sockets can be open as there will be.
 func (c *Config) checkDescriptors() error {
@@ -202,7 +215,7 @@ func (c *Config) checkDescriptors() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
-	if need := uint64(c.Concurrency*descriptorsPerRequest + own); limit.Cur < need {
+	if need := uint64(c.Concurrency*c.descriptorsPerRequest() + own); limit.Cur < need {
 		return &topology.UnsupportedError{Feature: fmt.Sprintf("having %d requests in flight", c.Concurrency),
 			Why: fmt.Sprintf("%d files may be open, %d would be", limit.Cur, need), Fix: "ulimit -n, or a lower --concurrency"}
 	}

@@ -45,7 +45,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 		}
 		reached := map[int]bool{}
 		for m, member := range proxy.Pool.Members {
-			reached[m] = crosses(&spec, member.Name, f.At)
+			reached[m] = f.At == topology.Client || crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
 			m := turns.Member(o, 0)
@@ -60,13 +60,16 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 
 // foreseen says whether it is known before the run what a fault will hit.
 func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
-	if c.Proxy != nil || !proxy.Static() {
+	switch {
+	case f.At == topology.Client:
+		return true // it is the client's own doing, whoever proxies
+	case c.Proxy != nil || !proxy.Static():
 		return false
 	}
 	switch f.Per {
 	case fault.PerTuple:
 		_, known := proxy.Source(c.client(0))
-		return known
+		return known && c.perConnection() == 1 // else the f5 looks for other ports
 	case fault.PerPacket:
 		return f.Probability == 0 || f.Probability == 1
 	}

@@ -111,6 +111,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin := time.Now()
 	batch := c.batch()
+	batch.Moods = r.moodsOf(topology.Client)
 	batch.Progress = func(done, failed int) {
 		c.report(Progress{Phase: "traffic", Done: done, Total: c.Requests, Failed: failed})
 	}
@@ -228,15 +229,19 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	return err
 }
 
-// startServer starts our own server, with its moods.
-func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
-	var moods []*fault.Mood
+// moodsOf are the faults of a node's actor.
+func (r *run) moodsOf(node string) (moods []*fault.Mood) {
 	for _, m := range r.moods {
-		if m.Fault().At == host.Name() {
+		if m.Fault().At == node {
 			moods = append(moods, m)
 		}
 	}
-	s, err := backend.Start(ctx, host, address, moods...)
+	return moods
+}
+
+// startServer starts our own server, with its moods.
+func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
+	s, err := backend.Start(ctx, host, address, r.moodsOf(host.Name())...)
 	if err != nil {
 		return nil, err // and no nil *Server, which would not be nil
 	}

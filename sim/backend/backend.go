@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -47,12 +49,12 @@ func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, moo
 
 // serve answers a request, or does what a mood says.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	s.busy.Add(1)
-	defer s.busy.Add(-1)
 	n, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		return
 	}
+	s.busy.Add(1)
+	defer s.busy.Add(-1)
 	a := answer{w, r, fmt.Sprintf(`{"server":%q,"received":%d}`+"\n", s.name, n)}
 	if do := s.strike(r); do != nil {
 		do(a)
@@ -72,10 +74,22 @@ func (a answer) write(status int) {
 	a.w.Header().Set("Content-Type", "application/json")
 	a.w.WriteHeader(status)
 	_, _ = io.WriteString(a.w, a.body) // the other side may be gone; its capture tells
+	a.pad()
+}
+
+// pad adds as many bytes as the request's target asks for: ?bytes=N.
+func (a answer) pad() {
+	n, err := strconv.ParseUint(a.r.URL.Query().Get("bytes"), 10, 31)
+	line := bytes.Repeat([]byte("."), 1<<10)
+	for n > 0 && err == nil {
+		line = line[:min(n, uint64(len(line)))]
+		_, err = a.w.Write(line)
+		n -= uint64(len(line))
+	}
 }
 
 // Busy returns how many requests are not done with: being answered, slowly perhaps,
-// or left open in silence.
+// or left open in silence. One of which the rest never comes is none.
 func (s *Server) Busy() int { return int(s.busy.Load()) }
 
 // Close stops the server and waits for it.

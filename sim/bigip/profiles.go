@@ -55,6 +55,9 @@ const (
 func (p *HTTPProfile) headerSize() int  { return orElse(p.MaxHeaderSize, defaultHeaderSize) }
 func (p *HTTPProfile) headerCount() int { return orElse(p.MaxHeaderCount, defaultHeaderCount) }
 
+// HeaderLimits returns how many bytes and how many lines a request's header may have.
+func (p *HTTPProfile) HeaderLimits() (size, count int) { return p.headerSize(), p.headerCount() }
+
 func (p *HTTPProfile) validate(bad report) {
 	oneOf(bad, "lb-failed", p.LBFailed, LBFailedReset, LBFailed502, LBFailed503, LBFailedClose)
 	notNegative(bad, "max-header-count", p.MaxHeaderCount)

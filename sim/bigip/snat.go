@@ -55,7 +55,9 @@ type translation struct {
 	sourcePort SourcePort
 	addresses  []netip.Addr
 	count      []int // connections of each address
-	// Ports in use, by source and member; kept only where they are few.
+	// Ports in use, by source and member; kept only where they are few, or where one
+	// client's port stands for several requests at once: which of them has a port must be
+	// settled before anybody is told that it is dialled from.
 	used map[translated]bool
 }
 
@@ -64,8 +66,9 @@ type translated struct{ source, member netip.AddrPort }
 func newTranslation(c *Config) translation {
 	t := translation{SNAT: c.SNAT, sourcePort: c.VirtualServer.SourcePort, addresses: c.SNAT.addresses()}
 	t.count = make([]int, len(t.addresses))
-	if c.SNAT.Ports > 0 {
+	if c.SNAT.Ports > 0 || c.looksInto() {
 		t.used = map[translated]bool{}
+		t.Ports = orElse(t.Ports, ports.Count)
 	}
 	return t
 }

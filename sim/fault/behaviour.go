@@ -8,7 +8,7 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// What an actor can do instead of its part. Each has read the whole request before.
+// What a server can do instead of its part. Each has read the whole request before.
 const (
 	Reset        Do = "reset"         // RST, without a word
 	Die          Do = "die"           // half of the response, then RST: as a process that is killed
@@ -25,7 +25,8 @@ type behaviour struct {
 	ends   bool      // nothing of a later stage comes from the actor any more
 	breaks bool      // the request cannot succeed
 	resets bool      // it shows as one RST with ACK at the actor's own face
-	slow   bool      // it is done after a time
+	slow   bool      // it is done after a time, or takes one
+	port   bool      // it is done to a port
 }
 
 // behaviours is the table of what actors do.
@@ -36,9 +37,24 @@ var behaviours = map[Do]behaviour{
 	StaySilent:   {actors: servers, way: ToClient, ends: true, breaks: true},
 	AnswerSlowly: {actors: servers, way: ToClient, slow: true},
 	AnswerError:  {actors: servers, way: ToClient, breaks: true},
+
+	SendMalformedRequest: {actors: clients, way: ToServer, ends: true, breaks: true},
+	SendLargeHeader:      {actors: clients, way: ToServer, ends: true, breaks: true},
+	SendManyHeaders:      {actors: clients, way: ToServer, ends: true, breaks: true},
+	Abort:                {actors: clients, way: ToServer, breaks: true, resets: true},
+	StopReading:          {actors: clients, way: ToServer, breaks: true},
+	Pause:                {actors: clients, way: ToServer, slow: true},
+	SpeakPlain:           {actors: clients, way: ToServer, ends: true, breaks: true},
+	OfferOldCiphers:      {actors: clients, way: ToServer, ends: true, breaks: true},
+	OfferTLS11:           {actors: clients, way: ToServer, ends: true, breaks: true},
+	Dawdle:               {actors: clients, way: ToServer, ends: true, breaks: true},
+	ConnectElsewhere:     {actors: clients, way: ToServer, ends: true, breaks: true, port: true},
 }
 
-var servers = []string{topology.Server1, topology.Server2}
+var (
+	clients = []string{topology.Client}
+	servers = []string{topology.Server1, topology.Server2}
+)
 
 // Behaviours lists what actors can do, by name.
 func Behaviours() []Do { return slices.Sorted(maps.Keys(behaviours)) }
@@ -58,7 +74,13 @@ func (f *Fault) validateActor(bad complaint) {
 	case b.slow && (f.After <= 0 || f.After > maxAfter):
 		bad("after %v: %s needs a time of up to %v, such as 3s", f.After, f.Do, maxAfter)
 	case !b.slow && f.After != 0:
-		bad("after %v: only %s has it", f.After, AnswerSlowly)
+		bad("after %v: only %s and %s have it", f.After, AnswerSlowly, Pause)
+	}
+	switch {
+	case b.port && f.Port == 0:
+		bad("port %d: %s needs one, such as 8166", f.Port, f.Do)
+	case !b.port && f.Port != 0:
+		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
 	if f.Per != PerConnection {
 		bad("per %q: an actor's %s is per connection", f.Per, f.Do)

@@ -58,6 +58,7 @@ type Fault struct {
 	Match       Match         `yaml:"match"`     // likewise
 	Do          Do            `yaml:"do"`
 	After       time.Duration `yaml:"after"` // of an actor that takes its time
+	Port        uint16        `yaml:"port"`  // of a client that connects elsewhere
 	Per         Per           `yaml:"per"`
 	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
@@ -94,10 +95,13 @@ func (f *Fault) Shadows(other *Fault) bool {
 // Stage is when in a connection's life a fault acts: a fault of a lower stage comes
 // before one of a higher, wherever they are.
 func (f *Fault) Stage() int {
-	if f.Acts() {
-		return actorsTurn
+	switch b, acts := behaviours[f.Do]; {
+	case !acts:
+		return classes[f.Match].stage
+	case b.way == ToServer:
+		return clientsTurn
 	}
-	return classes[f.Match].stage
+	return serversTurn
 }
 
 // Way is the direction of what a fault hits or makes.
@@ -117,15 +121,19 @@ type class struct {
 }
 
 var classes = map[Match]class{
-	SYN:      {way: ToServer, stage: 0, segments: nft.SYNs},
-	SYNACK:   {way: ToClient, stage: 1, segments: nft.SYNACKs},
-	ACK:      {way: ToServer, stage: 2, segments: nft.PureACKs, spares: true}, // data acknowledges as well
-	Data:     {way: ToServer, stage: 3, segments: nft.Payload},
-	Response: {way: ToClient, stage: 5, segments: nft.Payload},
+	SYN:      {way: ToServer, stage: 1, segments: nft.SYNs},
+	SYNACK:   {way: ToClient, stage: 2, segments: nft.SYNACKs},
+	ACK:      {way: ToServer, stage: 3, segments: nft.PureACKs, spares: true}, // data acknowledges as well
+	Data:     {way: ToServer, stage: 4, segments: nft.Payload},
+	Response: {way: ToClient, stage: 6, segments: nft.Payload},
 }
 
-// actorsTurn is the stage between request and response.
-const actorsTurn = 4
+// The stages of actors: the client before the f5 connects to anybody, the server between
+// request and response.
+const (
+	clientsTurn = 0
+	serversTurn = 5
+)
 
 // Validate reports what in f cannot be, given the lab it is for.
 func (f *Fault) Validate(spec *topology.Spec) error {
