@@ -87,6 +87,30 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 			`f.yaml:5:12: f5: tcpdump "0.0:nnnp hots 198.18.50.88": filter "hots 198.18.50.88": at character 1: "hots" is unknown; there are host, net, port, portrange, src, dst, ip, ip6, arp, tcp, udp, icmp, icmp6, and, or, not`},
 		{"a capture filter that ends too early", head + "f5:\n  tcpdump: >\n    0.0:nnn\n    tcp port\n",
 			`f.yaml:5:12: f5: tcpdump "0.0:nnn tcp port\n": filter "tcp port": at character 9: the filter ends, want a port`},
+		{"a load-balancing mode there is not", head + "f5: {pool: {load-balancing-mode: random}}\n",
+			`f.yaml:4:34: f5: pool: load-balancing-mode "random": must be round-robin, ratio-member or least-connections-member`},
+		{"a member there is not", head + "f5: {pool: {members: [{name: server9}]}}\n",
+			`f.yaml:4:22: f5: pool: members: "server9" is no server of the lab, and has no address; there are server1 and server2`},
+		{"a member's state there is not", head + "f5: {pool: {members: [{name: server1, state: out}]}}\n", `f.yaml:4:22: f5: pool: members: state "out": must be enabled or disabled`},
+		{"a ratio below one", head + "f5: {pool: {members: [{name: server1, ratio: -1}]}}\n", `f.yaml:4:22: f5: pool: members: ratio -1: must be 1 to 65535`},
+		{"half a ratio", head + "f5: {pool: {members: [{name: server1, ratio: 0.5}]}}\n", `f.yaml:4:46: got "0.5", want a whole number`},
+		{"a member's address without a port", head + "f5: {pool: {members: [{name: server1, address: 198.18.1.1}]}}\n",
+			`f.yaml:4:48: got "198.18.1.1", want an address and a port, such as 198.18.160.81:8000`},
+		{"a monitor there is not", head + "f5: {pool: {monitor: {type: icmp}}}\n", `f.yaml:4:29: f5: pool: monitor: type "icmp": must be tcp, tcp-half-open or http`},
+		{"a monitor that says only how often", head + "f5: {pool: {monitor: {interval: 1s}}}\n", `f.yaml:4:22: f5: pool: monitor: type: a monitor needs one: tcp, tcp-half-open or http`},
+		{"a monitor that never rests", head + "f5: {pool: {monitor: {type: tcp, interval: 0s}}}\n", `f.yaml:4:44: interval 0s: must be 25ms to 24h0m0s`},
+		{"a monitor that waits for what cannot be", head + "f5: {pool: {monitor: {type: http, recv: \"a: (\"}}}\n",
+			"f.yaml:4:41: f5: pool: monitor: recv \"a: (\": is no regular expression: error parsing regexp: missing closing ): `a: (`"},
+		{"a translation there is not", head + "f5: {snat: {type: pool}}\n", `f.yaml:4:19: f5: snat: type "pool": must be automap, snatpool or none`},
+		{"a snatpool without addresses", head + "f5: {snat: {type: snatpool}}\n", `f.yaml:4:12: f5: snat: members: a snatpool has some, and nothing else has`},
+		{"an address that is none", head + "f5: {snat: {type: snatpool, members: [198.18.60.5, here]}}\n", `f.yaml:4:52: got "here", want an address, such as 198.18.60.5`},
+		{"an address of another VLAN", head + "f5: {snat: {type: snatpool, members: [198.18.61.5]}}\n",
+			`f.yaml:4:38: f5: snat: members 198.18.61.5: must be an address of the serverside VLAN, 198.18.60.0/24`},
+		{"somebody else's address", head + "f5: {snat: {type: snatpool, members: [198.18.60.1]}}\n", `f.yaml:4:38: f5: snat: members 198.18.60.1: is the address of the firewall`},
+		{"more ports than there are", head + "f5: {snat: {ports: 65535}}\n", `f.yaml:4:20: f5: snat: ports 65535: must be 1 to 28224`},
+		{"no ports at all", head + "f5: {snat: {ports: 0}}\n", `f.yaml:4:20: ports 0: must be at least 1`},
+		{"a service that goes down otherwise", head + "f5: {virtual-server: {service-down-immediate-action: drop}}\n",
+			`f.yaml:4:54: f5: virtual-server: service-down-immediate-action "drop": must be none or reset`},
 		{"a trailer there is not", head + "f5: {ethernet-trailer: new}\n", `f.yaml:4:24: f5: ethernet-trailer "new": must be dpt or legacy`},
 
 		{"a probability of two", edited(t, "0.5", "2"), `f.yaml:5:110: fault syn-drop: probability 2: must be 0 to 1`},
@@ -201,7 +225,7 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
+	want := []string{"f5-connection-limit", "f5-no-pool-member", "f5-snat-ports-exhausted", "firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
 		"link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-answers-503", "server-cuts-response",
 		"server-dies-mid-response", "server-ignores-syn", "server-port-closed", "server-resets", "server-stays-silent"}
 	for _, w := range want {

@@ -20,8 +20,9 @@ type Runner interface{ Run(func() error) error }
 
 // Conn is a netlink connection to one namespace's nftables.
 type Conn struct {
-	mu sync.Mutex // a batch is built and sent as one
-	c  *nftables.Conn
+	mu   sync.Mutex // a batch is built and sent as one
+	c    *nftables.Conn
+	sets uint32 // how many there are
 }
 
 // Open opens a connection on the namespace's thread. Close frees it; the rules
@@ -40,6 +41,14 @@ func Open(r Runner) (*Conn, error) {
 
 // Close closes the connection.
 func (c *Conn) Close() error { return c.c.CloseLasting() }
+
+// addSet adds a set under a number of the connection's own. The library's comes from a
+// variable of the package, which labs in parallel would share without a lock.
+func (c *Conn) addSet(s *nftables.Set, elements []nftables.SetElement) error {
+	c.sets++
+	s.ID = c.sets
+	return c.c.AddSet(s, elements)
+}
 
 // flush sends what was batched.
 func (c *Conn) flush(what string) error {

@@ -144,7 +144,7 @@ func (r *Rule) pick() ([]expr.Any, error) {
 			return nil, err
 		}
 		r.set = &nftables.Set{Table: r.table, Name: "armed", KeyType: key}
-		if err := r.conn.c.AddSet(r.set, nil); err != nil {
+		if err := r.conn.addSet(r.set, nil); err != nil {
 			return nil, err
 		}
 		return append(r.loadTuple(), &expr.Lookup{SourceRegister: firstWord, SetName: r.set.Name, SetID: r.set.ID}), nil
@@ -161,7 +161,7 @@ func (r *Rule) pick() ([]expr.Any, error) {
 		for _, n := range s.Numbers {
 			elements = append(elements, nftables.SetElement{Key: binaryutil.NativeEndian.PutUint32(n)})
 		}
-		if err := r.conn.c.AddSet(r.set, elements); err != nil {
+		if err := r.conn.addSet(r.set, elements); err != nil {
 			return nil, err
 		}
 		return []expr.Any{

@@ -100,7 +100,7 @@ func (r *Rule) bound() ([]expr.Any, error) {
 	for _, a := range r.spec.Servers {
 		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
 	}
-	if err := r.conn.c.AddSet(set, elements); err != nil {
+	if err := r.conn.addSet(set, elements); err != nil {
 		return nil, err
 	}
 	return []expr.Any{

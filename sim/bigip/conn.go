@@ -303,6 +303,9 @@ func (c *conn) end(e Event) {
 		p.members.closed(c.member)
 		p.translation.release(c.flow.SNAT, c.flow.Member)
 	}
+	if c.client.isTCP() {
+		p.clients--
+	}
 	c.client.end(how.client, e)
 	delete(p.live, c)
 	c.recycle()

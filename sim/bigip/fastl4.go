@@ -193,6 +193,10 @@ func (v *fastL4) balance(s *datagram, old *connflow) {
 	if old != nil {
 		old.superseded()
 	}
+	if cause := v.refusal(); cause != (Cause{}) {
+		v.refuseFor(s, cause)
+		return
+	}
 	if limit := v.config.VirtualServer.ConnectionLimit; limit > 0 && v.open >= limit {
 		v.refuse(s, VirtualServerFull)
 		return

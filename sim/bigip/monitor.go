@@ -45,7 +45,7 @@ const (
 )
 
 // minInterval lets each of a monitor's source ports rest for the minute of TIME_WAIT.
-const minInterval = 20 * time.Millisecond
+const minInterval = 25 * time.Millisecond
 
 func (m *Monitor) interval() time.Duration { return orElse(m.Interval, defaultInterval) }
 func (m *Monitor) timeout() time.Duration  { return orElse(m.Timeout, defaultTimeout) }

@@ -21,7 +21,7 @@ func TestMonitorsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"that asks without HTTP", Monitor{Type: MonitorTCP, Send: "hello"}, `monitor: send "hello": is for http monitors`},
 		{"that reads without HTTP", Monitor{Type: MonitorTCP, Receive: "hello"}, `monitor: recv "hello": is for http monitors`},
 		{"that waits for what cannot be", Monitor{Type: MonitorHTTP, Receive: "("}, `monitor: recv "(": is no regular expression`},
-		{"more often than ports allow", Monitor{Type: MonitorTCP, Interval: time.Millisecond}, "monitor: interval 1ms: must be 20ms to 24h0m0s"},
+		{"more often than ports allow", Monitor{Type: MonitorTCP, Interval: time.Millisecond}, "monitor: interval 1ms: must be 25ms to 24h0m0s"},
 		{"whose members are down between two tests", Monitor{Type: MonitorTCP, Interval: time.Minute}, "monitor: timeout 16s: must be at least the interval, 1m0s"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

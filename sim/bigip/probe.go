@@ -21,15 +21,16 @@ type Probe struct {
 	Good   bool
 }
 
-// Source ports of monitors: none that the SNAT gives to clients (see package ports).
+// Source ports of monitors: none that the SNAT gives to clients (see package ports), and
+// none that Wireshark takes for another protocol.
 const (
-	firstMonitorPort = 61000
-	lastMonitorPort  = 65535
+	firstMonitorPort = 30201
+	lastMonitorPort  = 32767
 )
 
 // monitors says whether a connection is a monitor's.
 func (c *Config) monitors(ends tuple) bool {
-	return ends.local.Addr() == c.SNAT.SelfIP && ends.local.Port() >= firstMonitorPort &&
+	return ends.local.Addr() == c.SNAT.SelfIP && ends.local.Port() >= firstMonitorPort && ends.local.Port() <= lastMonitorPort &&
 		slices.ContainsFunc(c.Pool.Members, func(m Member) bool { return m.Address == ends.remote })
 }
 
@@ -160,7 +161,7 @@ const monitorPortTries = 64
 // connect sends the SYN. A test that cannot be made at all has failed like any other.
 func (t *tester) connect() {
 	for range monitorPortTries {
-		if t.port++; t.port < firstMonitorPort { // past the last one
+		if t.port++; t.port > lastMonitorPort {
 			t.port = firstMonitorPort
 		}
 		source := netip.AddrPortFrom(t.proxy.config.SNAT.SelfIP, t.port)

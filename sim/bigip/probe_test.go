@@ -55,7 +55,7 @@ func (b *bench) ask(ordinal int) (string, bool) {
 // probing are the frames of the connections that nobody but a monitor makes.
 func probing(frames []seen) []seen {
 	return slices.DeleteFunc(slices.Clone(frames), func(f seen) bool {
-		return f.vlan != ServersideVLAN || f.src.Port() < firstMonitorPort && f.dst.Port() < firstMonitorPort
+		return f.vlan != ServersideVLAN || isSNATPort(f.src) || isSNATPort(f.dst)
 	})
 }
 
@@ -259,6 +259,25 @@ func same(got, want []byte) bool {
 }
 
 func isSNATPort(a netip.AddrPort) bool { return ports.At(ports.Index(a.Port())) == a.Port() }
+
+// A FastL4 virtual server keeps the kernel from answering what is its own; the monitor's
+// connections are the kernel's.
+func TestAFastL4VirtualServerHasMonitorsToo(t *testing.T) {
+	for _, kind := range []MonitorType{MonitorTCP, MonitorTCPHalfOpen, MonitorHTTP} {
+		t.Run(string(kind), func(t *testing.T) {
+			b := build(t, topology.IPv4)
+			b.member(func(c *net.TCPConn) { take(c); respond(c, 2) })
+			b.startWith(Config{VirtualServer: VirtualServer{Type: FastL4}, Pool: Pool{Monitor: promptly(kind)}})
+			b.awaitStatus()
+			if !b.up(0) {
+				t.Error("a member that answers is taken for down")
+			}
+			if got, wasReset := b.ask(0); wasReset || got == "" {
+				t.Errorf("the client got %q, a reset: %v", got, wasReset)
+			}
+		})
+	}
+}
 
 func TestAMonitorAtWorkEndsWithTheProxy(t *testing.T) {
 	b := build(t, topology.IPv4)

@@ -75,6 +75,7 @@ type Proxy struct {
 	resets     []Reset
 	free       []*conn
 	live       map[*conn]struct{}
+	clients    int // of live, those that a client has opened
 	roundRobin int
 }
 
@@ -235,8 +236,9 @@ func (p acceptor) Ready(fd int, _ uint32) {
 // begin takes a client that has connected.
 func (p *Proxy) begin(c *conn) {
 	p.live[c] = struct{}{}
+	p.clients++
 	c.active = time.Now()
-	if limit := p.config.VirtualServer.ConnectionLimit; limit > 0 && len(p.live) > limit {
+	if limit := p.config.VirtualServer.ConnectionLimit; limit > 0 && p.clients > limit {
 		c.end(VirtualServerFull)
 		return
 	}

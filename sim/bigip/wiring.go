@@ -9,8 +9,8 @@ import (
 )
 
 // Wire adds to the standard lab what a configuration needs of its network: the
-// snatpool's addresses on the serverside VLAN or, without SNAT, the ways that answers
-// for the client's own address take back to the f5. Call it on a configuration that is
+// snatpool's addresses on the serverside VLAN or, without SNAT, a way back to the f5 for
+// answers to the client's own address, which it takes for its own there. Call it on a configuration that is
 // valid; an error says which address cannot be.
 func (c *Config) Wire(spec *topology.Spec) error {
 	spec.Nodes = slices.Clone(spec.Nodes)
@@ -21,7 +21,13 @@ func (c *Config) Wire(spec *topology.Spec) error {
 	case SNATPool:
 		return c.wirePool(spec, internal)
 	case NoSNAT:
-		wireBack(spec, f5, internal.Addresses[0].Addr())
+		self := internal.Addresses[0]
+		external, _ := f5.Interface(topology.External)
+		clients := external.Addresses[0].Masked()
+		wireBack(spec, clients, self.Addr())
+		if c.VirtualServer.Type != FastL4 { // which takes frames, and not the kernel's TCP
+			f5.Intercepts = append(slices.Clone(f5.Intercepts), topology.Intercept{Interface: topology.Internal, To: clients})
+		}
 	}
 	return nil
 }
@@ -53,22 +59,20 @@ func (c *Config) wirePool(spec *topology.Spec, internal *topology.Interface) err
 	return nil
 }
 
-// wireBack leads what is for the client's network from the servers through the
-// firewall to the f5, which keeps what arrives there on the serverside.
-func wireBack(spec *topology.Spec, f5 *topology.Node, self netip.Addr) {
-	external, _ := f5.Interface(topology.External)
-	clients := external.Addresses[0].Masked()
-	f5.Intercepts = append(slices.Clone(f5.Intercepts), topology.Intercept{Interface: topology.Internal, To: clients})
+// wireBack leads what is for the clients from the servers through the firewall to the
+// f5: the servers' route to the f5 is their route to its clients.
+func wireBack(spec *topology.Spec, clients netip.Prefix, self netip.Addr) {
 	for i := range spec.Nodes {
 		n := &spec.Nodes[i]
-		for _, r := range slices.Clone(n.Routes) {
-			// The servers' route to the f5 is their route to its clients.
+		routes := slices.Clone(n.Routes)
+		for _, r := range n.Routes {
 			if n.Name != topology.F5 && r.To.Contains(self) {
-				n.Routes = append(slices.Clone(n.Routes), topology.Route{To: clients, Via: r.Via})
+				routes = append(routes, topology.Route{To: clients, Via: r.Via})
 			}
 		}
 		if n.Kind == topology.KindRouter {
-			n.Routes = append(slices.Clone(n.Routes), topology.Route{To: clients, Via: self})
+			routes = append(routes, topology.Route{To: clients, Via: self})
 		}
+		n.Routes = routes
 	}
 }
