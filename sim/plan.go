@@ -23,8 +23,8 @@ func crosses(spec *topology.Spec, member, place string) bool {
 
 // Plan returns the connections that faults per connection or per tuple will hit,
 // by request; predictable says whether there are only such faults, and the proxy is
-// ours: another one chooses source ports and members as it likes. It needs no
-// privilege and runs nothing.
+// ours and reads requests: another one chooses source ports and members as it likes.
+// It needs no privilege and runs nothing.
 func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, false, err
@@ -37,7 +37,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	predictable = true
 	for i := range c.Faults {
 		f := &c.Faults[i]
-		if c.Proxy != nil && f.Probability != 0 || f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
+		if !c.readsRequests() && f.Probability != 0 || f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
 			predictable = false
 			continue
 		}
@@ -56,9 +56,15 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	return planned, predictable, nil
 }
 
+// readsRequests says whether the f5 knows which request it opens a connection for: the
+// member follows from that then, and not from the order in which clients arrive.
+func (c *Config) readsRequests() bool {
+	return c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP)
+}
+
 // planFromFlows names the connections that faults per tuple had to hit and the
-// requests that servers had to misbehave at, now that somebody else's proxy has said
-// which there were.
+// requests that servers had to misbehave at, now that a proxy which chose by other
+// than the request has said which there were.
 func (f *Facts) planFromFlows() {
 	spec, err := f.Config.Spec()
 	if err != nil {

@@ -64,10 +64,10 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Proxy != nil {
+	f.joinFlows()
+	if !c.readsRequests() {
 		f.planFromFlows()
 	}
-	f.joinFlows()
 	f.join()
 	f.joinResets()
 	f.balance()
