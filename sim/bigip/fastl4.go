@@ -85,21 +85,19 @@ func (p *Proxy) newFastL4() (_ *fastL4, err error) {
 	return v, nil
 }
 
-// firstPort is the first of the ports that are translated to. Those below are the f5's
-// own, for the connections of its monitors.
-var firstPort = ports.At(0)
+// The ports that are translated to. Others are the f5's own, for its monitors' connections:
+// a client's that is one of them is not preserved.
+var firstPort, lastPort = ports.At(0), ports.At(ports.Count - 1)
+
+func translatable(port uint16) bool { return firstPort <= port && port <= lastPort }
 
 // keepKernelOut lets the kernel answer nothing that is the virtual server's to answer.
 // Captures see a frame before its packet filter does.
 func (v *fastL4) keepKernelOut() error {
-	own := fmt.Sprintf("1024 %d", firstPort-1)
-	if err := v.host.Set("net.ipv4.ip_local_port_range", own); err != nil { // of IPv6 too
-		return err
-	}
 	destination := v.config.VirtualServer.Destination
 	deaf := []nft.Ports{{Address: destination.Addr(), First: destination.Port(), Last: destination.Port()}}
 	for _, a := range v.translation.addresses {
-		deaf = append(deaf, nft.Ports{Address: a, First: firstPort, Last: 65535})
+		deaf = append(deaf, nft.Ports{Address: a, First: firstPort, Last: lastPort})
 	}
 	c, err := nft.Open(v.host)
 	if err != nil {
@@ -180,7 +178,7 @@ func (v *fastL4) fromMember(frame []byte) {
 // owns says whether nobody but a virtual server has this address and port.
 func (t *translation) owns(a netip.AddrPort) bool {
 	for _, own := range t.addresses {
-		if own == a.Addr() && a.Port() >= firstPort {
+		if own == a.Addr() && translatable(a.Port()) {
 			return true
 		}
 	}
@@ -237,7 +235,7 @@ func (v *fastL4) translate(client, member netip.AddrPort) (netip.AddrPort, Event
 			other.forgotten()
 			other = nil
 		}
-		if other == nil && snat.Port() >= firstPort {
+		if other == nil && translatable(snat.Port()) {
 			return snat, 0
 		}
 		if snat = v.translation.another(snat, member); !snat.IsValid() {
