@@ -58,18 +58,12 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	return planned, predictable, nil
 }
 
-// readsRequests says whether the f5 knows which request it opens a connection for: the
-// member follows from that then, and not from the order in which clients arrive.
-func (c *Config) readsRequests() bool {
-	return c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP)
-}
-
 // foreseen says whether it is known before the run what a fault will hit.
 func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
 	switch {
 	case f.At == topology.Client:
 		return true // it is the client's own doing, whoever proxies
-	case !c.readsRequests() || !proxy.Static():
+	case c.Proxy != nil || !proxy.Static():
 		return false
 	}
 	switch f.Per {
