@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // maxPoints is more than anyone captures at, and keeps point sets small.
@@ -44,6 +45,10 @@ type analysis struct {
 	// Of the second pass:
 	cols   []*collection
 	wanted *wanted
+	// Of what is in TLS:
+	keys       *tlstap.KeyRing // nil: none is known
+	hidden     map[*survey][]failure
+	sealedOpen int // attempts of the proxy of which nobody knows whether a request failed with them
 }
 
 // Analyze reads the captures of all points, which are in path order with the
@@ -59,7 +64,7 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	points = mergePoints(points)
-	a := &analysis{points: slices.Clone(points), o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	a := &analysis{points: slices.Clone(points), o: o, hidden: map[*survey][]failure{}, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
 	spool := &Spool{}
 	defer spool.Close()
 	if err := a.prepare(ctx, spool); err != nil {
@@ -83,6 +88,11 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	if requests == nil {
 		a.warn("no requests were seen at any point")
 		return a.report, nil
+	}
+	for _, s := range requests {
+		if a.hidden[s], err = a.sealedFailures(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range a.surveys {
 		s.conns.forget() // what was odd about any is remembered elsewhere

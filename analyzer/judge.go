@@ -61,6 +61,8 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 	for _, start := range starts {
 		fs := a.failures(start)
 		a.count(start, fs)
+		a.countInside(a.hidden[start])
+		fs = append(fs, a.hidden[start]...)
 		matters, err := a.pair(ctx, start, fs)
 		if err != nil {
 			return err
@@ -145,6 +147,9 @@ func (m *matter) verdict(c *conclusion) Verdict {
 
 // conclude finds the flow on which the request failed and asks the rules.
 func (m *matter) conclude() *conclusion {
+	if m.f.inside {
+		return m.serverside()
+	}
 	m.view = m.client
 	if !m.proxied || !m.client.established() {
 		return m.ask(m.client)
@@ -222,6 +227,15 @@ func (m *matter) pairEvidence() []Evidence {
 			g := &m.client.steps[i].packets[j]
 			if g.note != nil && g.note.hasPeer && g.note.serverside() == v.tuple {
 				return []Evidence{m.client.frame(i, g, "the trailer names the serverside connection "+flow)}
+			}
+		}
+	}
+	if m.f.inside {
+		for i := range v.steps {
+			for j := range v.steps[i].request {
+				if g := &v.steps[i].request[j]; g.note != nil && g.note.hasPeer && g.note.peer == m.f.tuple {
+					return []Evidence{v.frame(i, g, "the trailer names the client of the serverside connection "+flow)}
+				}
 			}
 		}
 	}

@@ -8,6 +8,9 @@ import (
 // outcome is how the request ended for the client; another point may have the
 // RST that the start point's capture missed.
 func (m *matter) outcome() Outcome {
+	if m.f.inside {
+		return Unknown
+	}
 	if m.f.outcome == Timeout {
 		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
 			return Reset
@@ -19,6 +22,9 @@ func (m *matter) outcome() Outcome {
 // rst tells who sent the RST that ended the client's connection. The sender
 // says so in a trailer, or it is the hop whose address the RST carries.
 func (m *matter) rst() *RST {
+	if m.f.inside {
+		return nil
+	}
 	i, g := m.client.origin(rstKind(m.client, false))
 	if i < 0 {
 		return nil
@@ -60,17 +66,24 @@ func (m *matter) requestEvidence() (out []Evidence) {
 		}
 		out = append(out, v.frame(at, &ps[0], what))
 	}
-	if m.f.began == 0 || m.f.method == "" { // its head was not read, and nothing is said of it
+	what := "the request"
+	switch {
+	case m.f.inside:
+		what = "the client's TLS record before the proxy's attempt: the request may begin here"
+	case m.f.began == 0 || m.f.method == "": // its head was not read, and nothing is said of it
 		return out
 	}
 	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
-		return append(out, v.frame(at, g, "the request"))
+		return append(out, v.frame(at, g, what))
 	}
 	return out
 }
 
 // outcomeEvidence cites how the client's connection ended.
 func (m *matter) outcomeEvidence() []Evidence {
+	if m.f.inside {
+		return nil // it does not show
+	}
 	var out []Evidence
 	v := m.client
 	for i := range v.steps {

@@ -44,6 +44,11 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
+		if x := f.attempt; f.inside {
+			w.watch(f.tuple, f.seq)
+			w.add(x.tuple)
+			continue
+		}
 		w.add(f.tuple)
 		for _, t := range notes[f.tuple] {
 			w.add(t)
@@ -80,6 +85,9 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	}
 	before := len(w.tuples)
 	for i := range fs { // what only the second pass could find
+		if fs[i].inside {
+			continue
+		}
 		for _, n := range a.named(cols, w, &fs[i], notes) {
 			w.add(n.tuple)
 		}
@@ -105,7 +113,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		if f.reused {
 			m.client.narrow(f.seq)
 		}
-		if f.pending && !m.ending() {
+		if f.pending && !m.ending() || f.inside && !m.attempted() {
 			continue
 		}
 		if m.acquitted() {
@@ -116,28 +124,48 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)
-	return slices.DeleteFunc(out, func(m *matter) bool {
+	out = slices.DeleteFunc(out, func(m *matter) bool {
 		if !m.f.doubtful || m.corroborated() {
 			return false
 		}
 		a.report.Requests.OK++
 		return true
-	}), nil
+	})
+	sortBy(out, func(m **matter) int64 { return (*m).f.start })
+	return out, nil
 }
 
 // wanted numbers the tuples that the second pass gathers.
 type wanted struct {
 	tuples []tuple
 	index  map[tuple]int
+	only   map[int][]uint32 // of a tuple's packets those with some bytes, and those that begin or end it; nil: all
 }
 
-func newWanted() *wanted { return &wanted{index: map[tuple]int{}} }
+func newWanted() *wanted { return &wanted{index: map[tuple]int{}, only: map[int][]uint32{}} }
 
 func (w *wanted) add(t tuple) {
-	if _, ok := w.index[t]; !ok && t.client.IsValid() && t.server.IsValid() {
-		w.index[t] = len(w.tuples)
-		w.tuples = append(w.tuples, t)
+	if i, ok := w.number(t); ok {
+		delete(w.only, i)
 	}
+}
+
+// watch wants a byte of a connection that may be long, and carry much else.
+func (w *wanted) watch(t tuple, seq uint32) {
+	n := len(w.tuples)
+	if i, ok := w.number(t); ok && (i == n || w.only[i] != nil) {
+		w.only[i] = append(w.only[i], seq)
+	}
+}
+
+func (w *wanted) number(t tuple) (i int, ok bool) {
+	if i, ok = w.index[t]; ok || !t.client.IsValid() || !t.server.IsValid() {
+		return i, ok
+	}
+	i = len(w.tuples)
+	w.index[t] = i
+	w.tuples = append(w.tuples, t)
+	return i, true
 }
 
 // notesByClient lists, for each clientside tuple, the serverside tuples that
@@ -233,7 +261,7 @@ func (a *analysis) proxied(cols []*collection, tuple int) bool {
 func (a *analysis) pairSides(ms []*matter, notes map[tuple][]tuple, cs []*candidate) {
 	var open []*matter
 	for _, m := range ms {
-		if !m.proxied || !m.client.established() {
+		if m.f.inside || !m.proxied || !m.client.established() {
 			continue
 		}
 		ties := a.named(a.cols, a.wanted, m.f, notes)
@@ -365,7 +393,7 @@ func (m *matter) ending() bool {
 // point's capture missed part of its response: the client acknowledged more bytes
 // than that capture has.
 func (m *matter) acquitted() bool {
-	if m.f.outcome != Timeout && m.f.outcome != Truncated {
+	if m.f.inside || m.f.outcome != Timeout && m.f.outcome != Truncated {
 		return false
 	}
 	own := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })

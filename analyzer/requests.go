@@ -18,6 +18,7 @@ type requestLog struct {
 	unanswered, unjudged int
 	keys                 *tlstap.KeyRing // open TLS; nil: none are known
 	sealed               int             // connections whose requests are in TLS and cannot be read
+	attempts             attempts
 	good                 rhythm
 	sizes                sizeCounts // of good requests
 }
@@ -39,8 +40,10 @@ type failure struct {
 	epochs             [3]uint16
 	outcome            Outcome
 	method, target, id string
-	reused             bool // another request of the connection went before
-	doubtful           bool // it failed only if something else says so: it may have been answered inside TLS
+	reused             bool     // another request of the connection went before
+	attempt            *attempt // of the proxy for a sealed connection; nil for a request of its own
+	inside             bool     // it failed inside TLS, and its connection went on
+	doubtful           bool     // it failed only if something else says so: it may have been answered inside TLS
 	// pending: the capture does not show how the request ended; another may.
 	pending bool
 }
@@ -116,6 +119,8 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.counts.Seen++
 		}
 		s.fail(c, e, at, frame)
+	} else if s.log.attempts.of != nil {
+		s.succeeded(c)
 	}
 	if c.exchange >= 0 {
 		s.log.free = append(s.log.free, c.exchange)
@@ -127,6 +132,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 	f := s.failureOf(c, e, at)
 	f.endFrame, f.outcome = frame, e.failed
+	f.attempt = s.failedAttempt(c, at)
 	e.failed = OK
 	e.forget()
 	e.counts.Failed++

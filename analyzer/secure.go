@@ -17,7 +17,10 @@ type secure struct {
 	heard    int64 // when the server spoke last
 	burst    int64 // when the server's first record behind the handshake came
 	answered answering
-	later    bool // a request of the connection went before, though it cannot be told apart
+	turns    uint32 // how often the client spoke again after it was surely answered
+	latest   uint32 // where the client's latest record begins
+	attempts int    // of the proxy, for this connection
+	later    bool   // a request of the connection went before, though it cannot be told apart
 }
 
 // answering tells whether the server answered the latest request, as far as sealed
@@ -122,12 +125,16 @@ func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
 		e.answered = e.answered || e.active && t.answered == surely
 		return
 	}
+	t.latest = at.Seq
 	switch {
 	case small && !t.Broken(s):
 		return
 	case !e.active:
 		t.begin(at)
-	case t.answered == surely, t.answered == perhaps && at.Time-t.heard > thought:
+	case t.answered == surely:
+		t.turns++
+		t.turn(at)
+	case t.answered == perhaps && at.Time-t.heard > thought:
 		t.turn(at)
 	}
 	t.answered = unanswered

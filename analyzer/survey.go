@@ -215,11 +215,15 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 			c.syns = inc(c.syns)
 			c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
 			c.flags |= sawSYN
+			s.triedAgain(c, p.time)
 			break
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
 		c.isn, c.syns, c.ttl.syn = p.seq, 1, p.ttl
+		if s.log != nil && s.log.sealed > 0 {
+			s.attempted(c, p, frame, wireLength, 0)
+		}
 		if c.connection == nil {
 			c.server.largestUp = max(c.server.largestUp, p.size)
 			return
@@ -314,7 +318,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		}
 	}
 	if c.exchange >= 0 || c.flags&followed != 0 && c.speaks(p, fromClient) {
-		s.feed(c, p, fromClient)
+		s.feed(c, p, frame, wireLength, fromClient)
 	}
 	if s.clues != nil && p.length > 0 {
 		s.clues.data(s, c, p, frame, wireLength, fromClient)
@@ -371,8 +375,8 @@ func (c *conn) speaks(p *packet, fromClient bool) bool {
 	return known && p.is(flagACK, flagRST) && int32(p.ack-first) > 0
 }
 
-// feed hands a packet's bytes to the exchange.
-func (s *survey) feed(c *conn, p *packet, fromClient bool) {
+// feed hands a packet's bytes to the exchange. frame is all of the packet's.
+func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClient bool) {
 	if c.exchange < 0 {
 		c.exchange = s.log.begin(c)
 	}
@@ -392,6 +396,7 @@ func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 	if p.flags&flagRST != 0 {
 		return
 	}
+	begun, ok := e.ordinal, e.counts.OK
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if p.flags&flagACK != 0 && to.known {
 		ack := p.ack
@@ -399,6 +404,14 @@ func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 			ack-- // may acknowledge a FIN, which is no byte
 		}
 		to.acked(ack, toSink)
+	}
+	if s.log.sealed > 0 && e.tls == nil {
+		switch {
+		case e.counts.OK > ok:
+			s.succeeded(c)
+		case e.ordinal > begun && s.attemptOf(c) == nil:
+			s.attempted(c, p, frame, wireLength, e.seq)
+		}
 	}
 	if e.failed != OK {
 		s.fail(c, e, p.time, p.frame)
