@@ -222,20 +222,20 @@ func (m *matter) unanimous() *conclusion {
 func (m *matter) pairEvidence() []Evidence {
 	v := m.view
 	flow := fmt.Sprintf("%s → %s", v.client, v.server)
-	for i := range m.client.steps {
-		for j := range m.client.steps[i].packets {
-			g := &m.client.steps[i].packets[j]
-			if g.note != nil && g.note.hasPeer && g.note.serverside() == v.tuple {
-				return []Evidence{m.client.frame(i, g, "the trailer names the serverside connection "+flow)}
-			}
-		}
-	}
 	if m.f.inside {
 		for i := range v.steps {
 			for j := range v.steps[i].request {
 				if g := &v.steps[i].request[j]; g.note != nil && g.note.hasPeer && g.note.peer == m.f.tuple {
 					return []Evidence{v.frame(i, g, "the trailer names the client of the serverside connection "+flow)}
 				}
+			}
+		}
+	}
+	for i := range m.client.steps {
+		for j := range m.client.steps[i].packets {
+			g := &m.client.steps[i].packets[j]
+			if g.note != nil && g.note.hasPeer && g.note.serverside() == v.tuple {
+				return []Evidence{m.client.frame(i, g, "the trailer names the serverside connection "+flow)}
 			}
 		}
 	}
