@@ -45,7 +45,7 @@ type collection struct {
 	reversed []bool // the initiator is the key's second end
 	ports    [1 << 16 / 64]uint64
 	seen     [][]sighting
-	only     map[int][]uint32 // as in wanted
+	only     map[int]*bytesWanted // as in wanted
 
 	keys map[uint64]bool // requests to look for by their message
 	hits map[uint64][]requestHit
@@ -170,14 +170,15 @@ func (c *collection) keeps(i int, toServer bool, p *packet) bool {
 	if only == nil || p.icmp || p.flags&(flagSYN|flagFIN|flagRST) != 0 {
 		return true
 	}
-	if !toServer || p.length == 0 {
+	seqs := only[wayOf(toServer)]
+	if len(seqs) == 0 || p.length == 0 {
 		return false
 	}
-	next, _ := slices.BinarySearch(only, p.seq)
-	if next == len(only) {
+	next, _ := slices.BinarySearch(seqs, p.seq)
+	if next == len(seqs) {
 		next = 0 // sequence numbers wrap
 	}
-	return only[next]-p.seq < uint32(p.length)
+	return seqs[next]-p.seq < uint32(p.length)
 }
 
 // noteCopy marks the packet of which this is a copy from behind a router.
@@ -251,8 +252,9 @@ const maxHits = 16
 
 // collect runs the second pass over all points.
 func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]bool, isns map[uint32]bool) ([]*collection, error) {
-	for _, seqs := range a.wanted.only {
-		slices.Sort(seqs)
+	for _, only := range a.wanted.only {
+		slices.Sort(only[up])
+		slices.Sort(only[down])
 	}
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {

@@ -85,7 +85,9 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 // failures are the failed requests of clients, in order of their start; those
 // of the proxy itself, where the start point sees both its sides, are not.
 func (a *analysis) failures(start *survey) []failure {
-	fs := slices.DeleteFunc(slices.Concat(start.log.failures, start.log.pending), func(f failure) bool { return !a.ofClient(start, f.tuple) })
+	fs := slices.DeleteFunc(slices.Concat(start.log.failures, start.log.pending), func(f failure) bool {
+		return !a.ofClient(start, f.tuple) || f.refused && start.log.refused[f.key] // sent again
+	})
 	sortBy(fs, func(f *failure) int64 { return f.start })
 	return fs
 }
@@ -147,10 +149,16 @@ func (m *matter) verdict(c *conclusion) Verdict {
 
 // conclude finds the flow on which the request failed and asks the rules.
 func (m *matter) conclude() *conclusion {
-	if m.f.inside {
+	m.view = m.client
+	switch {
+	case m.f.inside:
+		return m.serverside()
+	case m.f.stream != 0: // of its long connection only some packets were gathered
+		if own := proxySays.apply(m.client, m); own != nil {
+			return own
+		}
 		return m.serverside()
 	}
-	m.view = m.client
 	if !m.proxied || !m.client.established() {
 		return m.ask(m.client)
 	}
@@ -222,7 +230,7 @@ func (m *matter) unanimous() *conclusion {
 func (m *matter) pairEvidence() []Evidence {
 	v := m.view
 	flow := fmt.Sprintf("%s → %s", v.client, v.server)
-	if m.f.inside {
+	if m.f.hidden() {
 		for i := range v.steps {
 			for j := range v.steps[i].request {
 				if g := &v.steps[i].request[j]; g.note != nil && g.note.hasPeer && g.note.peer == m.f.tuple {

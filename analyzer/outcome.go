@@ -8,8 +8,11 @@ import (
 // outcome is how the request ended for the client; another point may have the
 // RST that the start point's capture missed.
 func (m *matter) outcome() Outcome {
-	if m.f.inside {
+	switch {
+	case m.f.hidden():
 		return Unknown
+	case m.f.inside:
+		return m.f.outcome
 	}
 	if m.f.outcome == Timeout {
 		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
@@ -68,7 +71,7 @@ func (m *matter) requestEvidence() (out []Evidence) {
 	}
 	what := "the request"
 	switch {
-	case m.f.inside:
+	case m.f.hidden():
 		what = "the client's TLS record before the proxy's attempt: the request may begin here"
 	case m.f.began == 0 || m.f.method == "": // its head was not read, and nothing is said of it
 		return out
@@ -81,10 +84,16 @@ func (m *matter) requestEvidence() (out []Evidence) {
 
 // outcomeEvidence cites how the client's connection ended.
 func (m *matter) outcomeEvidence() []Evidence {
-	if m.f.inside {
-		return nil // it does not show
-	}
 	var out []Evidence
+	switch {
+	case m.f.hidden():
+		return nil
+	case m.f.inside:
+		if at, g := m.client.numbered(m.start, m.f.endFrame); g != nil {
+			out = append(out, m.client.frame(at, g, "inside TLS: "+m.f.how))
+		}
+		return out
+	}
 	v := m.client
 	for i := range v.steps {
 		for _, g := range v.steps[i].of(rstKind(v, false)) {

@@ -44,16 +44,21 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
-		if x := f.attempt; f.inside {
-			w.watch(f.tuple, f.seq)
-			w.add(x.tuple)
+		switch {
+		case f.hidden():
+			w.watch(f.tuple, true, f.seq)
+			w.add(f.attempt.tuple)
 			continue
+		case f.stream != 0:
+			w.watch(f.tuple, true, f.seq)
+			w.watch(f.tuple, f.endToServer, f.endSeq)
+		default:
+			w.add(f.tuple)
 		}
-		w.add(f.tuple)
 		for _, t := range notes[f.tuple] {
 			w.add(t)
 		}
-		if len(notes[f.tuple]) == 0 {
+		if len(notes[f.tuple]) == 0 || f.stream != 0 {
 			lonely = true
 			if f.key != 0 {
 				keys[f.key] = true
@@ -85,7 +90,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	}
 	before := len(w.tuples)
 	for i := range fs { // what only the second pass could find
-		if fs[i].inside {
+		if fs[i].hidden() {
 			continue
 		}
 		for _, n := range a.named(cols, w, &fs[i], notes) {
@@ -113,7 +118,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		if f.reused {
 			m.client.narrow(f.seq)
 		}
-		if f.pending && !m.ending() || f.inside && !m.attempted() {
+		if f.pending && !m.ending() || f.hidden() && !m.attempted() {
 			continue
 		}
 		if m.acquitted() {
@@ -139,10 +144,13 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 type wanted struct {
 	tuples []tuple
 	index  map[tuple]int
-	only   map[int][]uint32 // of a tuple's packets those with some bytes, and those that begin or end it; nil: all
+	only   map[int]*bytesWanted // of a tuple's packets those with some bytes, and those that begin or end it; nil: all
 }
 
-func newWanted() *wanted { return &wanted{index: map[tuple]int{}, only: map[int][]uint32{}} }
+// bytesWanted are sequence numbers of bytes, by direction.
+type bytesWanted [2][]uint32
+
+func newWanted() *wanted { return &wanted{index: map[tuple]int{}, only: map[int]*bytesWanted{}} }
 
 func (w *wanted) add(t tuple) {
 	if i, ok := w.number(t); ok {
@@ -151,10 +159,14 @@ func (w *wanted) add(t tuple) {
 }
 
 // watch wants a byte of a connection that may be long, and carry much else.
-func (w *wanted) watch(t tuple, seq uint32) {
+func (w *wanted) watch(t tuple, toServer bool, seq uint32) {
 	n := len(w.tuples)
-	if i, ok := w.number(t); ok && (i == n || w.only[i] != nil) {
-		w.only[i] = append(w.only[i], seq)
+	i, ok := w.number(t)
+	if ok && i == n {
+		w.only[i] = &bytesWanted{}
+	}
+	if only := w.only[i]; ok && only != nil {
+		only[wayOf(toServer)] = append(only[wayOf(toServer)], seq)
 	}
 }
 
@@ -193,6 +205,9 @@ func (a *analysis) named(cols []*collection, w *wanted, f *failure, notes map[tu
 		if !slices.ContainsFunc(out, func(o named) bool { return o.tuple == n.tuple }) {
 			out = append(out, n)
 		}
+	}
+	if f.stream != 0 { // the client's connection has many on the other side
+		return a.byMessage(cols, f)
 	}
 	v := a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 	for _, s := range v.steps {
@@ -261,7 +276,7 @@ func (a *analysis) proxied(cols []*collection, tuple int) bool {
 func (a *analysis) pairSides(ms []*matter, notes map[tuple][]tuple, cs []*candidate) {
 	var open []*matter
 	for _, m := range ms {
-		if m.f.inside || !m.proxied || !m.client.established() {
+		if m.f.hidden() || !m.proxied || !m.client.established() {
 			continue
 		}
 		ties := a.named(a.cols, a.wanted, m.f, notes)

@@ -93,8 +93,7 @@ func (a *analysis) proxyPoint() int {
 // watch reads a point once more, to see what the proxy does for sealed connections.
 func (a *analysis) watch(ctx context.Context, i int) (s *survey, err error) {
 	err = a.read(ctx, i, &counter{phase: "survey"}, func(_ int, read reader) error {
-		s = newSurvey(a.points[i], i, true)
-		s.log.keys = a.keys
+		s = a.newSurvey(i, true)
 		err := s.run(a.sources[i], read)
 		s.steadyAs(a.surveys[i])
 		return err
