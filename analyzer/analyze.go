@@ -2,7 +2,9 @@ package analyzer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // maxPoints is more than anyone captures at, and keeps point sets small.
@@ -19,6 +22,7 @@ const maxPoints = 64
 type Options struct {
 	Workers  int            // files read at a time; 0: one a CPU
 	Progress func(Progress) // called now and then, from any goroutine but never twice at once; nil: not called
+	KeyLog   io.Reader      // secrets of TLS connections in NSS's key log format, beside those in F5 trailers; nil: none
 	AnyOrder bool           // the points are in no order, as on a command line; false: in path order, unless some have no hop
 }
 
@@ -44,6 +48,10 @@ type analysis struct {
 	// Of the second pass:
 	cols   []*collection
 	wanted *wanted
+	// Of what is in TLS:
+	keys       *tlstap.KeyRing
+	hidden     map[*survey][]failure
+	sealedOpen int // attempts of the proxy of which nobody knows whether a request failed with them
 }
 
 // Analyze reads the captures of all points, which are in path order with the
@@ -59,7 +67,12 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	points = mergePoints(points)
-	a := &analysis{points: slices.Clone(points), o: o, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	a := &analysis{points: slices.Clone(points), o: o, keys: &tlstap.KeyRing{}, hidden: map[*survey][]failure{}, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
+	if o.KeyLog != nil {
+		if err := a.keys.ReadKeyLog(o.KeyLog); err != nil {
+			return nil, keyLogError(err)
+		}
+	}
 	spool := &Spool{}
 	defer spool.Close()
 	if err := a.prepare(ctx, spool); err != nil {
@@ -67,6 +80,9 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	}
 	if err := a.findPath(ctx); err != nil {
 		return nil, err
+	}
+	for _, s := range a.surveys {
+		a.keys.AddAll(s.secrets)
 	}
 	steadyClocks(a.surveys)
 	inferSides(a.surveys)
@@ -84,6 +100,11 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		a.warn("no requests were seen at any point")
 		return a.report, nil
 	}
+	for _, s := range requests {
+		if a.hidden[s], err = a.sealedFailures(ctx, s); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range a.surveys {
 		s.conns.forget() // what was odd about any is remembered elsewhere
 	}
@@ -91,6 +112,14 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 		return nil, err
 	}
 	return a.report, nil
+}
+
+// keyLogError says what is wrong with a key log; never what is in it.
+func keyLogError(err error) error {
+	if errors.Is(err, tlstap.ErrNoKeys) {
+		return &InputError{Kind: ErrMalformed, File: "key log", Err: err, Fix: "give the file that SSLKEYLOGFILE named when the requests were sent"}
+	}
+	return &InputError{Kind: ErrIO, File: "key log", What: "cannot be read", Err: plain(err)}
 }
 
 func (a *analysis) warn(format string, args ...any) {
@@ -138,7 +167,7 @@ func (a *analysis) firstPoint(of []int) int {
 func (a *analysis) survey(ctx context.Context, start int) error {
 	a.surveys = make([]*survey, len(a.points))
 	return a.eachPoint(ctx, "survey", func(i int, read reader) error {
-		s := newSurvey(a.points[i], i, i == start)
+		s := a.newSurvey(i, i == start)
 		if start < 0 {
 			s.clues = newClues()
 		}
@@ -226,15 +255,16 @@ func (a *analysis) firstRequests(ctx context.Context, group []int) (*survey, err
 	return nil, nil
 }
 
-// follow reads a point once more if its requests were not followed before.
+// follow reads a point once more if its requests were not followed before, or some were
+// in TLS whose keys are known only since the trailers of all points were read.
 func (a *analysis) follow(ctx context.Context, i int) error {
 	was := a.surveys[i]
-	if was.log != nil {
+	if was.log != nil && (was.log.sealed == 0 || was.log.opensWith == a.keys.Len()) {
 		return nil
 	}
 	was.conns, was.names = connTable{}, interner{} // not both at a time
 	return a.read(ctx, i, &counter{}, func(_ int, read reader) error {
-		s := newSurvey(a.points[i], i, true)
+		s := a.newSurvey(i, true)
 		err := s.run(a.sources[i], read)
 		s.steadyAs(was)
 		for e, v := range was.servers {
@@ -243,6 +273,9 @@ func (a *analysis) follow(ctx context.Context, i int) error {
 			}
 		}
 		a.surveys[i], a.topo.surveys[i], a.cal.surveys[i] = s, s, s
+		if a.keys.Len() > 0 {
+			a.cal.proxy = a.cal.measureProxy() // it now has requests inside TLS to go by
+		}
 		return err
 	})
 }

@@ -45,6 +45,7 @@ type collection struct {
 	reversed []bool // the initiator is the key's second end
 	ports    [1 << 16 / 64]uint64
 	seen     [][]sighting
+	only     map[int]*bytesWanted // as in wanted
 
 	keys map[uint64]bool // requests to look for by their message
 	hits map[uint64][]requestHit
@@ -135,7 +136,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		}
 		return
 	}
-	if len(c.seen[i]) >= maxSightings {
+	if len(c.seen[i]) >= maxSightings || c.only != nil && !c.keeps(i, srcIsB == c.reversed[i], p) {
 		return
 	}
 	g := sighting{frame: p.frame, time: p.time, toServer: srcIsB == c.reversed[i], flags: p.flags, ttl: p.ttl,
@@ -161,6 +162,23 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		}
 	}
 	c.seen[i] = append(c.seen[i], g)
+}
+
+// keeps tells whether a packet of a tuple is wanted.
+func (c *collection) keeps(i int, toServer bool, p *packet) bool {
+	only := c.only[i]
+	if only == nil || p.icmp || p.flags&(flagSYN|flagFIN|flagRST) != 0 {
+		return true
+	}
+	seqs := only[wayOf(toServer)]
+	if len(seqs) == 0 || p.length == 0 {
+		return false
+	}
+	next, _ := slices.BinarySearch(seqs, p.seq)
+	if next == len(seqs) {
+		next = 0 // sequence numbers wrap
+	}
+	return seqs[next]-p.seq < uint32(p.length)
 }
 
 // noteCopy marks the packet of which this is a copy from behind a router.
@@ -234,10 +252,15 @@ const maxHits = 16
 
 // collect runs the second pass over all points.
 func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]bool, isns map[uint32]bool) ([]*collection, error) {
+	for _, only := range a.wanted.only {
+		slices.Sort(only[up])
+		slices.Sort(only[down])
+	}
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {
 		out[i] = newCollection(s, tuples, keys)
 		out[i].holes = a.holesSeenFrom(i)
+		out[i].only = a.wanted.only
 		if a.isBehind(i) {
 			out[i].isns, out[i].byISN = isns, map[uint32][]tuple{}
 		}

@@ -13,6 +13,7 @@ type candidate struct {
 	tries   int   // SYNs, at the point that has most of them
 	late    bool  // it has fewer SYNs than others: the first may have been missed everywhere
 	view    *flowView
+	front   tuple       // the client's connection that a trailer names; zero: none does
 	verdict *conclusion // the same whichever request it belongs to
 }
 
@@ -118,8 +119,16 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 }
 
 func (a *analysis) look(c *candidate) *candidate {
-	if c.view == nil {
-		c.view = a.view(a.cols, a.wanted.index[c.tuple], c.tuple, c.isn, true)
+	if c.view != nil {
+		return c
+	}
+	c.view = a.view(a.cols, a.wanted.index[c.tuple], c.tuple, c.isn, true)
+	for i := range c.view.steps {
+		for j := range c.view.steps[i].packets {
+			if n := c.view.steps[i].packets[j].note; n != nil && n.hasPeer && !n.ingress {
+				c.front = n.peer
+			}
+		}
 	}
 	return c
 }
@@ -132,6 +141,9 @@ func (a *analysis) rivalsOf(m *matter, cs []*candidate, taken map[uint64]bool) (
 	var ported []int
 	for j, c := range cs {
 		if taken[c.tuple.hash(c.isn)] || !a.fits(m, c, w) {
+			continue
+		}
+		if a.look(c); c.front != (tuple{}) && c.front != m.f.tuple {
 			continue
 		}
 		if out = append(out, j); a.cal.proxy.sameHabit(m.f.client, c.client) {

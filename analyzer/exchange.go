@@ -180,7 +180,7 @@ func (e *exchange) forget() {
 // that nothing is known.
 func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
-	case e.tls != nil:
+	case e.tls != nil && e.tls.opened == sealed:
 		return e.tls.closed(e, c, how)
 	case c.flags&alerted != 0 && how != serverReset:
 		return TLSError, true

@@ -20,6 +20,7 @@ func (a *analysis) findings(ms []*matter) []Finding {
 	out = append(out, a.bursts(ms)...)
 	out = append(out, a.sizes(ms)...)
 	out = append(out, a.slow()...)
+	out = append(out, a.sealedFindings()...)
 	return out
 }
 

@@ -61,6 +61,8 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 	for _, start := range starts {
 		fs := a.failures(start)
 		a.count(start, fs)
+		a.countInside(a.hidden[start])
+		fs = append(fs, a.hidden[start]...)
 		matters, err := a.pair(ctx, start, fs)
 		if err != nil {
 			return err
@@ -83,7 +85,9 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 // failures are the failed requests of clients, in order of their start; those
 // of the proxy itself, where the start point sees both its sides, are not.
 func (a *analysis) failures(start *survey) []failure {
-	fs := slices.DeleteFunc(slices.Concat(start.log.failures, start.log.pending), func(f failure) bool { return !a.ofClient(start, f.tuple) })
+	fs := slices.DeleteFunc(slices.Concat(start.log.failures, start.log.pending), func(f failure) bool {
+		return !a.ofClient(start, f.tuple) || f.refused && start.log.refused[f.key] // sent again
+	})
 	sortBy(fs, func(f *failure) int64 { return f.start })
 	return fs
 }
@@ -146,6 +150,15 @@ func (m *matter) verdict(c *conclusion) Verdict {
 // conclude finds the flow on which the request failed and asks the rules.
 func (m *matter) conclude() *conclusion {
 	m.view = m.client
+	switch {
+	case m.f.inside:
+		return m.serverside()
+	case m.f.stream != 0: // of its long connection only some packets were gathered
+		if own := proxySays.apply(m.client, m); own != nil {
+			return own
+		}
+		return m.serverside()
+	}
 	if !m.proxied || !m.client.established() {
 		return m.ask(m.client)
 	}
@@ -217,6 +230,15 @@ func (m *matter) unanimous() *conclusion {
 func (m *matter) pairEvidence() []Evidence {
 	v := m.view
 	flow := fmt.Sprintf("%s → %s", v.client, v.server)
+	if m.f.hidden() {
+		for i := range v.steps {
+			for j := range v.steps[i].request {
+				if g := &v.steps[i].request[j]; g.note != nil && g.note.hasPeer && g.note.peer == m.f.tuple {
+					return []Evidence{v.frame(i, g, "the trailer names the client of the serverside connection "+flow)}
+				}
+			}
+		}
+	}
 	for i := range m.client.steps {
 		for j := range m.client.steps[i].packets {
 			g := &m.client.steps[i].packets[j]

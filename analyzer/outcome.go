@@ -8,6 +8,12 @@ import (
 // outcome is how the request ended for the client; another point may have the
 // RST that the start point's capture missed.
 func (m *matter) outcome() Outcome {
+	switch {
+	case m.f.hidden():
+		return Unknown
+	case m.f.inside:
+		return m.f.outcome
+	}
 	if m.f.outcome == Timeout {
 		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
 			return Reset
@@ -19,6 +25,9 @@ func (m *matter) outcome() Outcome {
 // rst tells who sent the RST that ended the client's connection. The sender
 // says so in a trailer, or it is the hop whose address the RST carries.
 func (m *matter) rst() *RST {
+	if m.f.inside {
+		return nil
+	}
 	i, g := m.client.origin(rstKind(m.client, false))
 	if i < 0 {
 		return nil
@@ -60,11 +69,15 @@ func (m *matter) requestEvidence() (out []Evidence) {
 		}
 		out = append(out, v.frame(at, &ps[0], what))
 	}
-	if m.f.began == 0 || m.f.method == "" { // its head was not read, and nothing is said of it
+	what := "the request"
+	switch {
+	case m.f.hidden():
+		what = "the client's TLS record before the proxy's attempt: the request may begin here"
+	case m.f.began == 0 || m.f.method == "": // its head was not read, and nothing is said of it
 		return out
 	}
 	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
-		return append(out, v.frame(at, g, "the request"))
+		return append(out, v.frame(at, g, what))
 	}
 	return out
 }
@@ -72,6 +85,15 @@ func (m *matter) requestEvidence() (out []Evidence) {
 // outcomeEvidence cites how the client's connection ended.
 func (m *matter) outcomeEvidence() []Evidence {
 	var out []Evidence
+	switch {
+	case m.f.hidden():
+		return nil
+	case m.f.inside:
+		if at, g := m.client.numbered(m.start, m.f.endFrame); g != nil {
+			out = append(out, m.client.frame(at, g, "inside TLS: "+m.f.how))
+		}
+		return out
+	}
 	v := m.client
 	for i := range v.steps {
 		for _, g := range v.steps[i].of(rstKind(v, false)) {

@@ -44,11 +44,21 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
-		w.add(f.tuple)
+		switch {
+		case f.hidden():
+			w.watch(f.tuple, true, f.seq)
+			w.add(f.attempt.tuple)
+			continue
+		case f.stream != 0:
+			w.watch(f.tuple, true, f.seq)
+			w.watch(f.tuple, f.endToServer, f.endSeq)
+		default:
+			w.add(f.tuple)
+		}
 		for _, t := range notes[f.tuple] {
 			w.add(t)
 		}
-		if len(notes[f.tuple]) == 0 {
+		if len(notes[f.tuple]) == 0 || f.stream != 0 {
 			lonely = true
 			if f.key != 0 {
 				keys[f.key] = true
@@ -80,6 +90,9 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	}
 	before := len(w.tuples)
 	for i := range fs { // what only the second pass could find
+		if fs[i].hidden() {
+			continue
+		}
 		for _, n := range a.named(cols, w, &fs[i], notes) {
 			w.add(n.tuple)
 		}
@@ -105,7 +118,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		if f.reused {
 			m.client.narrow(f.seq)
 		}
-		if f.pending && !m.ending() {
+		if f.pending && !m.ending() || f.hidden() && !m.attempted() {
 			continue
 		}
 		if m.acquitted() {
@@ -116,28 +129,55 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)
-	return slices.DeleteFunc(out, func(m *matter) bool {
+	out = slices.DeleteFunc(out, func(m *matter) bool {
 		if !m.f.doubtful || m.corroborated() {
 			return false
 		}
 		a.report.Requests.OK++
 		return true
-	}), nil
+	})
+	sortBy(out, func(m **matter) int64 { return (*m).f.start })
+	return out, nil
 }
 
 // wanted numbers the tuples that the second pass gathers.
 type wanted struct {
 	tuples []tuple
 	index  map[tuple]int
+	only   map[int]*bytesWanted // of a tuple's packets those with some bytes, and those that begin or end it; nil: all
 }
 
-func newWanted() *wanted { return &wanted{index: map[tuple]int{}} }
+// bytesWanted are sequence numbers of bytes, by direction.
+type bytesWanted [2][]uint32
+
+func newWanted() *wanted { return &wanted{index: map[tuple]int{}, only: map[int]*bytesWanted{}} }
 
 func (w *wanted) add(t tuple) {
-	if _, ok := w.index[t]; !ok && t.client.IsValid() && t.server.IsValid() {
-		w.index[t] = len(w.tuples)
-		w.tuples = append(w.tuples, t)
+	if i, ok := w.number(t); ok {
+		delete(w.only, i)
 	}
+}
+
+// watch wants a byte of a connection that may be long, and carry much else.
+func (w *wanted) watch(t tuple, toServer bool, seq uint32) {
+	n := len(w.tuples)
+	i, ok := w.number(t)
+	if ok && i == n {
+		w.only[i] = &bytesWanted{}
+	}
+	if only := w.only[i]; ok && only != nil {
+		only[wayOf(toServer)] = append(only[wayOf(toServer)], seq)
+	}
+}
+
+func (w *wanted) number(t tuple) (i int, ok bool) {
+	if i, ok = w.index[t]; ok || !t.client.IsValid() || !t.server.IsValid() {
+		return i, ok
+	}
+	i = len(w.tuples)
+	w.index[t] = i
+	w.tuples = append(w.tuples, t)
+	return i, true
 }
 
 // notesByClient lists, for each clientside tuple, the serverside tuples that
@@ -165,6 +205,9 @@ func (a *analysis) named(cols []*collection, w *wanted, f *failure, notes map[tu
 		if !slices.ContainsFunc(out, func(o named) bool { return o.tuple == n.tuple }) {
 			out = append(out, n)
 		}
+	}
+	if f.stream != 0 { // the client's connection has many on the other side
+		return a.byMessage(cols, f)
 	}
 	v := a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 	for _, s := range v.steps {
@@ -233,7 +276,7 @@ func (a *analysis) proxied(cols []*collection, tuple int) bool {
 func (a *analysis) pairSides(ms []*matter, notes map[tuple][]tuple, cs []*candidate) {
 	var open []*matter
 	for _, m := range ms {
-		if !m.proxied || !m.client.established() {
+		if m.f.hidden() || !m.proxied || !m.client.established() {
 			continue
 		}
 		ties := a.named(a.cols, a.wanted, m.f, notes)
@@ -365,7 +408,7 @@ func (m *matter) ending() bool {
 // point's capture missed part of its response: the client acknowledged more bytes
 // than that capture has.
 func (m *matter) acquitted() bool {
-	if m.f.outcome != Timeout && m.f.outcome != Truncated {
+	if m.f.inside || m.f.outcome != Timeout && m.f.outcome != Truncated {
 		return false
 	}
 	own := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })

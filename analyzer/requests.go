@@ -17,7 +17,10 @@ type requestLog struct {
 	// beyond what is judged.
 	unanswered, unjudged int
 	keys                 *tlstap.KeyRing // open TLS; nil: none are known
+	opensWith            int             // how many connections they were for
 	sealed               int             // connections whose requests are in TLS and cannot be read
+	attempts             attempts
+	refused              map[uint64]bool // requests of HTTP/2 that the server did not look at, by key: whether they were sent again
 	good                 rhythm
 	sizes                sizeCounts // of good requests
 }
@@ -39,11 +42,21 @@ type failure struct {
 	epochs             [3]uint16
 	outcome            Outcome
 	method, target, id string
-	reused             bool // another request of the connection went before
-	doubtful           bool // it failed only if something else says so: it may have been answered inside TLS
+	reused             bool     // another request of the connection went before
+	attempt            *attempt // of the proxy for a sealed connection; nil for a request of its own
+	inside             bool     // it failed inside TLS, and its connection went on
+	stream             uint32   // of HTTP/2; 0: none
+	how                string   // it ended inside, for people
+	endSeq             uint32   // of the record that says so
+	endToServer        bool     // and who sent that
+	refused            bool     // the server did not look at it, and the client may have sent it again
+	doubtful           bool     // it failed only if something else says so: it may have been answered inside TLS
 	// pending: the capture does not show how the request ended; another may.
 	pending bool
 }
+
+// hidden tells whether nothing on the client's side shows that the request failed.
+func (f *failure) hidden() bool { return f.inside && f.attempt != nil }
 
 // begin starts to follow a connection on which something is said.
 func (l *requestLog) begin(c *conn) int32 {
@@ -88,6 +101,9 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 	} else {
 		e.reset(&c.server.counts, s.log)
 	}
+	if e.tls != nil && e.tls.h2 != nil {
+		s.decideStreams(c, e, how, at, frame)
+	}
 	switch {
 	case e.active:
 		outcome, known := e.closed(c, how)
@@ -116,6 +132,8 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.counts.Seen++
 		}
 		s.fail(c, e, at, frame)
+	} else if s.log.attempts.of != nil {
+		s.succeeded(c)
 	}
 	if c.exchange >= 0 {
 		s.log.free = append(s.log.free, c.exchange)
@@ -127,6 +145,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 func (s *survey) fail(c *conn, e *exchange, at int64, frame uint64) {
 	f := s.failureOf(c, e, at)
 	f.endFrame, f.outcome = frame, e.failed
+	f.attempt = s.failedAttempt(c, at)
 	e.failed = OK
 	e.forget()
 	e.counts.Failed++

@@ -25,6 +25,12 @@ func (v *flowView) app() *appView {
 	return w
 }
 
+// mayBeError tells whether the client's 5xx may be the server's own: it answered, and
+// what was not captured. A proxy answers 502 or 503 for a server that did not.
+func (w *appView) mayBeError(m *matter) bool {
+	return m.f.outcome == Error && w.answer != nil && (w.status == 0 || w.status >= 500)
+}
+
 func (w *appView) take(g *sighting) {
 	if g.icmp {
 		return

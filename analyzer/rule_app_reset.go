@@ -10,7 +10,7 @@ package analyzer
 // A RST behind a whole response is the end of a healthy connection.
 var appReset = rule{cause: AppReset, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
-	if w == nil || w.rst == nil || w.fin != nil || w.clientEndedFirst || w.request == nil || m.f.outcome == Error {
+	if w == nil || w.rst == nil || w.fin != nil || w.clientEndedFirst || w.request == nil || w.mayBeError(m) {
 		return nil
 	}
 	if r, ok := v.reply(); ok && r.whole() {

@@ -9,7 +9,7 @@ package analyzer
 //	 |<----------------FIN---|
 var appTruncated = rule{cause: AppTruncated, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
-	if w == nil || w.fin == nil || w.request == nil || w.clientEndedFirst || m.f.outcome == Error || w.status >= 500 {
+	if w == nil || w.fin == nil || w.request == nil || w.clientEndedFirst || w.mayBeError(m) || w.status >= 500 {
 		return nil
 	}
 	if !v.arrived(false) {

@@ -2,8 +2,9 @@ package analyzer
 
 import "github.com/hopblame/hopblame/internal/tlstap"
 
-// secure follows an exchange inside TLS. What is sealed shows when somebody speaks and
-// how much, and no more: it is taken in turns.
+// secure follows an exchange inside TLS. With keys it is HTTP/1 or HTTP/2 as in the
+// clear, only that a request begins where its record does. What is sealed shows when
+// somebody speaks and how much, and no more: it is taken in turns.
 //
 //	client ──Finished──▶│──request──▶│            │──request──▶
 //	       ◀──tickets── │            │◀─response──│
@@ -11,14 +12,33 @@ import "github.com/hopblame/hopblame/internal/tlstap"
 //	                  answer
 type secure struct {
 	tlstap.Conn
-	e        *exchange
-	keyed    bool  // the handshake is over for the client: its records are for the application
-	refused  bool  // the client ended the handshake with an alert
+	e      *exchange // its own, while it is fed
+	opened protocol
+	h2     *h2 // of HTTP/2 that is opened
+	// Of HTTP/1 that is opened: the latest request that was looked at, and its anchor if
+	// it is one of the sample.
+	anchored int
+	anchor   *anchor
+	keyed    bool // the handshake is over for the client: its records are for the application
+	refused  bool // the client ended the handshake with an alert
+	// Of what is sealed:
 	heard    int64 // when the server spoke last
 	burst    int64 // when the server's first record behind the handshake came
 	answered answering
-	later    bool // a request of the connection went before, though it cannot be told apart
+	turns    uint32 // how often the client spoke again after it was surely answered
+	latest   uint32 // where the client's latest record begins
+	attempts int    // of the proxy, for this connection
+	later    bool   // a request of the connection went before, though it cannot be told apart
 }
+
+// protocol is what is spoken inside TLS.
+type protocol uint8
+
+const (
+	sealed protocol = iota // nobody knows, or not any more
+	http1
+	multiplexed
+)
 
 // answering tells whether the server answered the latest request, as far as sealed
 // records show.
@@ -74,10 +94,67 @@ func (t *secure) gap(e *exchange, s tlstap.Side, n int, seq uint32) {
 
 // Record implements [tlstap.Sink].
 func (t *secure) Record(r *tlstap.Record) {
-	if r.Type != tlstap.ApplicationData || t.inHandshake(r) {
+	switch {
+	case r.Opened && r.Type == tlstap.Alert:
+		t.alert(r)
+	case r.Type != tlstap.ApplicationData:
+	case r.Opened:
+		t.keyed = true
+		t.read(r)
+	case t.inHandshake(r) || !t.Sealed():
+	default:
+		t.loseTrack()
+		t.spoke(r.Side, r.Length, r.Begins)
+	}
+}
+
+// alert reads one under encryption: what is no good-bye (RFC 8446 §6.1) ends a
+// handshake that nobody took further.
+func (t *secure) alert(r *tlstap.Record) {
+	const closeNotify, userCanceled = 0, 90
+	if len(r.Plain) == 2 && r.Plain[1] != closeNotify && r.Plain[1] != userCanceled && t.e.ordinal == 0 {
+		t.refused = true
+	}
+}
+
+// read follows what a record says.
+func (t *secure) read(r *tlstap.Record) {
+	if t.opened == sealed {
+		is, known := looksLikeH2(r.Side, r.Plain)
+		switch {
+		case t.ALPN == "h2" || is && known:
+			t.opened, t.h2 = multiplexed, newH2()
+		case known || t.ALPN != "":
+			t.opened = http1
+		default:
+			return // a few bytes of the server's before the client said anything
+		}
+	}
+	e := t.e
+	switch {
+	case t.opened == multiplexed:
+		if t.h2.feed(r.Side, r.Plain, r.Begins); t.h2.broken {
+			t.loseTrack()
+		}
+	case r.Side == tlstap.Client:
+		now, epoch := e.now, e.nowEpoch
+		e.now, e.nowEpoch = r.Begins.Time, r.Begins.Epoch
+		e.requestBytes(r.Plain, r.Begins.Seq)
+		e.now, e.nowEpoch = now, epoch
+	default:
+		e.responseBytes(r.Plain)
+	}
+}
+
+// loseTrack gives up reading. What is still open has no outcome that could be told.
+func (t *secure) loseTrack() {
+	if t.opened == sealed {
 		return
 	}
-	t.spoke(r.Side, r.Length, r.Begins)
+	t.opened, t.h2 = sealed, nil
+	t.e.log.sealed++
+	t.e.active, t.answered, t.later, t.keyed = false, unanswered, true, true
+	t.e.forget()
 }
 
 // inHandshake tells whether a record under encryption is not the application's.
@@ -122,12 +199,17 @@ func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
 		e.answered = e.answered || e.active && t.answered == surely
 		return
 	}
+	t.latest = at.Seq
 	switch {
-	case small && !t.Broken(s):
-		return
 	case !e.active:
 		t.begin(at)
-	case t.answered == surely, t.answered == perhaps && at.Time-t.heard > thought:
+	case small && !t.Broken(s): // nobody can tell whether it wants an answer
+		t.answered = min(t.answered, perhaps)
+		return
+	case t.answered == surely:
+		t.turns++
+		t.turn(at)
+	case t.answered == perhaps && at.Time-t.heard > thought:
 		t.turn(at)
 	}
 	t.answered = unanswered
@@ -136,7 +218,7 @@ func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
 // begin notes the first record of a request that cannot be read.
 func (t *secure) begin(at tlstap.Mark) {
 	e := t.e
-	if t.later = e.ordinal > 0; !t.later {
+	if t.later = t.later || e.ordinal > 0; !t.later {
 		e.log.sealed++
 	}
 	e.begin(at.Seq, 0)

@@ -3,6 +3,7 @@ package analyzer
 import (
 	"crypto/tls"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,197 @@ func TestSealedConnections(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestFailuresInsideTLS: the client's connection goes on, and only what the proxy does
+// for it shows that a request failed.
+func TestFailuresInsideTLS(t *testing.T) {
+	const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+	for _, c := range []struct {
+		name string
+		tell func(s *story, t *session)
+		h1   string // verdicts if the client offers HTTP/1.1 only
+		h2   string // if it offers HTTP/2
+		open string // whether a finding says that it is open: with which of the two
+	}{
+		{"the f5 says 503, and the client closes", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			when = w.drops(when, 64373, 2, "firewall/feth11")
+			w.closes(w.send(when, t.says(false, unavailable)...), t)
+		}, "unknown firewall syn-dropped", "unknown firewall syn-dropped", ""},
+		{"the f5 says 503, and the client asks again with success", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			when = w.drops(when, 64373, 2, "firewall/feth11")
+			when = w.send(when, t.says(false, unavailable+strings.Repeat(" ", 1000))...)
+			when = w.send(when, t.says(true, post(18))...)
+			when = w.passes(when, 18, 64374, 1)
+			w.closes(w.send(when, t.says(false, answer)...), t)
+		}, "unknown firewall syn-dropped", "", "h2"},
+		{"the f5 tries another member, and the request succeeds", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			when = w.drops(when, 64373, 2, "firewall/feth11")
+			when = w.passes(when, 17, 64374, 1)
+			w.closes(w.send(when, t.says(false, answer)...), t)
+		}, "", "", ""},
+		{"the f5 tries another member, and that fails as well", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			when = w.drops(when, 64373, 2, "firewall/feth11")
+			when = w.drops(when, 64374, 1, "f5/0.0")
+			w.closes(w.send(when, t.says(false, unavailable)...), t)
+		}, "unknown link:f5-firewall syn-dropped", "unknown link:f5-firewall syn-dropped", ""},
+		{"a body comes in while the f5 tries one member, then the other", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			gaveUp := w.drops(when, 64373, 2, "firewall/feth11")
+			for i := range 30 {
+				w.send(when+time.Duration(i)*200*time.Millisecond, t.says(true, strings.Repeat("x", 1000))...)
+				w.flag(when+time.Duration(i)*200*time.Millisecond+hopDelay, false, 0)
+			}
+			when = w.passes(gaveUp, 17, 64374, 1)
+			w.closes(w.send(when+3*time.Second, t.says(false, answer)...), t)
+		}, "", "", "http/1.1 h2"},
+		{"the server answers 503", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			b := s.serverFlow(64373, 2)
+			b.peer, w.f.peer = w.f, b
+			up := s.handshake(when, b)
+			s.exchange(up, b, post(17), unavailable, nil)
+			w.closes(w.send(up+20*hopDelay, t.says(false, unavailable)...), t)
+		}, "unknown server2 app-error 17", "unknown server2 app-error 17", ""},
+		{"all is well, and ports come round", func(s *story, t *session) {
+			w, when := s.secured(at, 54373, t)
+			for i := range 5 {
+				when = w.send(when, t.says(true, post(17+i))...)
+				when = w.passes(when, 17+i, 64373, 2)
+				when = w.send(when, t.says(false, answer)...) + 100*time.Millisecond
+			}
+			w.closes(when, t)
+		}, "", "", ""},
+		{"the f5 still tries when the captures end", func(s *story, t *session) {
+			w, when := s.secured(at+16*time.Second, 54373, t)
+			when = w.send(when, t.says(true, post(17))...)
+			w.flag(when, false, 0)
+			w.drops(when, 64373, 2, "firewall/feth11")
+			s.isb = false
+		}, "", "", ""},
+	} {
+		for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+			for _, alpn := range []string{"http/1.1", "h2"} {
+				t.Run(fmt.Sprintf("%s, TLS %x, %s", c.name, version, alpn), func(t *testing.T) {
+					s := newStory(t)
+					c.tell(s, newSession(t, version, alpn))
+					s.background(0, 300)
+					for i := range 20 {
+						s.securely(time.Duration(i)*300*time.Millisecond, 500+i, 30000+i, 1+i%2, version, alpn)
+					}
+					s.background(at+12*time.Second, 100)
+					r := s.analyze()
+					got, want := "", c.h1
+					for _, v := range r.Verdicts {
+						got += strings.TrimSpace(fmt.Sprintf("%s %s %s %s", v.Outcome, v.Hop, v.Cause, v.Request.ID))
+					}
+					open := strings.Contains(fmt.Sprint(r.Findings), "do not tell whether it tried again")
+					if alpn == "h2" {
+						want = c.h2
+					}
+					if got != want || open != strings.Contains(c.open, alpn) {
+						t.Errorf("got %q, open %v; want %q\n%s", got, open, want, show(r))
+					}
+					if n := r.Requests; n.Seen < n.OK+n.Failed || n.Failed != len(r.Verdicts) {
+						t.Errorf("counted %+v", n)
+					}
+				})
+			}
+		}
+	}
+}
+
+// multiplexed tells of requests that overlap on one sealed connection, and of which
+// every twentieth meets with a firewall that swallows its SYNs. A proxy that tries
+// again has another member for it. It returns when the failing ones were asked for.
+func (s *story) multiplexed(from time.Duration, requests int, again bool) (failed []time.Duration) {
+	t := newSession(s.tb, tls.VersionTLS13, "h2")
+	w, when := s.secured(from, 54373, t)
+	type event struct {
+		at   time.Duration
+		tell func(at time.Duration)
+	}
+	var events []event
+	for i := range requests {
+		asked := when + time.Duration(i)*30*time.Millisecond
+		reply := func(at time.Duration) { w.send(at, t.says(false, strings.Repeat("a", 100))...) }
+		events = append(events, event{asked, func(at time.Duration) { w.send(at, t.says(true, strings.Repeat("q", 100))...) }})
+		done := asked + 10*time.Millisecond
+		if i%20 != 19 {
+			w.passes(asked+3*hopDelay, i, 60000+i, 1+i%2)
+		} else {
+			failed = append(failed, asked)
+			done = w.drops(asked+3*hopDelay, 60000+i, 1+i%2, "firewall/feth11")
+			if again {
+				done = w.passes(done, i, 50000+i, 2-i%2)
+			}
+		}
+		events = append(events, event{done, reply})
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	for _, e := range events {
+		e.tell(e.at)
+	}
+	return failed
+}
+
+func TestMultiplexedFailuresWithoutKeys(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		again    bool
+		busy     bool // requests go on until the captures end
+		verdicts bool
+	}{
+		{"a proxy that does not try again, as the last failures show", false, false, true},
+		{"one that does", true, false, false},
+		{"one of which nobody knows", false, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t)
+			requests := 300
+			if c.busy {
+				requests = 700
+				for _, p := range standardPoints {
+					s.cut[p.name] = 20 * time.Second
+				}
+			}
+			failed := s.multiplexed(time.Second, requests, c.again)
+			s.background(0, 300)
+			s.background(19*time.Second, 50)
+			r := s.analyze()
+			if !c.verdicts {
+				if open := strings.Contains(fmt.Sprint(r.Findings), "do not tell whether it tried again"); len(r.Verdicts) > 0 || open != c.busy {
+					t.Errorf("got %d verdicts, open %v\n%s", len(r.Verdicts), open, show(r))
+				}
+				return
+			}
+			if len(r.Verdicts) != len(failed) {
+				t.Fatalf("got %d verdicts, want %d\n%s", len(r.Verdicts), len(failed), show(r))
+			}
+			for i, v := range r.Verdicts {
+				if v.Hop != "firewall" || v.Cause != SYNDropped || v.Outcome != Unknown {
+					t.Errorf("got %s %s %s", v.Outcome, v.Hop, v.Cause)
+				}
+				if d := v.Request.Start.Sub(storyStart.Add(failed[i])); d < 0 || d > time.Millisecond {
+					t.Errorf("request %d starts %v after it did", i, d)
+				}
+			}
+		})
 	}
 }

@@ -168,6 +168,10 @@ func (s *survey) takeOutSteps() {
 				fix(&f.start, f.epochs[0])
 				fix(&f.began, f.epochs[1])
 				fix(&f.ended, f.epochs[2])
+				if x := f.attempt; x != nil {
+					fix(&x.begun, x.epochs[0])
+					fix(&x.last, x.epochs[1])
+				}
 			}
 		}
 	}

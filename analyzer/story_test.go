@@ -52,7 +52,11 @@ type story struct {
 	strangers string // a point whose packets all have other addresses
 	scrubs    bool   // the firewall sends with a TTL of its own
 	rewrites  bool   // the firewall adds to the client's sequence numbers
-	merge     bool   // the firewall's faces were captured in one file, feth11's
+	// secrets are what the f5's trailers tell of a client's TLS, in the frames that carry
+	// the client's data.
+	secrets map[*telling]f5trailer.TLV
+	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
+	merge   bool           // the firewall's faces were captured in one file, feth11's
 }
 
 type shown struct {
@@ -228,6 +232,9 @@ func (s *story) trailer(p told, data []byte) []byte {
 	}
 	if p.rst != nil {
 		t.Medium.RSTCause, t.Medium.HasRSTCause = *p.rst, true
+	}
+	if v, ok := s.secrets[p.flow]; ok && p.toServer && p.payload != "" {
+		t.TLS = append(t.TLS, v)
 	}
 	out, err := t.AppendTo(data)
 	if err != nil {

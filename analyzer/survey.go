@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // survey is what the first pass learns at one point.
@@ -40,9 +41,10 @@ type survey struct {
 	slowSYNs    int
 	slowExample tuple
 	slowISN     uint32
-	log         *requestLog // nil: requests are not followed here
-	clues       *clues      // nil: nothing is to be inferred
-	routed      int         // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
+	log         *requestLog     // nil: requests are not followed here
+	secrets     *tlstap.KeyRing // what trailers tell of TLS; nil: nothing
+	clues       *clues          // nil: nothing is to be inferred
+	routed      int             // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -118,6 +120,8 @@ const (
 	finBeyond   // the server's FIN came behind bytes that were not captured
 	alerted     // a fatal TLS alert passed in the clear
 	followed    // its requests are, and it is not decided yet
+	speaksTLS   // its first bytes are TLS
+	hasSecrets  // the trailers told all secrets of its TLS
 	hadAnswered // the server's RST has a sequence number of its own, so a SYN-ACK went before
 )
 
@@ -151,6 +155,15 @@ func newSurvey(p Point, index int, follow bool) *survey {
 	s.samples.limit, s.anchors.limit = 1<<64-1, 1<<64-1
 	if follow {
 		s.log = &requestLog{good: rhythm{}}
+	}
+	return s
+}
+
+// newSurvey begins the survey of a point.
+func (a *analysis) newSurvey(i int, follow bool) *survey {
+	s := newSurvey(a.points[i], i, follow)
+	if follow {
+		s.log.keys, s.log.opensWith = a.keys, a.keys.Len()
 	}
 	return s
 }
@@ -215,11 +228,15 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 			c.syns = inc(c.syns)
 			c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
 			c.flags |= sawSYN
+			s.triedAgain(c, p.time)
 			break
 		}
 		s.open(c, p, known, srcIsB)
 		c.flags |= sawSYN
 		c.isn, c.syns, c.ttl.syn = p.seq, 1, p.ttl
+		if s.log != nil && s.log.sealed > 0 {
+			s.attempted(c, p, frame, wireLength, 0)
+		}
 		if c.connection == nil {
 			c.server.largestUp = max(c.server.largestUp, p.size)
 			return
@@ -306,15 +323,21 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	if c.flags&followed != 0 && fatalAlert(p) > 0 {
 		c.flags |= alerted
 	}
+	if c.flags&(speaksTLS|hasSecrets) == speaksTLS && s.point.Side != Serverside {
+		s.learnSecrets(c, frame, wireLength)
+	}
 	if len(p.payload) > 0 {
 		if fromClient && c.flags&triedAnchor == 0 {
+			if tlstap.IsTLS(p.payload) {
+				c.flags |= speaksTLS
+			}
 			s.anchorRequest(c, p)
 		} else if !fromClient && c.anchor != nil && c.anchor.replied == 0 {
 			c.anchor.replied, c.anchor.epochs[2] = p.time, s.epoch()
 		}
 	}
 	if c.exchange >= 0 || c.flags&followed != 0 && c.speaks(p, fromClient) {
-		s.feed(c, p, fromClient)
+		s.feed(c, p, frame, wireLength, fromClient)
 	}
 	if s.clues != nil && p.length > 0 {
 		s.clues.data(s, c, p, frame, wireLength, fromClient)
@@ -371,8 +394,8 @@ func (c *conn) speaks(p *packet, fromClient bool) bool {
 	return known && p.is(flagACK, flagRST) && int32(p.ack-first) > 0
 }
 
-// feed hands a packet's bytes to the exchange.
-func (s *survey) feed(c *conn, p *packet, fromClient bool) {
+// feed hands a packet's bytes to the exchange. frame is all of the packet's.
+func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClient bool) {
 	if c.exchange < 0 {
 		c.exchange = s.log.begin(c)
 	}
@@ -392,6 +415,7 @@ func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 	if p.flags&flagRST != 0 {
 		return
 	}
+	begun, ok := e.ordinal, e.counts.OK
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if p.flags&flagACK != 0 && to.known {
 		ack := p.ack
@@ -399,6 +423,16 @@ func (s *survey) feed(c *conn, p *packet, fromClient bool) {
 			ack-- // may acknowledge a FIN, which is no byte
 		}
 		to.acked(ack, toSink)
+	}
+	if e.tls != nil {
+		s.feedInside(c, e, p)
+	} else if s.log.sealed > 0 {
+		switch {
+		case e.counts.OK > ok:
+			s.succeeded(c)
+		case e.ordinal > begun && s.attemptOf(c) == nil:
+			s.attempted(c, p, frame, wireLength, e.seq)
+		}
 	}
 	if e.failed != OK {
 		s.fail(c, e, p.time, p.frame)

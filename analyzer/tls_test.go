@@ -8,13 +8,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"io"
 	"math/big"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hopblame/hopblame/analyzer/f5trailer"
 )
 
 // session is a TLS connection made by crypto/tls. What its two sides write is not
@@ -98,6 +102,41 @@ func newSession(tb testing.TB, version uint16, alpn ...string) *session {
 	return s
 }
 
+// record is what the TLS provider of a BIG-IP's tcpdump makes of the session's keys.
+func (s *session) record() f5trailer.TLV {
+	s.tb.Helper()
+	var out f5trailer.TLSSecrets
+	for line := range strings.Lines(s.keys.String()) {
+		f := strings.Fields(line)
+		random, err := hex.DecodeString(f[1])
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		secret, err := hex.DecodeString(f[2])
+		if err != nil {
+			s.tb.Fatal(err)
+		}
+		copy(out.ClientRandom[:], random)
+		switch f[0] {
+		case "CLIENT_RANDOM":
+			copy(out.MasterSecret[:], secret)
+		case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
+			out.ClientHandshake = secret
+		case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
+			out.ServerHandshake = secret
+		case "CLIENT_TRAFFIC_SECRET_0":
+			out.ClientTraffic = secret
+		case "SERVER_TRAFFIC_SECRET_0":
+			out.ServerTraffic = secret
+		}
+	}
+	v, err := out.TLV()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return v
+}
+
 // take returns what was written since it was last called.
 func (s *session) take() []written {
 	s.mu.Lock()
@@ -174,6 +213,9 @@ func (w *wire) flag(at time.Duration, toServer bool, flags byte) {
 // secured opens a client's connection with TLS.
 func (s *story) secured(at time.Duration, port int, t *session) (w *wire, when time.Duration) {
 	w = &wire{story: s, f: s.clientFlow(port)}
+	if s.opens != nil {
+		s.opens(w.f)
+	}
 	return w, w.send(s.handshake(at, w.f), t.take()...)
 }
 

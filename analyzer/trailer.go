@@ -1,6 +1,9 @@
 package analyzer
 
-import "github.com/hopblame/hopblame/analyzer/f5trailer"
+import (
+	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/tlstap"
+)
 
 // trailerNote is what this package wants of an F5 Ethernet trailer. All uses
 // of package f5trailer are in this file.
@@ -27,6 +30,23 @@ func decodeTrailer(frame []byte, wireLength int, n *trailerNote) bool {
 		n.hasPeer, n.peer = true, tuple{t.High.Remote, t.High.Local}
 	}
 	return true
+}
+
+// addSecrets puts the TLS secrets of a frame's trailer into a ring; nil if there are
+// none. It tells whether they are all that is needed.
+func addSecrets(to *tlstap.KeyRing, frame []byte, wireLength int) (_ *tlstap.KeyRing, complete bool) {
+	for _, s := range f5trailer.TLSOfFrame(frame, wireLength) {
+		if to == nil {
+			to = &tlstap.KeyRing{}
+		}
+		k := tlstap.Secrets{ClientHandshake: s.ClientHandshake, ServerHandshake: s.ServerHandshake, ClientTraffic: s.ClientTraffic, ServerTraffic: s.ServerTraffic}
+		if s.MasterSecret != [48]byte{} {
+			k.Master = s.MasterSecret[:]
+		}
+		to.Add(s.ClientRandom, k)
+		complete = to.Of(s.ClientRandom).Opens()
+	}
+	return to, complete
 }
 
 // serverside reads the peer block of a clientside frame: remote is the pool

@@ -66,6 +66,7 @@ const (
 	Truncated Outcome = "truncated"
 	Error     Outcome = "error"     // 5xx
 	TLSError  Outcome = "tls-error" // a fatal alert ended the handshake
+	Unknown   Outcome = "unknown"   // it failed, and how that looked to the client is inside TLS
 )
 
 // Directions of a packet.

@@ -22,6 +22,7 @@ func (t *trial) resets() []*exhibit {
 //	error      a 5xx
 //	tls-error  a TLS alert
 //	timeout    nothing, or the client gives up before a RST reaches it
+//	unknown    nothing: it is inside TLS
 func (t *trial) outcome() string {
 	resets := t.resets()
 	cited := func(is func(*Frame) bool) bool { return len(t.frames("", is)) > 0 }
@@ -48,6 +49,13 @@ func (t *trial) outcome() string {
 	case analyzer.TLSError:
 		if !cited(isAlert) {
 			return "no TLS alert is cited"
+		}
+	case analyzer.Unknown:
+		switch {
+		case len(resets) > 0:
+			return fmt.Sprintf("frame %d of %s resets the connection", resets[0].Frame, resets[0].File)
+		case cited(func(x *Frame) bool { _, _, _, _, clear := x.request(); return clear && t.fromClient(x) }):
+			return "a request of the client is cited that is in the clear"
 		}
 	case analyzer.Timeout:
 		for _, r := range resets {

@@ -226,8 +226,9 @@ func (t *trial) request() string {
 	return why
 }
 
-// paired: where a trailer of the client's connection names the one on the proxy's other
-// side, what is cited at between is of either.
+// paired: where trailers tie the client's connection to those on the proxy's other side,
+// what is cited at between is of the client's or of one of these. The client's frames
+// name the latest of them; their own frames name the client.
 func (t *trial) paired() string {
 	if t.v.Cause == analyzer.Inconclusive {
 		return ""
@@ -239,7 +240,17 @@ func (t *trial) paired() string {
 			named[f], named[f.back()] = true, true
 		}
 	}
-	if len(named) == 0 {
+	tied := false
+	for _, x := range t.frames("", (*Frame).hasPeer) {
+		if h := &x.frame.trailer.High; h.Remote == t.client && h.Local == t.server {
+			f := x.frame.flow()
+			tied, named[f], named[f.back()] = true, true, true
+		}
+	}
+	switch {
+	case t.v.Outcome == analyzer.Unknown && !tied:
+		return "no trailer is cited that names the client of a serverside connection, and nothing else shows that its request failed"
+	case len(named) == 0:
 		return ""
 	}
 	for _, at := range t.v.Between {

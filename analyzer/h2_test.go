@@ -1,0 +1,261 @@
+package analyzer
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+
+	"github.com/hopblame/hopblame/analyzer/f5trailer"
+)
+
+// h2Session is HTTP/2 as net/http speaks it, in a session. The server does with each
+// request what it is told to.
+type h2Session struct {
+	*session
+	conn    *http2.ClientConn
+	arrived chan int // ids of requests that are at the server
+	orders  map[int]chan func(http.ResponseWriter)
+	done    map[int]chan error
+}
+
+func newH2Session(tb testing.TB, version uint16) *h2Session {
+	tb.Helper()
+	h := &h2Session{session: newSession(tb, version, "h2"), arrived: make(chan int), orders: map[int]chan func(http.ResponseWriter){}, done: map[int]chan error{}}
+	for id := range 2000 {
+		h.orders[id], h.done[id] = make(chan func(http.ResponseWriter), 1), make(chan error, 1)
+	}
+	go (&http2.Server{}).ServeConn(h.server, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		id, _ := strconv.Atoi(r.Header.Get("X-Request-ID"))
+		h.arrived <- id
+		(<-h.orders[id])(w)
+	})})
+	var err error
+	if h.conn, err = (&http2.Transport{}).NewClientConn(h.client); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { h.conn.Close() })
+	return h
+}
+
+// asks sends a request, and returns what was written until the server has it.
+func (h *h2Session) asks(id int) []written {
+	h.tb.Helper()
+	go func() {
+		req, _ := http.NewRequest("POST", "https://vip/batch", strings.NewReader("hello"))
+		req.Header.Set("X-Request-ID", strconv.Itoa(id))
+		resp, err := h.conn.RoundTrip(req)
+		if err == nil {
+			_, err = io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+		}
+		h.done[id] <- err
+	}()
+	if got := <-h.arrived; got != id {
+		h.tb.Fatalf("request %d arrives, want %d", got, id)
+	}
+	return h.take()
+}
+
+// answers lets the server do something with a request, and returns what was written
+// until the client has it.
+func (h *h2Session) answers(id int, do func(http.ResponseWriter)) []written {
+	h.orders[id] <- do
+	<-h.done[id]
+	return h.take()
+}
+
+func respond(status int) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, "ok")
+	}
+}
+
+func abort(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+
+// keysOf gives the analysis the keys of sessions.
+func (s *story) analyzeWith(keys ...*session) *Report {
+	s.tb.Helper()
+	var log strings.Builder
+	for _, k := range keys {
+		log.Write(k.keys.Bytes())
+	}
+	r, err := Analyze(s.tb.Context(), s.write(), Options{KeyLog: strings.NewReader(log.String())})
+	s.check(err)
+	return r
+}
+
+// overlapping tells of requests of HTTP/2 that overlap on one connection, and of which
+// every tenth fails; how is what the client gets then.
+func (s *story) overlapping(from time.Duration, requests int, h *h2Session, dies string, how func(http.ResponseWriter)) (failed []int) {
+	w, when := s.secured(from, 54373, h.session)
+	type event struct {
+		at   time.Duration
+		tell func(at time.Duration)
+	}
+	var events []event
+	for i := range requests {
+		asked := when + time.Duration(i)*25*time.Millisecond
+		events = append(events, event{asked, func(at time.Duration) { w.send(at, h.asks(i)...) }})
+		do, done := respond(200), asked+10*time.Millisecond
+		if i%10 != 9 {
+			w.passes(asked+4*hopDelay, i, 60000+i, 1+i%2)
+		} else {
+			failed = append(failed, i)
+			do, done = how, w.drops(asked+4*hopDelay, 60000+i, 1+i%2, dies)
+		}
+		events = append(events, event{done, func(at time.Duration) { w.send(at, h.answers(i, do)...) }})
+	}
+	slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+	for _, e := range events {
+		e.tell(e.at)
+	}
+	return failed
+}
+
+func TestStreamsOfHTTP2(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		version uint16
+		how     func(http.ResponseWriter)
+		outcome Outcome
+	}{
+		{"the f5 resets the stream", tls.VersionTLS13, abort, Reset},
+		{"the f5 answers 503", tls.VersionTLS13, respond(503), Error},
+		{"the f5 resets the stream, in TLS 1.2", tls.VersionTLS12, abort, Reset},
+	} {
+		for _, trailers := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, trailers %v", c.name, trailers), func(t *testing.T) {
+				s := newStory(t)
+				s.trailers = trailers
+				h := newH2Session(t, c.version)
+				failed := s.overlapping(time.Second, 200, h, "firewall/feth11", c.how)
+				s.background(0, 200)
+				s.background(14*time.Second, 50)
+				r := s.analyzeWith(h.session)
+				if len(r.Verdicts) != len(failed) {
+					t.Fatalf("got %d verdicts, want %d\n%s", len(r.Verdicts), len(failed), show(r))
+				}
+				for i, v := range r.Verdicts {
+					if v.Hop != "firewall" || v.Cause != SYNDropped || v.Outcome != c.outcome || v.RST != nil ||
+						v.Request.ID != strconv.Itoa(failed[i]) || v.Request.Method != "POST" || v.Request.Target != "/batch" {
+						t.Errorf("request %d: got %s %q %s, %+v, settle %q", failed[i], v.Outcome, v.Hop, v.Cause, v.Request, v.WouldSettle)
+					}
+				}
+				if n := r.Requests; n.Seen != 450 || n.OK != 450-len(failed) {
+					t.Errorf("counted %+v", n)
+				}
+			})
+		}
+	}
+}
+
+// TestKeysInTrailers: nobody gives a key log; the f5's own capture has the secrets.
+func TestKeysInTrailers(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+		for _, sole := range []bool{true, false} {
+			t.Run(fmt.Sprintf("TLS %x, the f5's capture is the only one of the client's side %v", version, sole), func(t *testing.T) {
+				s := newStory(t)
+				if sole {
+					s.skip = []string{"client/eth0"}
+				}
+				h := newH2Session(t, version)
+				s.secrets = map[*telling]f5trailer.TLV{}
+				s.opens = func(f *telling) { s.secrets[f] = h.record() }
+				failed := s.overlapping(time.Second, 200, h, "firewall/feth11", abort)
+				s.background(0, 200)
+				s.background(14*time.Second, 50)
+				r := s.analyze()
+				if len(r.Verdicts) != len(failed) {
+					t.Fatalf("got %d verdicts, want %d\n%s", len(r.Verdicts), len(failed), show(r))
+				}
+				for i, v := range r.Verdicts {
+					if v.Hop != "firewall" || v.Outcome != Reset || v.Request.ID != strconv.Itoa(failed[i]) {
+						t.Errorf("request %d: got %s %q %s, %+v, settle %q", failed[i], v.Outcome, v.Hop, v.Cause, v.Request, v.WouldSettle)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestStreamsMeetDifferentFates: what fails at one time fails at different places.
+func TestStreamsMeetDifferentFates(t *testing.T) {
+	for _, trailers := range []bool{true, false} {
+		t.Run(fmt.Sprintf("trailers %v", trailers), func(t *testing.T) {
+			s := newStory(t)
+			s.trailers = trailers
+			h := newH2Session(t, tls.VersionTLS13)
+			w, when := s.secured(time.Second, 54373, h.session)
+			type event struct {
+				at   time.Duration
+				tell func(at time.Duration)
+			}
+			var events []event
+			want := map[string]string{}
+			for i := range 200 {
+				asked := when + time.Duration(i)*25*time.Millisecond
+				events = append(events, event{asked, func(at time.Duration) { w.send(at, h.asks(i)...) }})
+				do, done := respond(200), asked+20*time.Millisecond
+				to := asked + 4*hopDelay
+				switch id := strconv.Itoa(i); i % 20 {
+				case 3:
+					do, done = abort, w.drops(to, 60000+i, 1, "firewall/feth11")
+					want[id] = "reset firewall syn-dropped"
+				case 8:
+					do, done = abort, w.drops(to, 60000+i, 2, "f5/0.0")
+					want[id] = "reset link:f5-firewall syn-dropped"
+				case 12: // the server resets it
+					b := s.serverFlow(60000+i, 1)
+					b.peer, w.f.peer = w.f, b
+					up := s.handshake(to, b)
+					n := b.isn + 1 + uint32(len(post(i)))
+					s.tell(up, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(i)})
+					s.tell(up+4*hopDelay, told{flow: b, flags: flagACK | flagRST, seq: b.answer + 1, ack: n})
+					do = respond(502)
+					want[id] = "error server1 app-reset"
+				case 15: // the server answers 500
+					b := s.serverFlow(60000+i, 2)
+					b.peer, w.f.peer = w.f, b
+					s.exchange(s.handshake(to, b), b, post(i), "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n", nil)
+					do = respond(500)
+					want[id] = "error server2 app-error"
+				case 17: // the server's port is closed
+					b := s.serverFlow(60000+i, 2)
+					b.peer, w.f.peer = w.f, b
+					s.tell(to, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn})
+					s.tell(to+4*hopDelay, told{flow: b, flags: flagACK | flagRST, ack: b.isn + 1})
+					do = respond(503)
+					want[id] = "error server2 port-closed"
+				default:
+					w.passes(to, i, 60000+i, 1+i%2)
+				}
+				events = append(events, event{done, func(at time.Duration) { w.send(at, h.answers(i, do)...) }})
+			}
+			slices.SortStableFunc(events, func(a, b event) int { return int(a.at - b.at) })
+			for _, e := range events {
+				e.tell(e.at)
+			}
+			s.background(0, 200)
+			s.background(14*time.Second, 50)
+			r := s.analyzeWith(h.session)
+			if len(r.Verdicts) != len(want) {
+				t.Errorf("got %d verdicts, want %d", len(r.Verdicts), len(want))
+			}
+			for _, v := range r.Verdicts {
+				if got := fmt.Sprintf("%s %s %s", v.Outcome, v.Hop, v.Cause); got != want[v.Request.ID] {
+					t.Errorf("request %s: got %s, want %s; settle %q", v.Request.ID, got, want[v.Request.ID], v.WouldSettle)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,211 @@
+package analyzer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hopblame/hopblame/internal/digits"
+)
+
+// sealedFailures are the requests that failed inside TLS while their connections went
+// on: nothing shows it between client and proxy, but an attempt of the proxy for that
+// client failed, and was the last one.
+//
+// A proxy that tries again would do so at once, and the client would not notice. Of a
+// client that spoke in between and whose requests may overlap, nobody knows whether
+// the next attempt is another try or another request: it depends on whether this
+// proxy ever tries again, which the other failures tell.
+func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure, error) {
+	if start.log.sealed == 0 {
+		return nil, nil
+	}
+	at := a.proxyPoint()
+	a.warn("%s %s in TLS at %s and could not be read: what failed inside shows only as far as the proxy's own connections do; the keys would tell (SSLKEYLOGFILE, or tcpdump --f5 ssl on a BIG-IP)",
+		digits.Group(start.log.sealed), plural(start.log.sealed, "connection is", "connections are"), start.point.Name)
+	if at < 0 {
+		return nil, nil
+	}
+	log := start.log
+	if at != start.index {
+		s, err := a.watch(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		log = s.log
+	}
+	var xs []*failure
+	habits := map[habit]*triedHow{}
+	for i := range log.failures {
+		f := &log.failures[i]
+		if f.attempt == nil || !f.attempt.over(a.surveys[at]) {
+			continue
+		}
+		xs = append(xs, f)
+		h := habits[habitOf(f)]
+		if h == nil {
+			h = &triedHow{}
+			habits[habitOf(f)] = h
+		}
+		switch f.attempt.next {
+		case nothingMore:
+			h.gaveUp++
+		case triedAgain:
+			h.again++
+		}
+	}
+	var out []failure
+	open := 0
+	for _, f := range xs {
+		h := habits[habitOf(f)]
+		switch next := f.attempt.next; {
+		case next == triedAgain, next == eitherOne && h.again > 0 && h.gaveUp == 0: // it always tries again
+		case next == eitherOne && (h.gaveUp == 0 || h.again > 0 || log.attempts.lost > 0):
+			open++
+		case !a.covered(start, f.attempt, at):
+			out = append(out, a.inside(start, f, at))
+		}
+	}
+	a.sealedOpen += open
+	return out, nil
+}
+
+// habit is what a proxy may do in a way of its own: for a virtual server, before a
+// server's connection came about and after.
+type habit struct {
+	server    string
+	connected bool
+}
+
+func habitOf(f *failure) habit {
+	return habit{f.attempt.front.server.String(), f.attempt.connected}
+}
+
+// triedHow counts failures after which a proxy did nothing, and those after which it
+// surely tried again.
+type triedHow struct{ gaveUp, again int }
+
+// proxyPoint is the point that has both sides of the proxy; -1 if there is none.
+func (a *analysis) proxyPoint() int {
+	return slices.IndexFunc(a.surveys, func(s *survey) bool { return s.point.Side == Both })
+}
+
+// watch reads a point once more, to see what the proxy does for sealed connections.
+func (a *analysis) watch(ctx context.Context, i int) (s *survey, err error) {
+	err = a.read(ctx, i, &counter{phase: "survey"}, func(_ int, read reader) error {
+		s = a.newSurvey(i, true)
+		err := s.run(a.sources[i], read)
+		s.steadyAs(a.surveys[i])
+		return err
+	})
+	return s, err
+}
+
+// over tells whether an attempt surely came to its end while the capture ran: had the
+// proxy gone on trying, it would have been seen to.
+func (x *attempt) over(s *survey) bool {
+	_, until := s.coverage()
+	return until-x.last >= x.patience()
+}
+
+// patience is how long after its last try an attempt may go on: by then the next one
+// would have come, were the time between them doubled (RFC 6298 §5.5).
+func (x *attempt) patience() int64 { return max(synPatience, 2*x.gap+disorder) }
+
+// covered tells whether a failed attempt belongs to a request that failed with the
+// client's connection: nothing was answered between the two, or the end of the one
+// came with the end of the other.
+func (a *analysis) covered(start *survey, x *attempt, at int) bool {
+	return slices.ContainsFunc(start.log.failures, func(f failure) bool {
+		if f.tuple != x.front || f.knowsISN && f.isn != x.asked.isn || f.inside {
+			return false
+		}
+		if f.began != 0 && !f.doubtful && int32(x.asked.seq-f.seq) >= 0 {
+			return true
+		}
+		off := a.cal.offset(at, start.index, x.last)
+		return !off.bounded() || x.begun+off.lo <= f.ended && f.ended <= x.last+x.patience()+off.hi
+	})
+}
+
+// inside makes a client's failure of one of the proxy's.
+func (a *analysis) inside(start *survey, of *failure, at int) failure {
+	x := of.attempt
+	off := a.cal.offset(at, start.index, x.begun)
+	f := failure{tuple: x.front, isn: x.asked.isn, knowsISN: true, seq: x.asked.seq, reused: !x.asked.first, attempt: x, inside: true,
+		outcome: of.outcome, method: of.method, target: of.target, id: of.id, began: x.begun, ended: x.last}
+	if off.bounded() {
+		f.began, f.ended = x.begun+off.lo, x.last+off.hi
+	}
+	f.start = f.began
+	if id, ok := start.names.find(x.front.server.Addr()); ok {
+		f.server = start.servers[endpoint{id, x.front.server.Port()}]
+	}
+	if f.server == nil { // seen by the proxy only
+		f.server = &serverSeen{}
+	}
+	return f
+}
+
+// attempted takes the proxy's attempt for the serverside of a request inside TLS. False
+// means that it did not fail: another point saw the handshake that the proxy's capture
+// missed.
+func (m *matter) attempted() bool {
+	x := m.f.attempt
+	v := m.a.view(m.a.cols, m.a.wanted.index[x.tuple], x.tuple, x.isn, true)
+	if x.seq != 0 {
+		v.narrow(x.seq)
+	}
+	m.pairing = pairing{views: []*flowView{v}, how: "found by F5 trailer"}
+	m.settleStart()
+	return x.connected || !v.established()
+}
+
+// settleStart finds the client's bytes at the point where requests are followed: of
+// the first request the SYN, else the record that may have been the request.
+func (m *matter) settleStart() {
+	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	if i < 0 {
+		return
+	}
+	s := &m.client.steps[i]
+	seen := s.of(byteKind(m.client, true, m.f.seq))
+	if len(seen) > 0 {
+		m.f.began = seen[0].time
+		m.f.start, m.f.epochs[0] = m.f.began, uint16(m.start.epochOf(seen[0].frame))
+	}
+	if !m.f.reused && len(s.packets) > 0 {
+		m.f.start, m.f.epochs[0] = s.packets[0].time, uint16(m.start.epochOf(s.packets[0].frame))
+	}
+}
+
+// countInside corrects the counts of requests: one that was taken for good has failed,
+// or, where several may be under way on a connection, one more was there than counted.
+func (a *analysis) countInside(fs []failure) {
+	r := &a.report.Requests
+	for i := range fs {
+		if x := fs[i].attempt; x.asked.multiplex || r.OK == 0 {
+			r.Seen++
+		} else {
+			r.OK--
+		}
+	}
+}
+
+// sealedFindings tells of attempts of which nobody knows whether a request failed with
+// them.
+func (a *analysis) sealedFindings() []Finding {
+	n := a.sealedOpen
+	if n == 0 {
+		return nil
+	}
+	return []Finding{{Requests: n, Evidence: []Evidence{}, What: fmt.Sprintf("%s of the proxy for clients in TLS failed, and more followed: the captures do not tell whether it tried again, or those requests failed; the keys would",
+		plural(n, "one attempt", digits.Group(n)+" attempts"))}}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}
