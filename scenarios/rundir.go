@@ -113,7 +113,7 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	name := strings.ReplaceAll(p.Name(), "/", "-") + ".pcapng"
 	d.files[p.Name()] = "captures/" + name
 	if d.path != "" {
-		f, err := os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 		if errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%w; another run writes to the same directory: give each its own --out", err)
 		}
@@ -141,11 +141,19 @@ func (d *runDir) createKeyLog() (w io.Writer, err error) {
 		d.keys, err = unnamedFile(os.TempDir())
 		return d.keys, err
 	}
-	d.keys, err = os.OpenFile(filepath.Join(d.path, filepath.FromSlash(keyLog)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	d.keys, err = os.OpenFile(filepath.Join(d.path, filepath.FromSlash(keyLog)), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if err == nil {
 		d.wrote = append(d.wrote, d.keys.Name())
 	}
 	return d.keys, err
+}
+
+// readKeyLog returns what the key log holds; nil if there is none.
+func (d *runDir) readKeyLog() io.Reader {
+	if d.keys == nil {
+		return nil
+	}
+	return io.NewSectionReader(d.keys, 0, 1<<62)
 }
 
 // unnamedFile creates a file that ends with the process however it ends.
