@@ -81,6 +81,22 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a backoff there is not", head + "f5: {serverside: {syn-backoff: random}}\n", `f.yaml:4:32: f5: serverside: syn-backoff "random": must be constant or doubling`},
 		{"an interface there is not", head + "f5: {tcpdump: eth0:nnn}\n",
 			`f.yaml:4:15: f5: tcpdump "eth0:nnn": interface "eth0": there is only 0.0, which is every VLAN; a filter narrows it`},
+		{"a protocol there is not", head + "traffic: {protocol: gopher}\n", `f.yaml:4:21: traffic: protocol "gopher": must be http, https or h2`},
+		{"TLS that the f5 does not speak", head + "traffic: {protocol: h2}\n",
+			`f.yaml:4:21: traffic: protocol h2: the virtual server has no client-ssl profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl, http2]}}`},
+		{"plain HTTP where the f5 speaks TLS", head + "f5: {virtual-server: {profiles: [tcp, http, client-ssl]}}\n",
+			`f.yaml:1:1: traffic: protocol http: the virtual server expects TLS, for it has a client-ssl profile; say https, or h2 with an http2 profile`},
+		{"many requests on a connection of one", head + "traffic: {requests-per-connection: 4}\n",
+			`f.yaml:4:36: traffic: requests-per-connection 4: with protocol http every request has a connection of its own; say https or h2`},
+		{"half a request a connection", head + "traffic: {requests-per-connection: 0.5}\n", `f.yaml:4:36: got "0.5", want a whole number`},
+		{"no request a connection", head + "traffic: {requests-per-connection: 0}\n", `f.yaml:4:36: requests-per-connection 0: must be 1 to 1000`},
+		{"keys of what has none", head + "traffic: {key-log: true}\n", `f.yaml:4:20: traffic: key-log true: protocol http has no keys; say https or h2`},
+		{"a client that speaks plain where that is right", head + "faults:\n  - {name: x, at: client, do: speak-plain, per: connection, probability: 1}\n",
+			`f.yaml:5:31: fault x: do "speak-plain": has no meaning with traffic's protocol http; it is for https and h2`},
+		{"a port of nobody's", edited(t, "probability: 0.5", "probability: 0.5, port: 70000"), `f.yaml:5:121: 70000 is too large`},
+		{"an abort that is not among the right answers", head + "faults:\n  - {name: x, at: client, do: abort, per: connection, probability: 1}\n",
+			`f.yaml:1:1: expect: the truth of fault x is {hop: "client", cause: client-abort}, which is not listed`},
+
 		{"a noise there is not", head + "f5: {tcpdump: 0.0:nnnn}\n",
 			`f.yaml:4:15: f5: tcpdump "0.0:nnnn": ":nnnn": behind 0.0 there may be :n, :nn or :nnn, each with or without p`},
 		{"a capture filter with a word there is not", head + "f5:\n  tcpdump: 0.0:nnnp hots 198.18.50.88\n",
@@ -118,7 +134,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces},
 		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server or to-client`},
 		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn, syn-ack, ack, data or response`},
-		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop or reject, or an actor's answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
+		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop or reject`},
 		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection, tuple or packet`},
 		{"a match of what an actor does", edited(t, oneFault, "faults:\n  - {name: x, at: server2, do: reset, match: syn, per: connection, probability: 0.5}\n"),
 			`f.yaml:5:46: fault x: match "syn": an actor's reset has no match; leave it out`},
@@ -134,7 +150,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data or response; fault x: do "": must be drop or reject, or an actor's answer-error, answer-slowly, cut-response, die, reset or stay-silent; fault x: per "": must be connection, tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data or response; fault x: do "": must be drop or reject; fault x: per "": must be connection, tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
@@ -225,7 +241,9 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"f5-connection-limit", "f5-no-pool-member", "f5-snat-ports-exhausted", "firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
+	want := []string{"client-aborts", "f5-bad-request", "f5-header-too-large", "f5-idle-timeout", "f5-no-flow-for-ack", "f5-no-local-listener",
+		"f5-tls-bad-record", "f5-tls-handshake-timeout", "f5-tls-no-shared-cipher", "f5-zero-window", "f5-connection-limit", "f5-no-pool-member",
+		"f5-snat-ports-exhausted", "firewall-drops-syn-https", "firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
 		"link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-answers-503", "server-cuts-response",
 		"server-dies-mid-response", "server-ignores-syn", "server-port-closed", "server-resets", "server-stays-silent"}
 	for _, w := range want {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,7 @@ func quick(t *testing.T, name string) *Scenario {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), name+".yaml")
-	if err := os.WriteFile(file, bytes.Replace(b, []byte("requests: 20000"), []byte("requests: 300"), 1), 0o644); err != nil {
+	if err := os.WriteFile(file, regexp.MustCompile("requests: [0-9]+").ReplaceAll(b, []byte("requests: 300")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Find(file)
@@ -180,8 +181,12 @@ func searchCaptures(t *testing.T, out string, s *Scenario, seed uint64) {
 		}
 		return err
 	})
-	if err != nil || files != 7 {
-		t.Errorf("%d files, %v; want six captures and points.json", files, err)
+	want := 7
+	if s.Traffic.logsKeys() {
+		want++
+	}
+	if err != nil || files != want {
+		t.Errorf("%d files, %v; want six captures and points.json, and the keys if there are any", files, err)
 	}
 }
 
@@ -264,6 +269,9 @@ func checkRunDirectory(t *testing.T, out string, r *Result) {
 	want := []string{"captures/", "captures/client-eth0.pcapng", "captures/f5-0.0.pcapng", "captures/firewall-feth10.pcapng",
 		"captures/firewall-feth11.pcapng", "captures/points.json", "captures/server1-eth0.pcapng", "captures/server2-eth0.pcapng",
 		"result.json", "truth/", "truth/flows.ndjson", "truth/ledger.ndjson", "truth/requests.ndjson", "verdicts.json"}
+	if r.Played.Traffic.logsKeys() {
+		want = slices.Insert(want, 5, "captures/keys.log")
+	}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("files: want - got +\n%s", diff)
 	}

@@ -78,9 +78,14 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 }
 
 func TestEveryBehaviourHasACause(t *testing.T) {
-	for _, do := range fault.Behaviours() {
+	for _, do := range fault.Behaviours(topology.Server1) {
 		if c := deeds[do]; !c.Valid() {
 			t.Errorf("%s is %q to an analyzer", do, c)
+		}
+	}
+	for _, do := range fault.Behaviours(topology.Client) {
+		if c := deeds[do]; do == fault.Abort && c != analyzer.ClientAbort || do != fault.Abort && c != "" {
+			t.Errorf("%s is %q to an analyzer; what the f5 ends is for the f5 to tell", do, c)
 		}
 	}
 }

@@ -211,7 +211,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		}, -1},
 		{"a server in every mood shadows itself, and its lost responses", func(c *Config) {
 			c.Timeout = time.Second
-			for i, do := range fault.Behaviours() {
+			for i, do := range fault.Behaviours(topology.Server1) {
 				c.Faults = append(c.Faults, act(fmt.Sprint("f", i), "server1", do, 0.2))
 				if do == fault.AnswerSlowly {
 					c.Faults[i].After = 2 * time.Second
@@ -402,6 +402,21 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		{"another server, which nobody can tell what to do", func(c *Config) { c.Faults, c.Server = []fault.Fault{act("x", "server1", fault.Die, 1)}, unmoved },
 			`fault x: do "die": somebody else's server cannot be told`},
 		{"a client with no patience", func(c *Config) { c.Timeout = time.Millisecond }, "traffic: timeout 1ms: must be 100ms to 10m0s"},
+		{"a client that speaks TLS to a virtual server that does not", func(c *Config) { c.Protocol = client.HTTPS },
+			"traffic: protocol https: the virtual server has no client-ssl profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl]}}"},
+		{"a client that speaks HTTP/2 to a virtual server that does not", func(c *Config) { c.Protocol, c.F5.VirtualServer.Profiles = client.HTTP2, tlsProfiles },
+			"traffic: protocol h2: the virtual server has no http2 profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl, http2]}}"},
+		{"a client that does not speak TLS to a virtual server that does", func(c *Config) { c.F5.VirtualServer.Profiles = tlsProfiles },
+			"traffic: protocol http: the virtual server expects TLS, for it has a client-ssl profile; say https, or h2 with an http2 profile"},
+		{"a protocol there is not", func(c *Config) { c.Protocol = "spdy" }, `traffic: protocol "spdy": must be http, https or h2`},
+		{"many requests on a connection of one", func(c *Config) { c.RequestsPerConnection = 2 },
+			"traffic: requests-per-connection 2: with protocol http every request has a connection of its own; say https or h2"},
+		{"a client that speaks plain to a plain server", func(c *Config) { c.Faults[0] = act("x", "client", fault.SpeakPlain, 1) },
+			`fault x: do "speak-plain": has no meaning with traffic's protocol http; it is for https and h2`},
+		{"another client, which cannot be told what to do", func(c *Config) {
+			c.Faults[0] = act("x", "client", fault.Abort, 1)
+			c.Send = func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) { return nil, nil }
+		}, `fault x: do "abort": somebody else's client cannot be told`},
 		{"a schedule there is not", func(c *Config) { c.F5.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

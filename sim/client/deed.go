@@ -22,6 +22,7 @@ type deed struct {
 
 var (
 	anyProtocol = []Protocol{HTTP, HTTPS, HTTP2}
+	plainHTTP   = []Protocol{HTTP}
 	http1       = []Protocol{HTTP, HTTPS}
 	overTLS     = []Protocol{HTTPS, HTTP2}
 )
@@ -29,7 +30,7 @@ var (
 // deeds are what the client can do. What each looks like at the f5 is in the table of
 // [fault.Do]'s words.
 var deeds = map[fault.Do]deed{
-	fault.SendMalformedRequest: {http1, sendMalformedRequest},
+	fault.SendMalformedRequest: {plainHTTP, sendMalformedRequest}, // the f5's front for TLS answers 400 by itself
 	fault.SendLargeHeader:      {http1, sendLargeHeader},
 	fault.SendManyHeaders:      {http1, sendManyHeaders},
 	fault.Abort:                {http1, abort},

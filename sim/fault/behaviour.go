@@ -56,8 +56,15 @@ var (
 	servers = []string{topology.Server1, topology.Server2}
 )
 
-// Behaviours lists what actors can do, by name.
-func Behaviours() []Do { return slices.Sorted(maps.Keys(behaviours)) }
+// Behaviours lists what a node's actor can do, by name; nothing for one that has none.
+func Behaviours(node string) (all []Do) {
+	for _, do := range slices.Sorted(maps.Keys(behaviours)) {
+		if slices.Contains(behaviours[do].actors, node) {
+			all = append(all, do)
+		}
+	}
+	return all
+}
 
 // maxAfter keeps a run finite.
 const maxAfter = time.Minute

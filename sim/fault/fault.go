@@ -172,7 +172,7 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	}
 	switch {
 	case f.Do != Drop && f.Do != Reject:
-		bad("do %q: must be drop or reject, or an actor's %s", f.Do, words(Behaviours()))
+		bad("do %q: must be %s", f.Do, words(append([]Do{Drop, Reject}, Behaviours(f.At)...)))
 	case f.Do == Reject && known && f.Match != SYN:
 		bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 	}
