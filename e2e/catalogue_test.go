@@ -11,7 +11,6 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim/bigip"
-	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/topology"
 
 	"time"
@@ -89,7 +88,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		if len(s.Faults) > 0 || len(s.Expect) == 0 { // else it is the f5's own doing, and chance
 			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
 		}
-		if family == topology.IPv4 {
+		if _, listed := sightings[name]; listed && family == topology.IPv4 {
 			Expect(causesByTshark(ctx, dir)).To(Equal(r.RSTCauses), "the causes of the f5's RSTs, as tshark reads them")
 		}
 		if len(s.Expect) == 0 {
@@ -121,13 +120,13 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 	}, entries())
 
 // enough is how many requests show a scenario's failures: some dozen of them where
-// they are rare, fewer where a TLS handshake makes each request dear.
+// packets are lost, fewer where tshark's second opinion or TLS make each dear.
 func enough(s *scenarios.Scenario) int {
 	switch {
-	case s.Traffic.Protocol != "" && s.Traffic.Protocol != client.HTTP:
-		return 1200
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600
+	case s.Traffic.Protocol.Secure(), sightings[s.Name] != sighted{}:
+		return 1200
 	}
 	return 4000
 }
