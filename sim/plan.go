@@ -24,8 +24,8 @@ func crosses(spec *topology.Spec, member, place string) bool {
 // Plan returns the connections that faults per connection or per tuple will hit,
 // by request; predictable says whether that is all that can befall a request, and the
 // proxy is ours. Another one chooses source ports and members as it likes, and ours may
-// be told to go by what it finds: see [bigip.Config.Static]. It needs no privilege and
-// runs nothing.
+// be told to go by what it finds or to turn requests away: see [bigip.Config.Static] and
+// [bigip.Config.LetsAllPass]. It needs no privilege and runs nothing.
 func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, false, err
@@ -36,7 +36,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	}
 	proxy := c.proxy()
 	turns := proxy.Pool.Turns()
-	predictable = c.Proxy != nil || proxy.Static()
+	predictable = c.Proxy != nil || proxy.LetsAllPass()
 	for i := range c.Faults {
 		f := &c.Faults[i]
 		if !c.foreseen(f, &proxy) {

@@ -57,10 +57,10 @@ func (p *Pool) validate(bad report) {
 	}
 }
 
-// static says whether a request's member follows from its ordinal alone: not where
-// it depends on which members are up or how busy they are.
-func (p *Pool) static() bool {
-	return p.LoadBalancing != LeastConnections && p.Monitor.Type == MonitorNone && len(p.Turns()) > 0 &&
+// open says whether there is always a member: some are enabled, without limits, and
+// nobody finds them down.
+func (p *Pool) open() bool {
+	return p.Monitor.Type == MonitorNone && len(p.Turns()) > 0 &&
 		!slices.ContainsFunc(p.Members, func(m Member) bool { return m.ConnectionLimit > 0 })
 }
 

@@ -79,38 +79,39 @@ func TestAConnectionGoesToAMemberThatCanTakeIt(t *testing.T) {
 	}
 }
 
-func TestItIsSaidWhetherARequestsWayFollowsFromItsOrdinal(t *testing.T) {
+func TestItIsSaidWhetherARequestsWayFollowsFromItsOrdinalAndWhetherItHasOne(t *testing.T) {
 	for _, row := range []struct {
-		name string
-		edit func(*Config)
-		want bool
+		name         string
+		edit         func(*Config)
+		static, pass bool
 	}{
-		{"the incident's", func(*Config) {}, true},
-		{"by ratio", func(c *Config) { c.Pool.LoadBalancing = RatioMember }, true},
-		{"another member is disabled", func(c *Config) { c.Pool.Members = append(c.Pool.Members, Member{Name: "server2", State: Disabled}) }, true},
-		{"without SNAT", func(c *Config) { c.SNAT.Type = NoSNAT }, true},
-		{"through a snatpool, whatever the address", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("198.18.60.5", "198.18.60.6") }, true},
-		{"inside TLS", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL} }, true},
+		{"the incident's", func(*Config) {}, true, true},
+		{"by ratio", func(c *Config) { c.Pool.LoadBalancing = RatioMember }, true, true},
+		{"another member is disabled", func(c *Config) { c.Pool.Members = append(c.Pool.Members, Member{Name: "server2", State: Disabled}) }, true, true},
+		{"without SNAT", func(c *Config) { c.SNAT.Type = NoSNAT }, true, true},
+		{"through a snatpool, whatever the address", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("198.18.60.5", "198.18.60.6") }, true, true},
+		{"inside TLS", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL} }, true, true},
 
-		{"by the members' load", func(c *Config) { c.Pool.LoadBalancing = LeastConnections }, false},
-		{"with a monitor", func(c *Config) { c.Pool.Monitor.Type = MonitorTCP }, false},
-		{"with a limit of a member", func(c *Config) { c.Pool.Members[0].ConnectionLimit = 1 }, false},
-		{"with a limit of the virtual server", func(c *Config) { c.VirtualServer.ConnectionLimit = 1 }, false},
-		{"with few source ports", func(c *Config) { c.SNAT.Ports = 5 }, false},
-		{"with source addresses of another family only", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("2001:db8:60::5") }, false},
-		{"without a member", func(c *Config) { c.Pool.Members = nil }, false},
-		{"with connections that are used again", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileOneConnect} }, false},
-		{"when the request is not read", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP} }, false},
-		{"with a rule", func(c *Config) { c.Rules = []Rule{{Do: RuleReject}} }, false},
-		{"with a limit for headers", func(c *Config) { c.HTTP.MaxHeaderSize = 100 }, false},
-		{"of a virtual server that rejects", func(c *Config) { c.VirtualServer.Type = Reject }, false},
-		{"of one that is disabled", func(c *Config) { c.VirtualServer.State = Disabled }, false},
+		{"by the members' load", func(c *Config) { c.Pool.LoadBalancing = LeastConnections }, false, true},
+		{"with a monitor", func(c *Config) { c.Pool.Monitor.Type = MonitorTCP }, false, false},
+		{"with a limit of a member", func(c *Config) { c.Pool.Members[0].ConnectionLimit = 1 }, false, false},
+		{"with a limit of the virtual server", func(c *Config) { c.VirtualServer.ConnectionLimit = 1 }, false, false},
+		{"with few source ports", func(c *Config) { c.SNAT.Ports = 5 }, false, false},
+		{"with source addresses of another family only", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("2001:db8:60::5") }, false, false},
+		{"without a member", func(c *Config) { c.Pool.Members = nil }, false, false},
+		{"with connections that are used again", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileOneConnect} }, false, true},
+		{"when the request is not read", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP} }, false, true},
+		{"with a rule", func(c *Config) { c.Rules = []Rule{{Do: RuleReject}} }, false, false},
+		{"with a limit for headers", func(c *Config) { c.HTTP.MaxHeaderSize = 100 }, false, false},
+		{"of type fastl4", func(c *Config) { c.VirtualServer.Type = FastL4 }, false, true},
+		{"of a virtual server that rejects", func(c *Config) { c.VirtualServer.Type = Reject }, false, false},
+		{"of one that is disabled", func(c *Config) { c.VirtualServer.State = Disabled }, false, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := validConfig()
 			row.edit(&c)
-			if got := c.Static(); got != row.want {
-				t.Errorf("said to be %v", got)
+			if static, pass := c.Static(), c.LetsAllPass(); static != row.static || pass != row.pass {
+				t.Errorf("said to be static: %v, and to let all pass: %v", static, pass)
 			}
 		})
 	}
