@@ -203,7 +203,12 @@ func analyzeAlone(t *testing.T, out string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := analyzer.Analyze(context.Background(), points, analyzer.Options{})
+	var o analyzer.Options
+	if keys, err := os.Open(filepath.Join(moved, filepath.Base(keyLog))); err == nil {
+		defer keys.Close()
+		o.KeyLog = keys
+	}
+	again, err := analyzer.Analyze(context.Background(), points, o)
 	if err != nil {
 		t.Fatal(err)
 	}
