@@ -339,3 +339,33 @@ func (b *bench) awaitFlow() {
 	b.t.Helper()
 	await(b.t, "the proxy has connected to the member", func() bool { return b.dialed.Load() > 0 })
 }
+
+func TestAFINThatNobodyAnswersIsGivenUpAfterCloseWaitTimeout(t *testing.T) {
+	b := build(t, topology.IPv4)
+	asked, gone := make(chan struct{}), make(chan struct{})
+	b.member(func(c *net.TCPConn) {
+		take(c)
+		close(asked)
+		<-gone
+		respond(c, 2) // lost, with the FIN that closes; the client's FIN has been passed on before
+	})
+	b.startWith(Config{Clientside: TCPProfile{CloseWaitTimeout: 200 * time.Millisecond, MinimumRTO: 50 * time.Millisecond}})
+	c := b.dial()
+	b.write(c, request(0, 0))
+	receive(t, asked, "the member was not asked")
+	_ = c.CloseWrite()
+	b.unplug(topology.Client, topology.ClientFace)
+	close(gone)
+	b.awaitNobody()
+	begin := time.Now()
+	await(t, "the kernel has forgotten the connection", func() bool {
+		n, err := b.Host(topology.F5).Unsettled()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 0
+	})
+	if d := time.Since(begin); d < 100*time.Millisecond || d > 5*time.Second {
+		t.Errorf("it took %v", d)
+	}
+}

@@ -62,6 +62,7 @@ func (h *half) close(with packet) {
 		case with == silence:
 			vanish(h.fd)
 		default:
+			h.lastACK()
 			unix.Close(h.fd)
 		}
 	}
@@ -81,6 +82,23 @@ func (h *half) sendRST() {
 	}
 	// One that the other end has reset meanwhile is gone, and so is the need.
 	_ = p.raw.reset(h.fd, local, remote, h.told)
+}
+
+// lastACK bounds the wait for the answer to a FIN that comes second: after it the kernel
+// forgets the connection, which is in LAST-ACK then.
+func (h *half) lastACK() {
+	if h.peerShut {
+		wait := h.profile().CloseWaitTimeout
+		_ = unix.SetsockoptInt(h.fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(wait.Milliseconds()))
+	}
+}
+
+// profile is the tcp profile of the half's side.
+func (h *half) profile() *TCPProfile {
+	if h.side() == serverside {
+		return &h.conn.proxy.serverside
+	}
+	return &h.conn.proxy.clientside
 }
 
 // vanish closes a socket and lets no packet tell of it: closing one that is under
@@ -176,12 +194,7 @@ func (p *Proxy) keepAlive(profile *TCPProfile) bool {
 // keepAliveRanOut says whether it was for keep-alive probes that a half timed out, and
 // not for data.
 func (h *half) keepAliveRanOut() bool {
-	p := h.conn.proxy
-	profile := &p.clientside
-	if h.side() == serverside {
-		profile = &p.serverside
-	}
-	return p.keepAlive(profile) && !h.wrote
+	return h.conn.proxy.keepAlive(h.profile()) && !h.wrote
 }
 
 // options sets a profile's timers on a socket: of a listener, for all it accepts.
