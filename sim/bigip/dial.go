@@ -180,6 +180,9 @@ func setISN(fd int, isn uint32) error {
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, repairQueueSend),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ, int(int32(isn))),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOff),
+		// The end of repair takes it away (SK_NO_REUSE in net/ipv4/tcp.c), and the port
+		// may be wanted for another member.
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 	)
 }
 
