@@ -152,9 +152,13 @@ func (v *fastL4) fromClient(frame []byte) {
 	c := v.byClient[tuple{remote: s.src, local: s.dst}]
 	switch {
 	case s.opens() && (c == nil || c.state == closed):
+		if cause := v.refusal(); cause != (Cause{}) {
+			v.reject(clientside, &s, cause)
+			return
+		}
 		v.balance(&s, c)
 	case c == nil:
-		v.reject(clientside, &s)
+		v.unmatched(clientside, &s)
 	default:
 		c.fromClient(&s)
 	}
@@ -171,7 +175,7 @@ func (v *fastL4) fromMember(frame []byte) {
 	case c != nil:
 		c.fromMember(&s)
 	case v.translation.owns(s.dst):
-		v.reject(serverside, &s)
+		v.unmatched(serverside, &s)
 	}
 }
 
@@ -224,11 +228,10 @@ func (v *fastL4) balance(s *datagram, old *connflow) {
 
 // translate chooses the source of a flow towards a member, one that no other flow has.
 func (v *fastL4) translate(client, member netip.AddrPort) (netip.AddrPort, Event) {
-	chosen, event := v.translation.choose(client, member)
-	if !chosen.IsValid() || v.translation.Type == NoSNAT {
-		return chosen, event
+	snat, event := v.translation.choose(client, member)
+	if !snat.IsValid() || v.translation.Type == NoSNAT {
+		return snat, event
 	}
-	snat := chosen
 	for range maxPortTries {
 		other := v.byMember[tuple{remote: member, local: snat}]
 		if other != nil && other.state == closed {
@@ -238,11 +241,13 @@ func (v *fastL4) translate(client, member netip.AddrPort) (netip.AddrPort, Event
 		if other == nil && translatable(snat.Port()) {
 			return snat, 0
 		}
-		if snat = v.translation.another(snat, member); !snat.IsValid() {
+		next := v.translation.another(snat, member)
+		if !next.IsValid() {
 			break
 		}
+		snat = next
 	}
-	v.translation.release(chosen, member)
+	v.translation.release(snat, member)
 	return netip.AddrPort{}, PortsExhausted
 }
 

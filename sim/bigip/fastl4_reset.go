@@ -29,9 +29,9 @@ func (v *fastL4) refuseFor(s *datagram, cause Cause) {
 // TM.MaxRejectRate, as shipped (K9812).
 const maxRejectRate = 250
 
-// reject answers a packet that belongs to no flow (TM.RejectUnmatched), unless it is a
-// RST itself (RFC 9293 §3.10.7.1).
-func (v *fastL4) reject(on side, s *datagram) {
+// unmatched answers a packet that belongs to no flow (TM.RejectUnmatched), unless it is
+// a RST itself (RFC 9293 §3.10.7.1).
+func (v *fastL4) unmatched(on side, s *datagram) {
 	if s.flags&flagRST != 0 || !v.rejected.take(v.loop.Now()) {
 		return
 	}
@@ -39,6 +39,11 @@ func (v *fastL4) reject(on side, s *datagram) {
 	if s.flags&flagACK == 0 {
 		cause = NoLocalListener
 	}
+	v.reject(on, s, cause)
+}
+
+// reject answers a packet with a RST that is no flow's.
+func (v *fastL4) reject(on side, s *datagram, cause Cause) {
 	r := rstFor(on, s, cause)
 	r.Time = v.table.reject(tuple{remote: s.src, local: s.dst}, cause)
 	v.resets = append(v.resets, r.Reset)

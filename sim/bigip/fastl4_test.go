@@ -334,6 +334,11 @@ func TestFastL4AnswersASYNThatItCannotPassOnWithARST(t *testing.T) {
 		{"no member is enabled", func(b *bench, c *Config) {
 			c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1, State: Disabled}}
 		}, NoPoolMember},
+		{"no member is enabled, and it is to reset at once", func(b *bench, c *Config) {
+			c.VirtualServer.ServiceDown = ServiceDownReset
+			c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1, State: Disabled}}
+		}, VIPDown},
+		{"it is disabled", func(_ *bench, c *Config) { c.VirtualServer.State = Disabled }, NoLocalListener},
 		{"every member is full", func(b *bench, c *Config) {
 			c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1, ConnectionLimit: 1}}
 		}, LimitExceeded},
@@ -772,6 +777,44 @@ func TestFastL4PassesLargeTransfersBothWaysIntact(t *testing.T) {
 			if f := b.flow(); f.Tries != 1 || f.Connected.IsZero() || f.Closed.Before(f.Connected) {
 				t.Errorf("the flow is %+v", f)
 			}
+		})
+	}
+}
+
+func TestFastL4TranslatesAsTheSNATSays(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		family topology.Family
+		snat   SNAT
+		from   []string // the addresses that the member sees; none: the client's own
+	}{
+		{"a snatpool, whose addresses have their turns", topology.IPv4, SNAT{Type: SNATPool, Pool: addresses("198.18.60.5", "198.18.60.6")}, []string{"198.18.60.5", "198.18.60.6"}},
+		{"none", topology.IPv4, SNAT{Type: NoSNAT}, nil},
+		{"none, IPv6", topology.IPv6, SNAT{Type: NoSNAT}, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			config := Config{VirtualServer: VirtualServer{Type: FastL4}, SNAT: row.snat}
+			b := buildFor(t, row.family, config)
+			from := make(chan netip.AddrPort, 3)
+			b.member(func(c *net.TCPConn) {
+				from <- c.RemoteAddr().(*net.TCPAddr).AddrPort()
+				echo(c)
+			})
+			b.startWith(config)
+			stop := b.witnesses()
+			for i := range 2 {
+				c := b.hello() // and the connection stays
+				got := receive(t, from, "the member was not called")
+				if row.from == nil && got != c.LocalAddr().(*net.TCPAddr).AddrPort() || row.from != nil && got.Addr().String() != row.from[i] {
+					t.Errorf("the member sees %v", got)
+				}
+			}
+			w := stop()
+			checkResets(t, b.proxy, nil)
+			if flows := b.close(); len(flows) != 2 {
+				t.Errorf("%d flows", len(flows))
+			}
+			w.checkPassed(t, 0, 0)
 		})
 	}
 }
