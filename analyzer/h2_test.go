@@ -259,3 +259,106 @@ func TestStreamsMeetDifferentFates(t *testing.T) {
 		})
 	}
 }
+
+// TestHTTP1InsideTLSWithKeys: what is inferred without keys is known with them.
+func TestHTTP1InsideTLSWithKeys(t *testing.T) {
+	want := map[string]string{
+		"the f5 says 503, and the client closes":                                      "error firewall syn-dropped 17",
+		"the f5 says 503, and the client asks again with success":                     "error firewall syn-dropped 17",
+		"the f5 tries another member, and that fails as well":                         "error link:f5-firewall syn-dropped 17",
+		"the server answers 503":                                                      "error server2 app-error 17",
+		"the f5 resets the connection: the firewall swallowed its SYNs":               "reset firewall syn-dropped 17",
+		"the second request of a connection has that fate":                            "reset firewall syn-dropped 17",
+		"the f5 closes instead of answering":                                          "truncated firewall syn-dropped 17",
+		"the client gives up":                                                         "timeout firewall syn-dropped 17",
+		"the f5 resets a connection on which nothing was asked yet: it has no member": "reset f5 no-pool-member",
+		"the client refuses the certificate, under encryption":                        "tls-error  inconclusive",
+	}
+	check := func(name string, tell func(s *story, t *session)) {
+		for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+			if version == tls.VersionTLS12 && strings.Contains(name, "under encryption") {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, TLS %x", name, version), func(t *testing.T) {
+				s := newStory(t)
+				session := newSession(t, version, "http/1.1")
+				tell(s, session)
+				s.background(0, 200)
+				s.background(at+12*time.Second, 50)
+				r := s.analyzeWith(session)
+				got := ""
+				for _, v := range r.Verdicts {
+					got += strings.TrimSpace(fmt.Sprintf("%s %s %s %s", v.Outcome, v.Hop, v.Cause, v.Request.ID))
+				}
+				if got != want[name] {
+					t.Errorf("got %q, want %q\n%s", got, want[name], show(r))
+				}
+			})
+		}
+	}
+	for _, c := range sealedEndings {
+		check(c.name, c.tell)
+	}
+	for _, c := range failuresInside {
+		if !strings.Contains(c.name, "a body comes in") { // its bytes are no HTTP
+			check(c.name, c.tell)
+		}
+	}
+}
+
+// TestWhatIsLostInsideTLS: the captures of the client's connection miss packets, after
+// which it cannot be read; that makes nobody fail.
+func TestWhatIsLostInsideTLS(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		blind func(point string, at time.Duration, p told) bool
+		least int // verdicts of the streams that were read before
+	}{
+		{"a packet of the client's", func(point string, at time.Duration, p told) bool {
+			return at > 3*time.Second && at < 3100*time.Millisecond && p.flow.vlan == 4094 && p.toServer && p.payload != "" && p.flow.client.Port() == 54373
+		}, 0},
+		{"a packet of the f5's", func(point string, at time.Duration, p told) bool {
+			return at > 3*time.Second && at < 3100*time.Millisecond && p.flow.vlan == 4094 && !p.toServer && p.payload != "" && p.flow.client.Port() == 54373
+		}, 0},
+		{"the handshake", func(point string, at time.Duration, p told) bool {
+			return at < 1010*time.Millisecond && p.flow.vlan == 4094 && p.flow.client.Port() == 54373
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t)
+			s.blind = c.blind
+			h := newH2Session(t, tls.VersionTLS13)
+			failed := s.overlapping(time.Second, 200, h, "firewall/feth11", abort)
+			s.background(0, 200)
+			s.background(14*time.Second, 50)
+			r := s.analyzeWith(h.session)
+			if len(r.Verdicts) < c.least || len(r.Verdicts) > len(failed) {
+				t.Errorf("got %d verdicts, %d failed\n%s", len(r.Verdicts), len(failed), show(r))
+			}
+			for _, v := range r.Verdicts {
+				if v.Hop != "firewall" || v.Cause != SYNDropped {
+					t.Errorf("got %s %q %s, %+v, settle %q", v.Outcome, v.Hop, v.Cause, v.Request, v.WouldSettle)
+				}
+			}
+			t.Logf("%d of %d", len(r.Verdicts), len(failed))
+		})
+	}
+}
+
+// TestStreamsThatDidNotFail.
+func TestStreamsThatDidNotFail(t *testing.T) {
+	s := newStory(t)
+	h := newH2Session(t, tls.VersionTLS13)
+	w, when := s.secured(at, 54373, h.session)
+	for i := range 5 {
+		when = w.send(when, h.asks(i)...)
+		when = w.passes(when, i, 60000+i, 1)
+		when = w.send(when, h.answers(i, respond([]int{200, 204, 302, 404, 200}[i]))...)
+	}
+	w.closes(when, h.session)
+	s.background(0, 200)
+	r := s.analyzeWith(h.session)
+	if len(r.Verdicts) > 0 || r.Requests.Seen != 205 || r.Requests.OK != 205 {
+		t.Errorf("got %s", show(r))
+	}
+}

@@ -59,7 +59,7 @@ var needs = map[analyzer.Cause]need{
 		return t.toldOr("FIN or RST that meets data", t.meetsData)
 	}},
 	analyzer.TLSFailure: {"a RST whose trailer says so, or a TLS alert at the hop", "", func(t *trial) string {
-		return t.toldOr("TLS alert", func(x *exhibit) bool { return isAlert(x.frame) })
+		return t.toldOr("TLS alert", func(x *exhibit) bool { return isAlert(x.frame) || mayBeAlert(x.frame) })
 	}},
 	analyzer.Inconclusive: {"nothing", "", func(t *trial) string { return "" }},
 }
