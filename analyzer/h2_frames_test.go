@@ -24,7 +24,8 @@ type h2Talk struct {
 		block  bytes.Buffer
 		fields *hpack.Encoder
 	}
-	at uint32
+	at   uint32
+	sent func(side tlstap.Side, b []byte) // instead of being fed; nil: fed
 }
 
 func newH2Talk(tb testing.TB, piece int) *h2Talk {
@@ -42,6 +43,11 @@ func (k *h2Talk) says(side tlstap.Side, write func(f *http2.Framer) error) {
 	s := &k.sides[side]
 	if err := write(s.framer); err != nil {
 		k.tb.Fatal(err)
+	}
+	if k.sent != nil {
+		k.sent(side, s.out.Bytes())
+		s.out.Reset()
+		return
 	}
 	for b := s.out.Bytes(); len(b) > 0; {
 		n := min(k.piece, len(b))

@@ -44,8 +44,8 @@ var needs = map[analyzer.Cause]need{
 		func(t *trial) string {
 			return t.answered("FIN", func(x *Frame) bool { return x.has(flagFIN, flagRST) })
 		}},
-	analyzer.ClientAbort: {"a FIN or RST of the client", "", func(t *trial) string {
-		if len(t.frames("", t.gaveUp)) == 0 {
+	analyzer.ClientAbort: {"a FIN or RST of the client, or something it says inside TLS", "", func(t *trial) string {
+		if len(t.frames("", t.gaveUp)) == 0 && !t.inTLS() {
 			return "no FIN or RST of the client is cited"
 		}
 		return ""
