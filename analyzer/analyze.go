@@ -23,7 +23,9 @@ type Options struct {
 	Workers  int            // files read at a time; 0: one a CPU
 	Progress func(Progress) // called now and then, from any goroutine but never twice at once; nil: not called
 	KeyLog   io.Reader      // secrets of TLS connections in NSS's key log format, beside those in F5 trailers; nil: none
-	AnyOrder bool           // the points are in no order, as on a command line; false: in path order, unless some have no hop
+	// KeyLogName is what the key log is called in errors; "": the key log.
+	KeyLogName string
+	AnyOrder   bool // the points are in no order, as on a command line; false: in path order, unless some have no hop
 }
 
 // Progress tells how far an analysis has come.
@@ -70,7 +72,7 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 	a := &analysis{points: slices.Clone(points), o: o, keys: &tlstap.KeyRing{}, hidden: map[*survey][]failure{}, report: &Report{SchemaVersion: SchemaVersion, Verdicts: []Verdict{}, Findings: []Finding{}, Warnings: []string{}}}
 	if o.KeyLog != nil {
 		if err := a.keys.ReadKeyLog(o.KeyLog); err != nil {
-			return nil, keyLogError(err)
+			return nil, keyLogError(o.KeyLogName, err)
 		}
 	}
 	spool := &Spool{}
@@ -115,11 +117,14 @@ func Analyze(ctx context.Context, points []Point, o Options) (*Report, error) {
 }
 
 // keyLogError says what is wrong with a key log; never what is in it.
-func keyLogError(err error) error {
-	if errors.Is(err, tlstap.ErrNoKeys) {
-		return &InputError{Kind: ErrMalformed, File: "key log", Err: err, Fix: "give the file that SSLKEYLOGFILE named when the requests were sent"}
+func keyLogError(name string, err error) error {
+	if name == "" {
+		name = "the key log"
 	}
-	return &InputError{Kind: ErrIO, File: "key log", What: "cannot be read", Err: plain(err)}
+	if errors.Is(err, tlstap.ErrNoKeys) {
+		return &InputError{Kind: ErrMalformed, File: name, Err: err, Fix: "give the file that SSLKEYLOGFILE named when the requests were sent"}
+	}
+	return &InputError{Kind: ErrIO, File: name, What: "cannot be read", Err: plain(err)}
 }
 
 func (a *analysis) warn(format string, args ...any) {

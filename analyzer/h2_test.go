@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // h2Session is HTTP/2 as net/http speaks it, in a session. The server does with each
@@ -24,11 +26,13 @@ type h2Session struct {
 	arrived chan int // ids of requests that are at the server
 	orders  map[int]chan func(http.ResponseWriter)
 	done    map[int]chan error
+	cancel  map[int]context.CancelFunc
+	gone    chan int // ids of those that the client gave up on
 }
 
 func newH2Session(tb testing.TB, version uint16) *h2Session {
 	tb.Helper()
-	h := &h2Session{session: newSession(tb, version, "h2"), arrived: make(chan int), orders: map[int]chan func(http.ResponseWriter){}, done: map[int]chan error{}}
+	h := &h2Session{session: newSession(tb, version, "h2"), arrived: make(chan int), orders: map[int]chan func(http.ResponseWriter){}, done: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, gone: make(chan int, 2000)}
 	for id := range 2000 {
 		h.orders[id], h.done[id] = make(chan func(http.ResponseWriter), 1), make(chan error, 1)
 	}
@@ -36,7 +40,12 @@ func newH2Session(tb testing.TB, version uint16) *h2Session {
 		_, _ = io.Copy(io.Discard, r.Body)
 		id, _ := strconv.Atoi(r.Header.Get("X-Request-ID"))
 		h.arrived <- id
-		(<-h.orders[id])(w)
+		select {
+		case do := <-h.orders[id]:
+			do(w)
+		case <-r.Context().Done():
+			h.gone <- id
+		}
 	})})
 	var err error
 	if h.conn, err = (&http2.Transport{}).NewClientConn(h.client); err != nil {
@@ -49,8 +58,10 @@ func newH2Session(tb testing.TB, version uint16) *h2Session {
 // asks sends a request, and returns what was written until the server has it.
 func (h *h2Session) asks(id int) []written {
 	h.tb.Helper()
+	ctx, cancel := context.WithCancel(h.tb.Context())
+	h.cancel[id] = cancel
 	go func() {
-		req, _ := http.NewRequest("POST", "https://vip/batch", strings.NewReader("hello"))
+		req, _ := http.NewRequestWithContext(ctx, "POST", "https://vip/batch", strings.NewReader("hello"))
 		req.Header.Set("X-Request-ID", strconv.Itoa(id))
 		resp, err := h.conn.RoundTrip(req)
 		if err == nil {
@@ -62,6 +73,14 @@ func (h *h2Session) asks(id int) []written {
 	if got := <-h.arrived; got != id {
 		h.tb.Fatalf("request %d arrives, want %d", got, id)
 	}
+	return h.take()
+}
+
+// cancels lets the client give up on a request, and returns what was written for it.
+func (h *h2Session) cancels(id int) []written {
+	h.cancel[id]()
+	<-h.done[id]
+	<-h.gone // the server has it
 	return h.take()
 }
 
@@ -255,6 +274,182 @@ func TestStreamsMeetDifferentFates(t *testing.T) {
 				if got := fmt.Sprintf("%s %s %s", v.Outcome, v.Hop, v.Cause); got != want[v.Request.ID] {
 					t.Errorf("request %s: got %s, want %s; settle %q", v.Request.ID, got, want[v.Request.ID], v.WouldSettle)
 				}
+			}
+		})
+	}
+}
+
+// TestHTTP1InsideTLSWithKeys: what is inferred without keys is known with them.
+func TestHTTP1InsideTLSWithKeys(t *testing.T) {
+	want := map[string]string{
+		"the f5 says 503, and the client closes":                                      "error firewall syn-dropped 17",
+		"the f5 says 503, and the client asks again with success":                     "error firewall syn-dropped 17",
+		"the f5 tries another member, and that fails as well":                         "error link:f5-firewall syn-dropped 17",
+		"the server answers 503":                                                      "error server2 app-error 17",
+		"the f5 resets the connection: the firewall swallowed its SYNs":               "reset firewall syn-dropped 17",
+		"the second request of a connection has that fate":                            "reset firewall syn-dropped 17",
+		"the f5 closes instead of answering":                                          "truncated firewall syn-dropped 17",
+		"the client gives up":                                                         "timeout firewall syn-dropped 17",
+		"the f5 resets a connection on which nothing was asked yet: it has no member": "reset f5 no-pool-member",
+		"the client refuses the certificate, under encryption":                        "tls-error  inconclusive",
+	}
+	check := func(name string, tell func(s *story, t *session)) {
+		for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+			if version == tls.VersionTLS12 && strings.Contains(name, "under encryption") {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, TLS %x", name, version), func(t *testing.T) {
+				s := newStory(t)
+				session := newSession(t, version, "http/1.1")
+				tell(s, session)
+				s.background(0, 200)
+				s.background(at+12*time.Second, 50)
+				r := s.analyzeWith(session)
+				got := ""
+				for _, v := range r.Verdicts {
+					got += strings.TrimSpace(fmt.Sprintf("%s %s %s %s", v.Outcome, v.Hop, v.Cause, v.Request.ID))
+				}
+				if got != want[name] {
+					t.Errorf("got %q, want %q\n%s", got, want[name], show(r))
+				}
+			})
+		}
+	}
+	for _, c := range sealedEndings {
+		check(c.name, c.tell)
+	}
+	for _, c := range failuresInside {
+		if !strings.Contains(c.name, "a body comes in") { // its bytes are no HTTP
+			check(c.name, c.tell)
+		}
+	}
+}
+
+// TestWhatIsLostInsideTLS: the captures of the client's connection miss packets, after
+// which it cannot be read; that makes nobody fail.
+func TestWhatIsLostInsideTLS(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		blind func(point string, at time.Duration, p told) bool
+		least int // verdicts of the streams that were read before
+	}{
+		{"a packet of the client's", func(point string, at time.Duration, p told) bool {
+			return at > 3*time.Second && at < 3100*time.Millisecond && p.flow.vlan == 4094 && p.toServer && p.payload != "" && p.flow.client.Port() == 54373
+		}, 0},
+		{"a packet of the f5's", func(point string, at time.Duration, p told) bool {
+			return at > 3*time.Second && at < 3100*time.Millisecond && p.flow.vlan == 4094 && !p.toServer && p.payload != "" && p.flow.client.Port() == 54373
+		}, 0},
+		{"the handshake", func(point string, at time.Duration, p told) bool {
+			return at < 1010*time.Millisecond && p.flow.vlan == 4094 && p.flow.client.Port() == 54373
+		}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t)
+			s.blind = c.blind
+			h := newH2Session(t, tls.VersionTLS13)
+			failed := s.overlapping(time.Second, 200, h, "firewall/feth11", abort)
+			s.background(0, 200)
+			s.background(14*time.Second, 50)
+			r := s.analyzeWith(h.session)
+			if len(r.Verdicts) < c.least || len(r.Verdicts) > len(failed) {
+				t.Errorf("got %d verdicts, %d failed\n%s", len(r.Verdicts), len(failed), show(r))
+			}
+			for _, v := range r.Verdicts {
+				if v.Hop != "firewall" || v.Cause != SYNDropped {
+					t.Errorf("got %s %q %s, %+v, settle %q", v.Outcome, v.Hop, v.Cause, v.Request, v.WouldSettle)
+				}
+			}
+			t.Logf("%d of %d", len(r.Verdicts), len(failed))
+		})
+	}
+}
+
+// TestStreamsThatAreGivenUp: the client has enough of one, and the server is silent.
+func TestStreamsThatAreGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		waited time.Duration
+		want   string
+	}{
+		{"sooner than good ones are answered", 10 * time.Millisecond, "timeout client client-abort"},
+		{"after a long wait", 20 * time.Second, "timeout server2 app-silent"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStory(t)
+			h := newH2Session(t, tls.VersionTLS13)
+			w, when := s.secured(at, 54373, h.session)
+			when = w.send(when, h.asks(1)...)
+			when = w.passes(when, 1, 60001, 1) + 20*time.Millisecond
+			when = w.send(when, h.answers(1, respond(200))...)
+			when = w.send(when, h.asks(17)...)
+			b := s.serverFlow(60017, 2)
+			b.peer, w.f.peer = w.f, b
+			up := s.handshake(when, b)
+			n := b.isn + 1 + uint32(len(post(17)))
+			s.tell(up, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+			s.tell(up+4*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: n})
+			when += c.waited
+			w.send(when, h.cancels(17)...)
+			s.tell(when+4*hopDelay, told{flow: b, toServer: true, flags: flagACK | flagRST, seq: n, ack: b.answer + 1})
+			s.background(0, 200)
+			s.background(when+time.Second, 100)
+			r := s.analyzeWith(h.session)
+			got := ""
+			for _, v := range r.Verdicts {
+				got += fmt.Sprintf("%s %s %s", v.Outcome, v.Hop, v.Cause)
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q\n%s", got, c.want, show(r))
+			}
+		})
+	}
+}
+
+// TestStreamsThatDidNotFail: whatever is not a failure, and one that was sent again.
+func TestStreamsThatDidNotFail(t *testing.T) {
+	s := newStory(t)
+	h := newH2Session(t, tls.VersionTLS13)
+	w, when := s.secured(at, 54373, h.session)
+	for i := range 5 {
+		when = w.send(when, h.asks(i)...)
+		when = w.passes(when, i, 60000+i, 1)
+		when = w.send(when, h.answers(i, respond([]int{200, 204, 302, 404, 200}[i]))...)
+	}
+	w.closes(when, h.session)
+	s.background(0, 200)
+	r := s.analyzeWith(h.session)
+	if len(r.Verdicts) > 0 || r.Requests.Seen != 205 || r.Requests.OK != 205 {
+		t.Errorf("got %s", show(r))
+	}
+}
+
+// TestRefusedStreams: a request that the server did not look at may be sent again.
+func TestRefusedStreams(t *testing.T) {
+	for _, again := range []bool{true, false} {
+		t.Run(fmt.Sprintf("sent again %v", again), func(t *testing.T) {
+			s := newStory(t)
+			session := newSession(t, tls.VersionTLS13, "h2")
+			w, when := s.secured(at, 54373, session)
+			k := newH2Talk(t, 1<<20)
+			k.sent = func(side tlstap.Side, b []byte) {
+				when = w.send(when, session.says(side == tlstap.Client, string(b))...)
+			}
+			ask := func(stream uint32) {
+				k.headers(tlstap.Client, stream, true, 1<<10, ":method", "GET", ":path", "/17", "x-request-id", "17")
+			}
+			k.preface()
+			ask(1)
+			k.says(tlstap.Server, func(f *http2.Framer) error { return f.WriteRSTStream(1, http2.ErrCodeRefusedStream) })
+			if again {
+				ask(3)
+				when = w.passes(when, 17, 60017, 1)
+				k.headers(tlstap.Server, 3, true, 1<<10, ":status", "200")
+			}
+			w.closes(when, session)
+			s.background(0, 200)
+			r := s.analyzeWith(session)
+			if again != (len(r.Verdicts) == 0) || !again && (r.Verdicts[0].Outcome != Reset || r.Verdicts[0].Request.ID != "17") {
+				t.Errorf("got %s", show(r))
 			}
 		})
 	}

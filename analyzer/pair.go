@@ -354,6 +354,10 @@ func (a *analysis) during(n named, m *matter) *flowView {
 			continue
 		}
 		from, to := m.f.startOfWork()+off.lo, m.f.ended+off.hi
+		ended, exact := m.endedAt(at)
+		if exact {
+			to = min(to, ended)
+		}
 		if at == n.at { // the very moment is known
 			from, to = n.time, n.time
 		}
@@ -382,8 +386,30 @@ func (a *analysis) during(n named, m *matter) *flowView {
 		if ok {
 			return a.view(a.cols, i, n.tuple, best, true)
 		}
+		if exact && found {
+			return nil
+		}
 	}
 	return nil
+}
+
+// endedAt is when the request's end passed another point of the client's connection, by
+// that point's own clock. Clocks of two points are never known so well as to tell it
+// from the beginning of the connection's next request.
+func (m *matter) endedAt(at int) (int64, bool) {
+	_, end := m.client.numbered(m.start, m.f.endFrame)
+	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == at })
+	if end == nil || i < 0 {
+		return 0, false
+	}
+	for j := range m.client.steps[i].packets {
+		g := &m.client.steps[i].packets[j]
+		if !g.icmp && g.toServer == end.toServer && g.flags&(flagFIN|flagRST) == end.flags&(flagFIN|flagRST) &&
+			(g.covers(end.seq) || g.seq == end.seq && end.length == 0) {
+			return g.time, true
+		}
+	}
+	return 0, false
 }
 
 // startOfWork is when the proxy could begin: the first byte of the request,

@@ -174,6 +174,9 @@ func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 	if f.reused {
 		f.start, f.epochs[0] = e.began, e.epoch
 	}
+	if e.tls != nil && e.tls.refused && e.failed == TLSError {
+		f.endSeq, f.endToServer = e.tls.alerts.Seq, e.tls.alerter == tlstap.Client
+	}
 	if f.id != "" {
 		f.key = hashKey(e.up.id, nil)
 	}

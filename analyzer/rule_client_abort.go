@@ -19,22 +19,27 @@ import (
 var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *conclusion {
 	c := m.client
 	at, end := c.firstEnd()
+	what, k := "the connection", kind{"end", true, func(g *sighting) bool { return g.toServer && (g.is(flagRST, 0) || g.is(flagFIN, 0)) }, nil}
+	if m.f.inside { // RST_STREAM, RFC 9113 §6.4
+		at, end = c.numbered(m.start, m.f.endFrame)
+		what, k = "the stream", byteKind(c, true, m.f.endSeq)
+	}
 	if end == nil || !end.toServer || m.f.outcome == Error {
 		return nil
 	}
-	if m.f.began == 0 || !c.delivered(true) {
+	if m.f.began == 0 || !m.f.inside && !c.delivered(true) {
 		return nil
 	}
-	p, g := c.origin(kind{"end", true, func(g *sighting) bool { return g.toServer && (g.is(flagRST, 0) || g.is(flagFIN, 0)) }, nil})
+	p, g := c.origin(k)
 	if !c.atClient(p) {
-		return &conclusion{between: []string{c.point(at)}, direction: ToServer, evidence: []Evidence{c.frame(at, end, "the client ends the connection first")},
+		return &conclusion{between: []string{c.point(at)}, direction: ToServer, evidence: []Evidence{c.frame(at, end, "the client ends "+what+" first")},
 			settle: "a capture at the client, which tells whether it ended the connection itself"}
 	}
 	waited := time.Duration(end.time - m.f.began)
 	slowest := time.Duration(m.slowestGood())
-	what := fmt.Sprintf("the client ends the connection %v after its request began; the slowest good one took %v", waited.Round(time.Millisecond), slowest.Round(time.Millisecond))
+	what = fmt.Sprintf("the client ends "+what+" %v after its request began; the slowest good one took %v", waited.Round(time.Millisecond), slowest.Round(time.Millisecond))
 	out := &conclusion{between: []string{c.point(p)}, direction: ToServer, evidence: []Evidence{c.frame(p, g[0], what)}}
-	answered := v != c && len(v.replies()) > 0 || len(c.replies()) > 0
+	answered := v != c && len(v.replies()) > 0 || !m.f.inside && len(c.replies()) > 0
 	switch {
 	case answered && v.arrived(false), waited <= slowest:
 		out.hop, out.confidence = c.hop(p), almost

@@ -13,6 +13,12 @@ import "fmt"
 // An alert by the initiating side (an unknown CA, say) tells that the two do not
 // agree, and not which of them is set up wrongly: that stays open.
 var tlsFailure = rule{cause: TLSFailure, match: func(v *flowView, m *matter) *conclusion {
+	if v == m.client && m.f.outcome == TLSError && m.f.endSeq != 0 {
+		k := byteKind(v, m.f.endToServer, m.f.endSeq)
+		if at, seen := v.origin(k); at >= 0 {
+			return v.alerted(at, seen[0], "TLS alert under encryption")
+		}
+	}
 	for i := range v.steps {
 		for j := range v.steps[i].request {
 			g := &v.steps[i].request[j]
@@ -25,17 +31,22 @@ var tlsFailure = rule{cause: TLSFailure, match: func(v *flowView, m *matter) *co
 			if at < 0 {
 				at, seen = i, []*sighting{g}
 			}
-			c := &conclusion{between: []string{v.point(at)}, direction: direction(g.toServer), evidence: []Evidence{v.frame(at, seen[0], what)}}
-			switch {
-			case g.toServer:
-				c.settle = "the certificates and trust stores of both ends: " + v.clientName() + " refuses what " + v.serverName() + " offers"
-			case !v.atServer(at):
-				c.settle = "a capture at " + v.server.Addr().String() + ": it tells whether that end sent the alert"
-			default:
-				c.hop, c.confidence = v.hop(at), almost
-			}
-			return c
+			return v.alerted(at, seen[0], what)
 		}
 	}
 	return nil
 }}
+
+// alerted concludes from an alert, as the point nearest to its sender saw it.
+func (v *flowView) alerted(at int, g *sighting, what string) *conclusion {
+	c := &conclusion{between: []string{v.point(at)}, direction: direction(g.toServer), evidence: []Evidence{v.frame(at, g, what)}}
+	switch {
+	case g.toServer:
+		c.settle = "the certificates and trust stores of both ends: " + v.clientName() + " refuses what " + v.serverName() + " offers"
+	case !v.atServer(at):
+		c.settle = "a capture at " + v.server.Addr().String() + ": it tells whether that end sent the alert"
+	default:
+		c.hop, c.confidence = v.hop(at), almost
+	}
+	return c
+}

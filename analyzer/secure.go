@@ -19,8 +19,10 @@ type secure struct {
 	// it is one of the sample.
 	anchored int
 	anchor   *anchor
-	keyed    bool // the handshake is over for the client: its records are for the application
-	refused  bool // the client ended the handshake with an alert
+	keyed    bool        // the handshake is over for the client: its records are for the application
+	refused  bool        // somebody ended the handshake with an alert under encryption
+	alerts   tlstap.Mark // and there it is
+	alerter  tlstap.Side
 	// Of what is sealed:
 	heard    int64 // when the server spoke last
 	burst    int64 // when the server's first record behind the handshake came
@@ -113,9 +115,11 @@ func (t *secure) Record(r *tlstap.Record) {
 func (t *secure) alert(r *tlstap.Record) {
 	const closeNotify, userCanceled = 0, 90
 	if len(r.Plain) == 2 && r.Plain[1] != closeNotify && r.Plain[1] != userCanceled && t.e.ordinal == 0 {
-		t.refused = true
+		t.refuses(r)
 	}
 }
+
+func (t *secure) refuses(r *tlstap.Record) { t.refused, t.alerts, t.alerter = true, r.Begins, r.Side }
 
 // read follows what a record says.
 func (t *secure) read(r *tlstap.Record) {
@@ -169,7 +173,7 @@ func (t *secure) inHandshake(r *tlstap.Record) bool {
 	case t.keyed:
 		return r.Length == alert13 || r.Length == keyUpdate13
 	case r.Length == alert13:
-		t.refused = true
+		t.refuses(r)
 	default:
 		t.keyed = r.Length == finished256 || r.Length == finished384
 	}

@@ -23,73 +23,75 @@ func (w *wire) resets(at time.Duration, text string, peer bool) {
 // retransmitTimeout is what a BIG-IP says when a server does not answer its SYNs.
 const retransmitTimeout = "TCP retransmit timeout"
 
-// TestSealedConnections: requests inside TLS of which no key is known, and whose
-// connection ends in one way or another.
+// sealedEndings are requests inside TLS of which no key is known, and whose connection
+// ends in one way or another.
+var sealedEndings = []struct {
+	name string
+	tell func(s *story, t *session)
+	want string // outcome, hop and cause of the verdict; "" for none
+}{
+	{"the f5 resets the connection: the firewall swallowed its SYNs", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.resets(w.drops(when, 64373, 2, "firewall/feth11"), retransmitTimeout, true)
+	}, "reset firewall syn-dropped"},
+	{"the second request of a connection has that fate", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(16))...)
+		when = w.passes(when, 16, 64372, 1)
+		when = w.send(when, t.says(false, answer)...) + time.Second
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.resets(w.drops(when, 64373, 2, "firewall/feth11"), retransmitTimeout, true)
+	}, "reset firewall syn-dropped"},
+	{"the f5 resets an idle connection", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		when = w.passes(when, 17, 64373, 2)
+		when = w.send(when, t.says(false, answer)...)
+		w.resets(when+4*time.Second, "Flow expired (sweeper)", false)
+	}, ""},
+	{"a server resets its idle connection, and the f5 the client's", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		when = w.passes(when, 17, 64373, 2)
+		when = w.send(when, t.says(false, answer)...)
+		w.resets(when+4*time.Second, "TCP RST from remote system", true)
+	}, ""},
+	{"the f5 resets a connection on which nothing was asked yet: it has no member", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		w.resets(when, "No pool member available", false)
+	}, "reset f5 no-pool-member"},
+	{"the f5 closes instead of answering", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		when = w.drops(when, 64373, 2, "firewall/feth11")
+		w.flag(when, false, flagFIN)
+		w.flag(when+2*hopDelay, true, flagFIN)
+	}, "truncated firewall syn-dropped"},
+	{"the client gives up", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.drops(when, 64373, 2, "firewall/feth11")
+		w.closes(when+10*time.Second, t)
+	}, "timeout firewall syn-dropped"},
+	{"the client refuses the certificate, under encryption", func(s *story, t *session) {
+		c := s.clientFlow(54373)
+		w := &wire{story: s, f: c}
+		when := s.handshake(at, c)
+		ws := t.take()
+		when = w.send(when, ws[:2]...) // the hellos
+		when = w.send(when, written{true, append([]byte{23, 3, 3, 0, 19}, make([]byte, 19)...)})
+		w.flag(when, true, flagFIN)
+		w.flag(when+2*hopDelay, false, flagFIN)
+	}, "tls-error  inconclusive"},
+}
+
 func TestSealedConnections(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		tell func(s *story, t *session)
-		want string // outcome, hop and cause of the verdict; "" for none
-	}{
-		{"the f5 resets the connection: the firewall swallowed its SYNs", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			w.resets(w.drops(when, 64373, 2, "firewall/feth11"), retransmitTimeout, true)
-		}, "reset firewall syn-dropped"},
-		{"the second request of a connection has that fate", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(16))...)
-			when = w.passes(when, 16, 64372, 1)
-			when = w.send(when, t.says(false, answer)...) + time.Second
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			w.resets(w.drops(when, 64373, 2, "firewall/feth11"), retransmitTimeout, true)
-		}, "reset firewall syn-dropped"},
-		{"the f5 resets an idle connection", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			when = w.passes(when, 17, 64373, 2)
-			when = w.send(when, t.says(false, answer)...)
-			w.resets(when+4*time.Second, "Flow expired (sweeper)", false)
-		}, ""},
-		{"a server resets its idle connection, and the f5 the client's", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			when = w.passes(when, 17, 64373, 2)
-			when = w.send(when, t.says(false, answer)...)
-			w.resets(when+4*time.Second, "TCP RST from remote system", true)
-		}, ""},
-		{"the f5 resets a connection on which nothing was asked yet: it has no member", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			w.resets(when, "No pool member available", false)
-		}, "reset f5 no-pool-member"},
-		{"the f5 closes instead of answering", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			when = w.drops(when, 64373, 2, "firewall/feth11")
-			w.flag(when, false, flagFIN)
-			w.flag(when+2*hopDelay, true, flagFIN)
-		}, "truncated firewall syn-dropped"},
-		{"the client gives up", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			w.drops(when, 64373, 2, "firewall/feth11")
-			w.closes(when+10*time.Second, t)
-		}, "timeout firewall syn-dropped"},
-		{"the client refuses the certificate, under encryption", func(s *story, t *session) {
-			c := s.clientFlow(54373)
-			w := &wire{story: s, f: c}
-			when := s.handshake(at, c)
-			ws := t.take()
-			when = w.send(when, ws[:2]...) // the hellos
-			when = w.send(when, written{true, append([]byte{23, 3, 3, 0, 19}, make([]byte, 19)...)})
-			w.flag(when, true, flagFIN)
-			w.flag(when+2*hopDelay, false, flagFIN)
-		}, "tls-error  inconclusive"},
-	} {
+	for _, c := range sealedEndings {
 		for _, row := range []struct {
 			version uint16
 			alpn    []string
@@ -124,88 +126,91 @@ func TestSealedConnections(t *testing.T) {
 	}
 }
 
-// TestFailuresInsideTLS: the client's connection goes on, and only what the proxy does
-// for it shows that a request failed.
+const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+// failuresInside are those of clients whose connections go on: only what the proxy does
+// for them shows that a request failed.
+var failuresInside = []struct {
+	name string
+	tell func(s *story, t *session)
+	h1   string // verdicts if the client offers HTTP/1.1 only
+	h2   string // if it offers HTTP/2
+	open string // whether a finding says that it is open: with which of the two
+}{
+	{"the f5 says 503, and the client closes", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		when = w.drops(when, 64373, 2, "firewall/feth11")
+		w.closes(w.send(when, t.says(false, unavailable)...), t)
+	}, "unknown firewall syn-dropped", "unknown firewall syn-dropped", ""},
+	{"the f5 says 503, and the client asks again with success", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		when = w.drops(when, 64373, 2, "firewall/feth11")
+		when = w.send(when, t.says(false, strings.Replace(unavailable, ": 0", ": 1000", 1)+strings.Repeat(" ", 1000))...)
+		when = w.send(when, t.says(true, post(18))...)
+		when = w.passes(when, 18, 64374, 1)
+		w.closes(w.send(when, t.says(false, answer)...), t)
+	}, "unknown firewall syn-dropped", "", "h2"},
+	{"the f5 tries another member, and the request succeeds", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		when = w.drops(when, 64373, 2, "firewall/feth11")
+		when = w.passes(when, 17, 64374, 1)
+		w.closes(w.send(when, t.says(false, answer)...), t)
+	}, "", "", ""},
+	{"the f5 tries another member, and that fails as well", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		when = w.drops(when, 64373, 2, "firewall/feth11")
+		when = w.drops(when, 64374, 1, "f5/0.0")
+		w.closes(w.send(when, t.says(false, unavailable)...), t)
+	}, "unknown link:f5-firewall syn-dropped", "unknown link:f5-firewall syn-dropped", ""},
+	{"a body comes in while the f5 tries one member, then the other", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		gaveUp := w.drops(when, 64373, 2, "firewall/feth11")
+		for i := range 30 {
+			w.send(when+time.Duration(i)*200*time.Millisecond, t.says(true, strings.Repeat("x", 1000))...)
+			w.flag(when+time.Duration(i)*200*time.Millisecond+hopDelay, false, 0)
+		}
+		when = w.passes(gaveUp, 17, 64374, 1)
+		w.closes(w.send(when+3*time.Second, t.says(false, answer)...), t)
+	}, "", "", "http/1.1 h2"},
+	{"the server answers 503", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		b := s.serverFlow(64373, 2)
+		b.peer, w.f.peer = w.f, b
+		up := s.handshake(when, b)
+		s.exchange(up, b, post(17), unavailable, nil)
+		w.closes(w.send(up+20*hopDelay, t.says(false, unavailable)...), t)
+	}, "unknown server2 app-error 17", "unknown server2 app-error 17", ""},
+	{"all is well, and ports come round", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		for i := range 5 {
+			when = w.send(when, t.says(true, post(17+i))...)
+			when = w.passes(when, 17+i, 64373, 2)
+			when = w.send(when, t.says(false, answer)...) + 100*time.Millisecond
+		}
+		w.closes(when, t)
+	}, "", "", ""},
+	{"the f5 still tries when the captures end", func(s *story, t *session) {
+		w, when := s.secured(at+16*time.Second, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.drops(when, 64373, 2, "firewall/feth11")
+		s.isb = false
+	}, "", "", ""},
+}
+
 func TestFailuresInsideTLS(t *testing.T) {
-	const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-	for _, c := range []struct {
-		name string
-		tell func(s *story, t *session)
-		h1   string // verdicts if the client offers HTTP/1.1 only
-		h2   string // if it offers HTTP/2
-		open string // whether a finding says that it is open: with which of the two
-	}{
-		{"the f5 says 503, and the client closes", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			when = w.drops(when, 64373, 2, "firewall/feth11")
-			w.closes(w.send(when, t.says(false, unavailable)...), t)
-		}, "unknown firewall syn-dropped", "unknown firewall syn-dropped", ""},
-		{"the f5 says 503, and the client asks again with success", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			when = w.drops(when, 64373, 2, "firewall/feth11")
-			when = w.send(when, t.says(false, unavailable+strings.Repeat(" ", 1000))...)
-			when = w.send(when, t.says(true, post(18))...)
-			when = w.passes(when, 18, 64374, 1)
-			w.closes(w.send(when, t.says(false, answer)...), t)
-		}, "unknown firewall syn-dropped", "", "h2"},
-		{"the f5 tries another member, and the request succeeds", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			when = w.drops(when, 64373, 2, "firewall/feth11")
-			when = w.passes(when, 17, 64374, 1)
-			w.closes(w.send(when, t.says(false, answer)...), t)
-		}, "", "", ""},
-		{"the f5 tries another member, and that fails as well", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			when = w.drops(when, 64373, 2, "firewall/feth11")
-			when = w.drops(when, 64374, 1, "f5/0.0")
-			w.closes(w.send(when, t.says(false, unavailable)...), t)
-		}, "unknown link:f5-firewall syn-dropped", "unknown link:f5-firewall syn-dropped", ""},
-		{"a body comes in while the f5 tries one member, then the other", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			gaveUp := w.drops(when, 64373, 2, "firewall/feth11")
-			for i := range 30 {
-				w.send(when+time.Duration(i)*200*time.Millisecond, t.says(true, strings.Repeat("x", 1000))...)
-				w.flag(when+time.Duration(i)*200*time.Millisecond+hopDelay, false, 0)
-			}
-			when = w.passes(gaveUp, 17, 64374, 1)
-			w.closes(w.send(when+3*time.Second, t.says(false, answer)...), t)
-		}, "", "", "http/1.1 h2"},
-		{"the server answers 503", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			b := s.serverFlow(64373, 2)
-			b.peer, w.f.peer = w.f, b
-			up := s.handshake(when, b)
-			s.exchange(up, b, post(17), unavailable, nil)
-			w.closes(w.send(up+20*hopDelay, t.says(false, unavailable)...), t)
-		}, "unknown server2 app-error 17", "unknown server2 app-error 17", ""},
-		{"all is well, and ports come round", func(s *story, t *session) {
-			w, when := s.secured(at, 54373, t)
-			for i := range 5 {
-				when = w.send(when, t.says(true, post(17+i))...)
-				when = w.passes(when, 17+i, 64373, 2)
-				when = w.send(when, t.says(false, answer)...) + 100*time.Millisecond
-			}
-			w.closes(when, t)
-		}, "", "", ""},
-		{"the f5 still tries when the captures end", func(s *story, t *session) {
-			w, when := s.secured(at+16*time.Second, 54373, t)
-			when = w.send(when, t.says(true, post(17))...)
-			w.flag(when, false, 0)
-			w.drops(when, 64373, 2, "firewall/feth11")
-			s.isb = false
-		}, "", "", ""},
-	} {
+	for _, c := range failuresInside {
 		for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
 			for _, alpn := range []string{"http/1.1", "h2"} {
 				t.Run(fmt.Sprintf("%s, TLS %x, %s", c.name, version, alpn), func(t *testing.T) {

@@ -55,6 +55,7 @@ type story struct {
 	// secrets are what the f5's trailers tell of a client's TLS, in the frames that carry
 	// the client's data.
 	secrets map[*telling]f5trailer.TLV
+	written []Point        // once they are
 	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
 	merge   bool           // the firewall's faces were captured in one file, feth11's
 }
@@ -403,6 +404,7 @@ var standardPoints = []struct{ name, hop, face, side, addr string }{
 func (s *story) write() []Point {
 	dir := s.tb.TempDir()
 	var points []Point
+	defer func() { s.written = points }()
 	for _, p := range standardPoints {
 		if slices.Contains(s.skip, p.name) {
 			continue

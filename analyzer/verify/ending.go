@@ -23,11 +23,17 @@ func (t *trial) resets() []*exhibit {
 //	tls-error  a TLS alert
 //	timeout    nothing, or the client gives up before a RST reaches it
 //	unknown    nothing: it is inside TLS
+//
+// Inside TLS a stream may be reset, or a 5xx be said, while the connection goes on:
+// what can be checked of that is a frame of the server's that says something there.
 func (t *trial) outcome() string {
 	resets := t.resets()
 	cited := func(is func(*Frame) bool) bool { return len(t.frames("", is)) > 0 }
 	switch t.v.Outcome {
 	case analyzer.Reset, analyzer.Refused:
+		if len(resets) == 0 && t.v.Outcome == analyzer.Reset && t.saidInTLS() {
+			break
+		}
 		if len(resets) == 0 {
 			return "no RST to the client is cited"
 		}
@@ -43,19 +49,19 @@ func (t *trial) outcome() string {
 			return "no FIN of the server is cited"
 		}
 	case analyzer.Error:
-		if !cited(is5xx) {
+		if !cited(is5xx) && !t.saidInTLS() {
 			return "no 5xx is cited"
 		}
 	case analyzer.TLSError:
-		if !cited(isAlert) {
+		if !cited(isAlert) && !cited(mayBeAlert) {
 			return "no TLS alert is cited"
 		}
 	case analyzer.Unknown:
 		switch {
 		case len(resets) > 0:
 			return fmt.Sprintf("frame %d of %s resets the connection", resets[0].Frame, resets[0].File)
-		case cited(func(x *Frame) bool { _, _, _, _, clear := x.request(); return clear && t.fromClient(x) }):
-			return "a request of the client is cited that is in the clear"
+		case !t.inTLS():
+			return "nothing is cited that the client says inside TLS"
 		}
 	case analyzer.Timeout:
 		for _, r := range resets {
@@ -77,6 +83,22 @@ func (t *trial) outcome() string {
 	return ""
 }
 
+// inTLS tells whether the client's connection may be in TLS: data of it are cited, and
+// none of them in the clear.
+func (t *trial) inTLS() bool {
+	clear := t.frames("", func(x *Frame) bool {
+		_, _, _, _, request := x.request()
+		code, _ := x.response()
+		return t.ofClient(x) && (request || code != 0)
+	})
+	return len(clear) == 0 && len(t.frames("", func(x *Frame) bool { return t.fromClient(x) && isData(x) })) > 0
+}
+
+// saidInTLS tells whether a frame is cited in which the server says something there.
+func (t *trial) saidInTLS() bool {
+	return t.inTLS() && len(t.frames("", func(x *Frame) bool { return t.fromServer(x) && isData(x) })) > 0
+}
+
 // gaveUp tells whether the client ends its connection.
 func (t *trial) gaveUp(x *Frame) bool {
 	return t.fromClient(x) && x.has(0, 0) && x.tcp[0].flags&(flagFIN|flagRST) != 0
@@ -96,6 +118,9 @@ func (t *trial) rst() string {
 	v := t.v
 	resets := t.resets()
 	if v.RST == nil {
+		if v.Outcome == analyzer.Reset && len(resets) == 0 && t.saidInTLS() {
+			return "" // a stream was
+		}
 		if v.Outcome == analyzer.Reset || v.Outcome == analyzer.Refused {
 			return fmt.Sprintf("none, with outcome %s", v.Outcome)
 		}

@@ -45,8 +45,8 @@ var needs = map[analyzer.Cause]need{
 		func(t *trial) string {
 			return t.answered("FIN", func(x *Frame) bool { return x.has(flagFIN, flagRST) })
 		}},
-	analyzer.ClientAbort: {"a FIN or RST of the client", "", func(t *trial) string {
-		if len(t.frames("", t.gaveUp)) == 0 {
+	analyzer.ClientAbort: {"a FIN or RST of the client, or something it says inside TLS", "", func(t *trial) string {
+		if len(t.frames("", t.gaveUp)) == 0 && !t.inTLS() {
 			return "no FIN or RST of the client is cited"
 		}
 		return ""
@@ -62,7 +62,7 @@ var needs = map[analyzer.Cause]need{
 		return t.toldOr("FIN or RST that meets data", t.meetsData)
 	}},
 	analyzer.TLSFailure: {"a RST whose trailer says so, or a TLS alert at the hop", "", func(t *trial) string {
-		return t.toldOr("TLS alert", func(x *exhibit) bool { return isAlert(x.frame) })
+		return t.toldOr("TLS alert", func(x *exhibit) bool { return isAlert(x.frame) || mayBeAlert(x.frame) })
 	}},
 	analyzer.Inconclusive: {"nothing", "", func(t *trial) string { return "" }},
 }

@@ -115,6 +115,13 @@ func isAlert(x *Frame) bool {
 	return isData(x) && len(x.payload) > 1 && x.payload[0] == 21 && x.payload[1] == 3
 }
 
+// mayBeAlert: one under encryption, which in TLS 1.3 looks like application data and
+// has this length, RFC 8446 sections 5.2 and 6.
+func mayBeAlert(x *Frame) bool {
+	const length = 2 + 1 + 16
+	return isData(x) && len(x.payload) >= 5 && x.payload[0] == 23 && x.payload[1] == 3 && x.payload[3] == 0 && x.payload[4] == length
+}
+
 func is5xx(x *Frame) bool { code, _ := x.response(); return code >= 500 && code < 600 }
 
 // refuses tells whether x, a RST or an ICMP error, can be the answer to y: a RST

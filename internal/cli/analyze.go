@@ -17,6 +17,7 @@ import (
 
 func newAnalyze() *cobra.Command {
 	var points []string
+	var keylog string
 	var asJSON, fail bool
 	var verbose int
 	c := &cobra.Command{
@@ -31,10 +32,15 @@ will do as well. --point says where a file was captured; given again for the sam
 it adds a file of a rotation, in any order. INTERFACE picks one interface of a file, by
 its name or else its number from 0. Files without --point are one point for each of
 their interfaces. Where on the path each was taken is found out from the captures;
-points that nobody named are called p1, p2 … from the client on.`,
+points that nobody named are called p1, p2 … from the client on.
+
+Requests inside TLS are read with the sessions' keys: those in F5 trailers (tcpdump
+--f5 ssl), and those of --keylog, in the format of SSLKEYLOGFILE. Without them a request
+is known to have failed as far as the connections on both sides of the proxy show it.`,
 		Example: `  hopblame analyze demo
   hopblame analyze --point client/eth0=c.pcap --point f5/0.0=f5.pcap.gz --point firewall/feth11=in.pcap
   hopblame analyze --point fw/in=fw.pcapng#eth0 --point fw/out=fw.pcapng#eth1 server.pcap
+  hopblame analyze --keylog keys.log demo
   ssh gateway tcpdump -w - tcp | hopblame analyze client.pcap -`,
 		RunE: func(c *cobra.Command, args []string) error {
 			spool := &analyzer.Spool{Stdin: c.InOrStdin()}
@@ -43,11 +49,21 @@ points that nobody named are called p1, p2 … from the client on.`,
 			if err != nil {
 				return err
 			}
+			o := analyzer.Options{AnyOrder: len(points) > 0}
+			if keylog != "" {
+				keys, err := os.Open(keylog)
+				if err != nil {
+					return &analyzer.InputError{Kind: analyzer.ErrIO, File: keylog, What: "cannot be opened", Err: errno(err), Fix: "give the file that SSLKEYLOGFILE named when the requests were sent"}
+				}
+				defer keys.Close()
+				o.KeyLog, o.KeyLogName = keys, keylog
+			}
 			boundMemory(list)
 			bar := newProgress(c.ErrOrStderr())
-			r, err := analyzer.Analyze(c.Context(), list, analyzer.Options{AnyOrder: len(points) > 0, Progress: func(p analyzer.Progress) {
+			o.Progress = func(p analyzer.Progress) {
 				bar.show(scenarios.Progress{Phase: "analyze", Bytes: p.Bytes, TotalBytes: p.Size})
-			}})
+			}
+			r, err := analyzer.Analyze(c.Context(), list, o)
 			bar.close()
 			if err != nil {
 				return err
@@ -72,6 +88,7 @@ points that nobody named are called p1, p2 … from the client on.`,
 	}
 	f := c.Flags()
 	f.StringArrayVar(&points, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it for each capture, in any order, and for the files of a rotation")
+	f.StringVar(&keylog, "keylog", "", "read secrets of TLS sessions from `FILE`, in the format of SSLKEYLOGFILE")
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")

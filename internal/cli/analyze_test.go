@@ -197,6 +197,8 @@ func TestWhatCannotBeReadIsOneLine(t *testing.T) {
 		{"gzip of text", inGzip(t, []byte("hello")), []string{"bad.pcapng"}, exitUsage, `bad.pcapng: not a capture file: it starts with 68 65 6c 6c 6f "hello"; give a pcap or pcapng file`},
 		{"standard input that is empty", nil, []string{"-"}, exitUsage, "stdin: not a capture file: it is empty; give a pcap or pcapng file"},
 		{"an interface that is not there", good, []string{"--point=a/b=bad.pcapng#eth9"}, exitUsage, "bad.pcapng: point a/b: there is no interface eth9 in this file; there are eth0"},
+		{"a key log that is not there", nil, []string{"--keylog=bad.pcapng"}, exitInvalid, "bad.pcapng: cannot be opened: no such file or directory; give the file that SSLKEYLOGFILE named when the requests were sent"},
+		{"a key log that is none", []byte("secret\n"), []string{"--keylog=bad.pcapng"}, exitUsage, "bad.pcapng: no line of it is a key: want LABEL CLIENT_RANDOM SECRET, as SSLKEYLOGFILE makes them; give the file that SSLKEYLOGFILE named when the requests were sent"},
 		{"one file twice", good, []string{"good.pcapng", "good.pcapng"}, exitUsage, "good.pcapng: is given twice; give each point its own capture, or its own interface as FILE#INTERFACE"},
 		{"one file with a label and without", good, []string{"good.pcapng", "--point=a/b=good.pcapng"}, exitUsage, "good.pcapng: is given twice; give each point its own capture, or its own interface as FILE#INTERFACE"},
 	} {
