@@ -1,13 +1,14 @@
 package bigip
 
 import (
+	"bytes"
 	"encoding/hex"
 	"io"
 	"net/netip"
-	"strings"
 	"sync"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // sslProvider collects the secrets of one client's TLS from its key log, for the
@@ -17,46 +18,39 @@ type sslProvider struct {
 	client netip.AddrPort
 	also   io.Writer // the key log of the whole proxy; nil for none
 
-	mu      sync.Mutex
-	secrets f5trailer.TLSSecrets
+	mu   sync.Mutex
+	keys tlstap.KeyRing
+	told bool
 }
 
 // Write takes a line of the NSS key log: a label, the client's random and a secret.
 func (p *sslProvider) Write(line []byte) (int, error) {
-	if fields := strings.Fields(string(line)); len(fields) == 3 {
-		p.learn(fields[0], fields[1], fields[2])
-	}
+	p.learn(line)
 	if p.also != nil {
 		return p.also.Write(line)
 	}
 	return len(line), nil
 }
 
-func (p *sslProvider) learn(label, random, secret string) {
-	value, err := hex.DecodeString(secret)
-	if err != nil {
-		return
-	}
+// learn tells the secrets as soon as they are complete.
+func (p *sslProvider) learn(line []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := &p.secrets
-	_, _ = hex.Decode(s.ClientRandom[:], []byte(random))
-	switch label {
-	case "CLIENT_RANDOM":
-		copy(s.MasterSecret[:], value)
-		p.table.secrets(p.client, *s)
-	case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
-		s.ClientHandshake = value
-	case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
-		s.ServerHandshake = value
-	case "CLIENT_TRAFFIC_SECRET_0":
-		s.ClientTraffic = value
-	case "SERVER_TRAFFIC_SECRET_0":
-		s.ServerTraffic = value
+	t := f5trailer.TLSSecrets{}
+	if fields := bytes.Fields(line); p.told || len(fields) != 3 || hex.DecodedLen(len(fields[1])) != len(t.ClientRandom) {
+		return
+	} else if _, err := hex.Decode(t.ClientRandom[:], fields[1]); err != nil || p.keys.ReadKeyLog(bytes.NewReader(line)) != nil {
+		return
 	}
-	if s.ClientTraffic != nil && s.ServerTraffic != nil {
-		p.table.secrets(p.client, *s)
+	s := p.keys.Of(t.ClientRandom)
+	if !s.Opens() {
+		return
 	}
+	copy(t.MasterSecret[:], s.Master)
+	t.ClientHandshake, t.ServerHandshake = s.ClientHandshake, s.ServerHandshake
+	t.ClientTraffic, t.ServerTraffic = s.ClientTraffic, s.ServerTraffic
+	p.table.secrets(p.client, t)
+	p.told = true
 }
 
 // secrets is told of a client's TLS secrets as soon as they are complete: the next
