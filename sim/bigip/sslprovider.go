@@ -12,7 +12,7 @@ import (
 )
 
 // sslProvider collects the secrets of one client's TLS from its key log, for the
-// trailers of a capture that asks for them (tcpdump --f5 ssl; K31793632).
+// trailers of a capture that asks for them (tcpdump --f5 ssl, TMOS 15 and later).
 type sslProvider struct {
 	table  *FlowTable
 	client netip.AddrPort
