@@ -50,6 +50,8 @@ var sightings = map[string]sighted{
 	"f5-idle-timeout":             {analyzer.Reset, "Flow expired (sweeper)", true},
 	"f5-idle-timeout-slow-server": {analyzer.Reset, "Flow expired (sweeper)", true},
 	"f5-no-pool-member":           {analyzer.Reset, "No pool member available", true},
+	"f5-fastl4-no-member":         {analyzer.Refused, "No pool member available", true},
+	"firewall-drops-syn-fastl4":   {analyzer.Refused, "handshake timeout", false},
 	"f5-no-route":                 {analyzer.Reset, "No route to host", true},
 	"f5-rule-rejects":             {analyzer.Reset, "iRule execution (reject command)", true},
 	"f5-snat-ports-exhausted":     {analyzer.Reset, "Unable to obtain local port", true},

@@ -17,10 +17,12 @@ func (c *Config) LetsAllPass() bool {
 
 // Static says whether each request that is sent on a connection of its own gets one
 // serverside connection, to the member whose turn it is, whatever else is under way.
-// Then it can be known before a run where a request will go.
+// Then it can be known before a run where a request will go: by the request, or because
+// there is but one member.
 func (c *Config) Static() bool {
 	v := &c.VirtualServer
-	return c.LetsAllPass() && v.standard() && v.Has(ProfileHTTP) && !v.Has(ProfileOneConnect) && c.Pool.LoadBalancing != LeastConnections
+	reads := v.standard() && v.Has(ProfileHTTP) && c.Pool.LoadBalancing != LeastConnections
+	return c.LetsAllPass() && !v.Has(ProfileOneConnect) && (reads || c.Pool.Turns().one())
 }
 
 // Source returns the source of the serverside connection for a client that has no

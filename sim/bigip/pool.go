@@ -77,6 +77,9 @@ func (t Turns) Member(ordinal, attempt int) int {
 	return t[(ordinal+attempt)%len(t)]
 }
 
+// one says whether it is always the same member's turn.
+func (t Turns) one() bool { return len(t) > 0 && len(slices.Compact(slices.Clone(t))) == 1 }
+
 // Turns returns the turns of the pool whose members are all up.
 func (p *Pool) Turns() Turns { return p.turns(p.enabled) }
 

@@ -80,6 +80,7 @@ func TestAConnectionGoesToAMemberThatCanTakeIt(t *testing.T) {
 }
 
 func TestItIsSaidWhetherARequestsWayFollowsFromItsOrdinalAndWhetherItHasOne(t *testing.T) {
+	another := func(c *Config) { c.Pool.Members = append(c.Pool.Members, Member{Name: "server2"}) }
 	for _, row := range []struct {
 		name         string
 		edit         func(*Config)
@@ -92,7 +93,10 @@ func TestItIsSaidWhetherARequestsWayFollowsFromItsOrdinalAndWhetherItHasOne(t *t
 		{"through a snatpool, whatever the address", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("198.18.60.5", "198.18.60.6") }, true, true},
 		{"inside TLS", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL} }, true, true},
 
-		{"by the members' load", func(c *Config) { c.Pool.LoadBalancing = LeastConnections }, false, true},
+		{"when the request is not read, but there is one member only", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP} }, true, true},
+		{"of type fastl4, with one member", func(c *Config) { c.VirtualServer.Type = FastL4 }, true, true},
+
+		{"by the members' load", func(c *Config) { another(c); c.Pool.LoadBalancing = LeastConnections }, false, true},
 		{"with a monitor", func(c *Config) { c.Pool.Monitor.Type = MonitorTCP }, false, false},
 		{"with a limit of a member", func(c *Config) { c.Pool.Members[0].ConnectionLimit = 1 }, false, false},
 		{"with a limit of the virtual server", func(c *Config) { c.VirtualServer.ConnectionLimit = 1 }, false, false},
@@ -100,10 +104,10 @@ func TestItIsSaidWhetherARequestsWayFollowsFromItsOrdinalAndWhetherItHasOne(t *t
 		{"with source addresses of another family only", func(c *Config) { c.SNAT.Type, c.SNAT.Pool = SNATPool, addresses("2001:db8:60::5") }, false, false},
 		{"without a member", func(c *Config) { c.Pool.Members = nil }, false, false},
 		{"with connections that are used again", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP, ProfileHTTP, ProfileOneConnect} }, false, true},
-		{"when the request is not read", func(c *Config) { c.VirtualServer.Profiles = []Profile{ProfileTCP} }, false, true},
+		{"when the request is not read, and there are two members", func(c *Config) { another(c); c.VirtualServer.Profiles = []Profile{ProfileTCP} }, false, true},
 		{"with a rule", func(c *Config) { c.Rules = []Rule{{Do: RuleReject}} }, false, false},
 		{"with a limit for headers", func(c *Config) { c.HTTP.MaxHeaderSize = 100 }, false, false},
-		{"of type fastl4", func(c *Config) { c.VirtualServer.Type = FastL4 }, false, true},
+		{"of type fastl4, with two members", func(c *Config) { another(c); c.VirtualServer.Type = FastL4 }, false, true},
 		{"of a virtual server that rejects", func(c *Config) { c.VirtualServer.Type = Reject }, false, false},
 		{"of one that is disabled", func(c *Config) { c.VirtualServer.State = Disabled }, false, false},
 	} {
