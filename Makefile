@@ -7,7 +7,7 @@ FUZZTIME ?= 60s
 N       ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless ablate race lint fuzz bench bench-analyze incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless ablate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -73,6 +73,11 @@ bench-analyze: build
 	@scripts/tools.sh tcpdump tshark tcptrace
 	scripts/bench-analyze.sh bin/hopblame
 
+## bench-proxy: the f5 against HAProxy, in turns within a minute, as ratios (the second HAProxy's is the control)
+bench-proxy: go-version
+	@scripts/tools.sh haproxy
+	@$(GO) run ./sim/bigip/bench
+
 ## doctor: what this machine can and cannot do
 doctor: build
 	bin/hopblame doctor
@@ -80,7 +85,7 @@ doctor: build
 # Programs that some tests use as a second opinion, or in place of our own actors:
 # installed where that is possible, else those tests skip and say so.
 tools:
-	@scripts/tools.sh tshark curl tcpdump haproxy nginx:nginx-light
+	@scripts/tools.sh tshark curl tcpdump haproxy nginx:nginx-light wrk h2load:nghttp2-client
 
 ## clean: remove what was built
 clean:

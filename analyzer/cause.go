@@ -14,7 +14,7 @@ const (
 	ResponseDropped   Cause = "response-dropped"   // response bytes were lost
 	MTUBlackhole      Cause = "mtu-blackhole"      // only large packets are lost
 	ResetInjected     Cause = "reset-injected"     // a RST that its alleged sender never sent
-	Rejected          Cause = "rejected"           // a hop answered with RST or ICMP
+	Rejected          Cause = "rejected"           // a hop answered with RST or ICMP, as told to
 	SessionExpired    Cause = "session-expired"    // a hop forgot the flow
 	TupleReused       Cause = "tuple-reused"       // the 5-tuple was still in use somewhere
 	PortClosed        Cause = "port-closed"        // the host has no listener there
@@ -31,6 +31,8 @@ const (
 	ProtocolViolation Cause = "protocol-violation" // the proxy disliked what it parsed
 	TLSFailure        Cause = "tls-failure"        // the TLS handshake failed
 	NoListener        Cause = "no-listener"        // the proxy has no virtual server there
+	NoRoute           Cause = "no-route"           // the hop knows no way to the destination
+	ZeroWindow        Cause = "zero-window"        // its receive window stayed shut
 	ClientAbort       Cause = "client-abort"       // the client gave up first
 	Inconclusive      Cause = "inconclusive"       // the captures do not prove anything
 )
@@ -58,7 +60,7 @@ var Causes = map[Cause]Place{
 	ResponseDropped:   AtLink | AtForwarder,
 	MTUBlackhole:      AtLink | AtForwarder,
 	ResetInjected:     AtLink | AtForwarder,
-	Rejected:          AtLink | AtForwarder,
+	Rejected:          AtLink | AtForwarder | AtProxy,
 	SessionExpired:    AtForwarder | AtProxy,
 	TupleReused:       AtForwarder | AtServer,
 	PortClosed:        AtServer | AtProxy,
@@ -75,6 +77,8 @@ var Causes = map[Cause]Place{
 	ProtocolViolation: AtProxy,
 	TLSFailure:        AtProxy | AtServer,
 	NoListener:        AtProxy,
+	NoRoute:           AtProxy | AtForwarder,
+	ZeroWindow:        AtClient | AtServer,
 	ClientAbort:       AtClient,
 	Inconclusive:      nowhere,
 }

@@ -135,6 +135,20 @@ func TestCauses(t *testing.T) {
 			s.tell(when+5*hopDelay, told{flow: c, toServer: true, flags: flagRST | flagACK, seq: c.isn + 1 + n, ack: c.answer + 1})
 			s.tell(when+7*hopDelay, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
 		}, "client", ClientAbort, ""},
+		{"the client hangs up in the middle of a long response, later than good requests take", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := uint32(len(post(17)))
+			when = s.handshake(when, b)
+			part := "HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 1000)
+			s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+			when += 100 * time.Millisecond
+			s.tell(when, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, payload: part})
+			s.tell(when+4*hopDelay, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + n, payload: part})
+			s.tell(when+5*hopDelay, told{flow: c, toServer: true, flags: flagRST | flagACK, seq: c.isn + 1 + n, ack: c.answer + 1 + uint32(len(part))})
+			// What is on its way by then is not acknowledged any more.
+			s.tell(when+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1 + uint32(len(part)), ack: b.isn + 1 + n, payload: strings.Repeat("x", 1000)})
+			s.tell(when+7*hopDelay, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1 + uint32(len(part))})
+		}, "client", ClientAbort, ""},
 		{"the client gives up after a long wait for a silent server", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			n := uint32(len(post(17)))
@@ -143,6 +157,20 @@ func TestCauses(t *testing.T) {
 			s.tell(when+4*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
 			s.tell(when+5*time.Second, told{flow: c, toServer: true, flags: flagRST | flagACK, seq: c.isn + 1 + n, ack: c.answer + 1})
 			s.tell(when+5*time.Second+2*hopDelay, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+		}, "server2", AppSilent, ""},
+		{"the client gives up after a long wait for a silent server, which then closes too", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := uint32(len(post(17)))
+			when = s.handshake(when, b)
+			s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+			s.tell(when+4*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+			s.tell(when+5*time.Second, told{flow: c, toServer: true, flags: flagFIN | flagACK, seq: c.isn + 1 + n, ack: c.answer + 1})
+			end := when + 5*time.Second + 2*hopDelay
+			s.tell(end, told{flow: b, toServer: true, flags: flagFIN | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.tell(end+4*hopDelay, told{flow: b, flags: flagFIN | flagACK, seq: b.answer + 1, ack: b.isn + 2 + n})
+			s.tell(end+8*hopDelay, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 2 + n, ack: b.answer + 2})
+			s.tell(end+8*hopDelay, told{flow: c, flags: flagFIN | flagACK, seq: c.answer + 1, ack: c.isn + 2 + n})
+			s.tell(end+9*hopDelay, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 2 + n, ack: c.answer + 2})
 		}, "server2", AppSilent, ""},
 		{"the f5 speaks of its own source ports", func(s *story) {
 			c, _, when := s.opened(at, 17, 54373, 2, post(17))

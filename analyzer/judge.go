@@ -159,7 +159,7 @@ func (m *matter) conclude() *conclusion {
 		}
 		return m.serverside()
 	}
-	if !m.proxied || !m.client.established() {
+	if !m.proxied || !m.client.established() && !m.passes() {
 		return m.ask(m.client)
 	}
 	own := m.clientside()
@@ -175,9 +175,10 @@ func (m *matter) conclude() *conclusion {
 }
 
 // clientside asks the rules that can find the fault between client and proxy:
-// what the proxy says of itself, and bytes or RSTs that went astray there.
+// what the proxy says of itself, and bytes or RSTs that went astray there; of a
+// connection that it passes through, the handshake too.
 func (m *matter) clientside() *conclusion {
-	for _, r := range []rule{proxySays, tlsFailure, resetInjected, dataDropped, responseDropped} {
+	for _, r := range []rule{proxySays, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped} {
 		if c := r.apply(m.client, m); c != nil {
 			return c
 		}

@@ -34,7 +34,9 @@ func (m *matter) rst() *RST {
 	}
 	r := &RST{}
 	last := g[len(g)-1]
-	if m.client.atServer(i) {
+	if m.passes() {
+		// It is the server's, or of a hop on the way there; the trailer says if not.
+	} else if m.client.atServer(i) {
 		r.By = m.client.hop(i)
 	} else if m.client.established() {
 		if c := m.client.injected(false); c != nil {

@@ -286,6 +286,7 @@ func (a *analysis) pairSides(ms []*matter, notes map[tuple][]tuple, cs []*candid
 			open = append(open, m)
 		}
 	}
+	a.passThrough(ms, cs)
 	a.eliminate(open, ms, cs)
 }
 

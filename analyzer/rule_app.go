@@ -7,7 +7,7 @@ type appView struct {
 	request, answer  *sighting // first data in either direction
 	acked            bool      // the server acknowledged request data
 	status           int
-	fin, rst         *sighting // the server's
+	fin, rst         *sighting // the server's, if not in answer to the client's end
 	clientEndedFirst bool
 }
 
@@ -52,6 +52,9 @@ func (w *appView) take(g *sighting) {
 	}
 	if w.request != nil && g.flags&flagACK != 0 && int32(g.ack-w.request.seq) > 0 {
 		w.acked = true
+	}
+	if w.clientEndedFirst {
+		return
 	}
 	if g.flags&flagFIN != 0 && w.fin == nil {
 		w.fin = g

@@ -7,12 +7,13 @@ package analyzer
 //	 |--POST---------------->|
 //	 |<----------------ACK---|
 //	 |--FIN or RST (later)-->|
+//	 |<----------------FIN---|   or not; it comes too late to mean anything
 //
 // The ACK is the kernel's: it does not mean that the application has read
 // anything.
 var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
-	if w == nil || !w.acked || w.answer != nil || w.fin != nil || w.rst != nil || !w.clientEndedFirst || !v.delivered(true) {
+	if w == nil || !w.acked || w.answer != nil || !w.clientEndedFirst || !v.delivered(true) {
 		return nil
 	}
 	k := responseKind(v)

@@ -41,7 +41,7 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 	out := &conclusion{between: []string{c.point(p)}, direction: ToServer, evidence: []Evidence{c.frame(p, g[0], what)}}
 	answered := v != c && len(v.replies()) > 0 || !m.f.inside && len(c.replies()) > 0
 	switch {
-	case answered && v.delivered(false), waited <= slowest:
+	case answered && v.arrived(false), waited <= slowest:
 		out.hop, out.confidence = c.hop(p), almost
 	case waited >= 10*slowest:
 		return nil // it was patient

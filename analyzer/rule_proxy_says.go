@@ -14,16 +14,19 @@ var saidCauses = []struct {
 	{"No local listener", NoListener},
 	{"No available listener", NoListener},
 	{"Port denied", NoListener},
-	{"VIP down", NoListener},
+	{"VIP down", NoPoolMember},
 	{"VIP disabled", NoListener},
 	{"No pool member available", NoPoolMember},
 	{"No available pool member", NoPoolMember},
 	{"No server selected", NoPoolMember},
 	{"No available SNAT addr", SNATExhausted},
+	{"No route to host", NoRoute},
 	{"Unable to select local port", SNATExhausted},
 	{"Unable to obtain local port", SNATExhausted},
 	{"Connection limit exceeded", ConnectionLimit},
 	{"Flow expired (sweeper)", IdleTimeout},
+	{"handshake timeout", IdleTimeout},
+	{"TCP zero window timeout", ZeroWindow},
 	{"No flow found for ACK", SessionExpired},
 	{"HTTP header", ProtocolViolation},
 	{"HTTP internal error", ProtocolViolation},
@@ -72,9 +75,25 @@ var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *c
 	}
 	c := &conclusion{cause: cause, hop: v.hop(at), between: []string{v.point(at)}, direction: ToClient, confidence: almost,
 		evidence: []Evidence{v.frame(at, g, "RST made by "+v.hop(at)+": "+g.note.cause)}}
+	if cause == ZeroWindow {
+		return v.ofClient(c)
+	}
 	c.eliminated = v.rivals(synKind(v), at, true)
 	return c
 }}
+
+// ofClient turns what the proxy says of the client's connection into a conclusion about
+// the client.
+func (v *flowView) ofClient(c *conclusion) *conclusion {
+	at, g := v.origin(synKind(v))
+	if at < 0 || !v.atClient(at) {
+		c.hop, c.settle = "", "a capture at "+v.client.Addr().String()+": it tells whether that end kept its window shut"
+		return c
+	}
+	c.hop, c.between = v.hop(at), []string{v.point(at)}
+	c.evidence = append(c.evidence, v.frame(at, g[0], v.hop(at)+" is the one whose window it speaks of"))
+	return c
+}
 
 // saidBy returns the RST to the client that its maker explains in a trailer.
 func (v *flowView) saidBy() (int, *sighting) {

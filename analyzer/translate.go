@@ -34,9 +34,12 @@ const (
 // findTranslations looks at each two points that have no connection in common.
 func (c *calibration) findTranslations() {
 	c.translations = map[[2]int]*translation{}
+	// What a proxy does is for pairing to find, where its own capture has both sides.
+	both := slices.ContainsFunc(c.surveys, func(s *survey) bool { return s.point.Side == Both })
 	for p, a := range c.surveys {
 		for q, b := range c.surveys {
-			if p >= q || a.conns.len() == 0 || b.conns.len() == 0 || c.pairs[[2]int{p, q}] != nil {
+			acrossProxy := both && a.point.Side == Clientside && b.point.Side == Serverside
+			if p >= q || a.conns.len() == 0 || b.conns.len() == 0 || c.pairs[[2]int{p, q}] != nil || acrossProxy {
 				continue
 			}
 			n := 0
@@ -60,6 +63,45 @@ func (c *calibration) findTranslations() {
 			c.pairs[[2]int{p, q}] = newClockPair(upper, lower, max(disorder, a.disorder, b.disorder))
 		}
 	}
+	c.dropBalanced()
+}
+
+// dropBalanced takes back what behind a box that balances load looks like a translation:
+// seen from each of the servers, one destination has become one other.
+//
+//	client/eth0                   server1/eth0
+//	VIP SYN 77             ──▶    server1 SYN 77
+//	VIP SYN 901                   (server2's)
+func (c *calibration) dropBalanced() {
+	var balanced [][2]int
+	for p, t := range c.translations {
+		for q, u := range c.translations {
+			if p[0] == q[0] && t.rewritten && u.rewritten && t.parts(u) {
+				balanced = append(balanced, p)
+			}
+		}
+	}
+	for _, p := range balanced {
+		delete(c.translations, p)
+	}
+}
+
+// parts tells whether two translations give one destination different names, and have
+// no connection in common: else they follow each other on one path.
+func (t *translation) parts(u *translation) bool {
+	differ := false
+	for from, to := range t.servers {
+		other, known := u.servers[from]
+		differ = differ || known && other != to
+	}
+	if !differ {
+		return false
+	}
+	mine := map[*conn]bool{}
+	for _, k := range t.pairs {
+		mine[k.x] = true
+	}
+	return !slices.ContainsFunc(u.pairs, func(k connPair) bool { return mine[k.x] })
 }
 
 // whole tells whether a connection's handshake was captured without a retry.

@@ -138,8 +138,8 @@ func proxyWithHAProxy(dir string, retries int, started func(*haproxy)) func(cont
 	return func(ctx context.Context, at *topology.Host, p bigip.Config) (sim.Proxy, error) {
 		config := filepath.Join(dir, "haproxy.cfg")
 		text := fmt.Appendf(nil, haproxyConfig, connectTimeout.Milliseconds(), retries, p.VirtualServer.Destination,
-			netip.AddrPortFrom(p.SNAT, 0), // brackets around an IPv6 address, and any port
-			p.Pool[0].Address, p.Pool[1].Address)
+			netip.AddrPortFrom(p.SNAT.SelfIP, 0), // brackets around an IPv6 address, and any port
+			p.Pool.Members[0].Address, p.Pool.Members[1].Address)
 		if err := os.WriteFile(config, text, 0o644); err != nil {
 			return nil, err
 		}

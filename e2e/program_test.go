@@ -23,7 +23,7 @@ func findProgram(name string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s is not installed (make tools, or Debian: apt-get install haproxy nginx-light curl)", name)
+	return "", fmt.Errorf("%s is not installed (make tools, or Debian: apt-get install haproxy nginx-light curl wrk nghttp2-client)", name)
 }
 
 // needPrograms skips the spec if one is missing, and says which.

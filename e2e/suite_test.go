@@ -77,7 +77,9 @@ func scenario(name string) *scenarios.Scenario {
 	GinkgoHelper()
 	s, err := scenarios.Find(name)
 	Expect(err).NotTo(HaveOccurred())
-	s.F5.Serverside = bigip.Fast
+	p := &s.F5.Serverside // its other timers are what the scenario is about
+	p.SYNMaxRetrans, p.SYNRTOBase, p.SYNBackoff = bigip.Fast.SYNMaxRetrans, bigip.Fast.SYNRTOBase, bigip.Fast.SYNBackoff
+	p.MaxRetrans, p.MinimumRTO = bigip.Fast.MaxRetrans, bigip.Fast.MinimumRTO
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,8 +43,8 @@ type flow struct {
 	Member  string `json:"member"`
 }
 
-// flowOf finds the serverside flow of a request in the truth.
-func flowOf(dir string, ordinal int) flow {
+// flows reads the truth's serverside flows.
+func flows(dir string) (all []flow) {
 	GinkgoHelper()
 	f, err := os.Open(filepath.Join(dir, "truth", "flows.ndjson"))
 	Expect(err).NotTo(HaveOccurred())
@@ -51,12 +52,18 @@ func flowOf(dir string, ordinal int) flow {
 	for d := json.NewDecoder(f); d.More(); {
 		var line flow
 		Expect(d.Decode(&line)).To(Succeed())
-		if line.Ordinal == ordinal {
-			return line
-		}
+		all = append(all, line)
 	}
-	Fail("no flow of request " + strconv.Itoa(ordinal))
-	return flow{}
+	return all
+}
+
+// flowOf finds the serverside flow of a request.
+func flowOf(dir string, ordinal int) flow {
+	GinkgoHelper()
+	all := flows(dir)
+	i := slices.IndexFunc(all, func(f flow) bool { return f.Ordinal == ordinal })
+	Expect(i).NotTo(BeNumerically("<", 0), "no flow of request "+strconv.Itoa(ordinal))
+	return all[i]
 }
 
 func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
@@ -64,7 +71,7 @@ func port(address string) string { return address[strings.LastIndexByte(address,
 var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's",
 	func(ctx SpecContext, format bigip.TrailerFormat) {
 		s := scenario("firewall-drops-syn")
-		s.F5.EthernetTrailer = format
+		s.F5.Format = format
 		s.Faults[0].Probability = 0.02
 		r, dir := run(ctx, s, scenarios.Options{Requests: 600})
 		Expect(r.InvalidBecause).To(BeEmpty())
@@ -109,7 +116,7 @@ var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's
 var _ = DescribeTable("the f5's capture tells as much as its tcpdump was asked to, and no verdict is wrong for want of the rest",
 	func(ctx SpecContext, format bigip.TrailerFormat, level bigip.Tcpdump, shown []string, hidden string) {
 		s := scenario("firewall-drops-syn")
-		s.F5.EthernetTrailer, s.F5.Tcpdump, s.F5.Serverside = format, level, bigip.Fast
+		s.F5.Format, s.F5.Tcpdump, s.F5.Serverside = format, level, bigip.Fast
 		s.Faults[0].Probability = 0.02
 		r, dir := run(ctx, s, scenarios.Options{Requests: 600})
 		Expect(r.InvalidBecause).To(BeEmpty())

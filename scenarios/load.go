@@ -177,7 +177,10 @@ func fileError(file string, text []byte, err error) error {
 	var at yaml.Error
 	if !errors.As(err, &at) {
 		e := &FileError{File: file, Why: strings.ReplaceAll(err.Error(), "\n", " ")}
-		e.Line, e.Column = durationAt(text, err)
+		line, column, why := unreadable(text, err)
+		if e.Line, e.Column = line, column; why != "" {
+			e.Why = why
+		}
 		return e
 	}
 	e := &FileError{File: file, Line: 1, Column: 1, Why: at.GetMessage()}
@@ -204,6 +207,8 @@ func fileError(file string, text []byte, err error) error {
 // inWords says what a value must be to fit a type.
 func inWords(t reflect.Type) string {
 	switch {
+	case addressesInWords[t] != "":
+		return addressesInWords[t]
 	case t == reflect.TypeFor[time.Duration]():
 		return "a duration with its unit, such as 100ms or 1s"
 	case t.Kind() == reflect.Int:
@@ -246,6 +251,9 @@ func keys(t reflect.Type, under string) map[string][]string {
 		for i := range t.NumField() {
 			f := t.Field(i)
 			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if name == "-" { // the lab's own
+				continue
+			}
 			if name == "" { // inlined
 				merge(keys(f.Type, under))
 				continue

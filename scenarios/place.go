@@ -5,11 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 )
 
@@ -47,12 +45,17 @@ func (s *Scenario) place(message string) string {
 			}
 		}
 		return "$.faults"
-	case part == "f5" && key == "ethernet":
-		return "$.f5.ethernet-trailer"
-	case part == "f5" && key == "tcpdump":
-		return "$.f5.tcpdump"
 	case part == "f5":
-		return "$.f5.serverside." + key
+		at := "$.f5"
+		for strings.Contains(rest, ": ") {
+			section, below, _ := strings.Cut(rest, ": ")
+			if strings.Contains(section, " ") {
+				break
+			}
+			at, rest = at+"."+section, below
+		}
+		key, _, _ := strings.Cut(rest, " ")
+		return at + "." + key
 	case part == "lab", part == "traffic":
 		return "$." + part + "." + key
 	}
@@ -93,33 +96,17 @@ func first(n ast.Node) ast.Node {
 	return n
 }
 
-// wholeNumbers are the keys whose fraction the decoder would cut off unsaid.
-var wholeNumbers = []string{"$.traffic.requests", "$.traffic.concurrency", "$.f5.serverside.syn-max-retrans"}
-
-// fractions finds numbers that must be whole and are not.
-func fractions(text []byte) (problems []problem) {
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil
-	}
-	for _, at := range wholeNumbers {
-		path, err := yaml.PathString(at)
-		if err != nil {
-			continue
-		}
-		if n, err := path.FilterFile(file); err == nil && n != nil && n.Type() == ast.FloatType {
-			problems = append(problems, problem{at, fmt.Errorf("got %q, want a whole number", n.GetToken().Value)})
-		}
-	}
-	return problems
-}
-
 // zeros are the values for which zero would mean the default, and that somebody
 // who writes a zero does not mean.
 var zeros = map[string]string{
-	"$.traffic.requests":           "must be at least 1",
-	"$.traffic.concurrency":        "must be at least 1",
-	"$.f5.serverside.syn-rto-base": "must be at least 10ms",
+	"$.traffic.requests":                "must be at least 1",
+	"$.traffic.concurrency":             "must be at least 1",
+	"$.traffic.timeout":                 "must be 100ms to 10m0s",
+	"$.traffic.requests-per-connection": "must be 1 to 1000",
+	"$.f5.serverside.syn-rto-base":      "must be at least 10ms",
+	"$.f5.pool.monitor.interval":        "must be 25ms to 24h0m0s",
+	"$.f5.pool.monitor.timeout":         "must be at least the interval",
+	"$.f5.snat.ports":                   "must be at least 1",
 }
 
 // silences finds what would be taken for something that was not meant: a zero
@@ -153,17 +140,6 @@ func silences(text []byte, s *Scenario) (problems []problem) {
 		}
 	}
 	return problems
-}
-
-// durationAt finds the duration that cannot be read; the decoder does not say
-// where it stands.
-func durationAt(text []byte, unread error) (line, column int) {
-	for _, t := range lexer.Tokenize(string(text)) {
-		if _, err := time.ParseDuration(t.Value); err != nil && err.Error() == unread.Error() {
-			return t.Position.Line, t.Position.Column
-		}
-	}
-	return 1, 1
 }
 
 // secondDocument returns where a file's second document begins.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/sim/bigip"
 )
 
 // SchemaVersion is the version of the files in a run directory.
@@ -23,6 +24,7 @@ type Result struct {
 	Captures       []CaptureResult `json:"captures"`
 	Ledger         LedgerResult    `json:"ledger"`
 	Balances       []BalanceResult `json:"balances"`
+	RSTCauses      bigip.Counts    `json:"rst_causes"` // RSTs the f5 sent, as "tmsh show net rst-cause" counts them
 	Timing         Timing          `json:"timing_s"`
 	Settings       Settings        `json:"settings"`
 
@@ -49,10 +51,11 @@ type CaptureResult struct {
 
 // LedgerResult sums up what the faults did.
 type LedgerResult struct {
-	Packets     int    `json:"packets"`     // in the ledger
-	Counter     uint64 `json:"counter"`     // by the kernel's count
-	Connections int    `json:"connections"` // hit
-	Planned     *int   `json:"planned"`     // to be hit; null where it cannot be known
+	Packets     int    `json:"packets"`         // in the ledger
+	Counter     uint64 `json:"counter"`         // by the kernel's count
+	Deeds       int    `json:"deeds,omitempty"` // of actors, in the ledger
+	Connections int    `json:"connections"`     // hit, by either
+	Planned     *int   `json:"planned"`         // to be hit; null where it cannot be known
 }
 
 // BalanceResult is what the captures say went in and came out of a stretch.
@@ -62,7 +65,14 @@ type BalanceResult struct {
 	In        uint64 `json:"in"`
 	Out       uint64 `json:"out"`
 	Ledger    uint64 `json:"ledger"`
+	Made      uint64 `json:"made,omitempty"` // RSTs that faults sent there
 }
+
+// Taken is what is missing from what came out.
+func (b *BalanceResult) Taken() uint64 { return b.In + b.Made - b.Out }
+
+// Holds says whether faults account for what is missing.
+func (b *BalanceResult) Holds() bool { return b.Taken() == b.Ledger }
 
 // Timing is how long the parts took, in seconds.
 type Timing struct {
@@ -85,13 +95,14 @@ type Settings struct {
 
 // newResult sums up a run; score and verdicts come later.
 func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
-	profile := facts.Config.Serverside.WithDefaults()
+	profile := facts.Config.F5.Serverside.WithDefaults()
 	r := &Result{SchemaVersion: SchemaVersion, Scenario: s.Name, Seed: facts.Config.Seed, Played: s,
 		InvalidBecause: facts.Check(),
 		Settings: Settings{Kernel: facts.Kernel, Family: string(facts.Config.Family), Concurrency: facts.Config.Concurrency,
 			SYNMaxRetrans: *profile.SYNMaxRetrans, SYNRTOBase: profile.SYNRTOBase.Seconds(), SYNBackoff: string(profile.SYNBackoff),
 			Sysctls: maps.Clone(facts.Settings)},
-		Timing: Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},
+		RSTCauses: bigip.Count(facts.Resets),
+		Timing:    Timing{Build: seconds(facts.Timing.Build), Traffic: seconds(facts.Timing.Traffic), Teardown: seconds(facts.Timing.Teardown)},
 	}
 	if r.Settings.Family == "" {
 		r.Settings.Family = "ipv4"
@@ -104,14 +115,19 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Captures = append(r.Captures, CaptureResult{c.Point.Name(), files[c.Point.Name()], c.Packets, c.Dropped})
 	}
 	for _, b := range facts.Balances {
-		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger})
+		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger, b.Made})
 	}
 	connections := map[[2]int]bool{}
 	for _, h := range facts.Ledger {
 		connections[[2]int{h.Ordinal, h.Attempt}] = true
 	}
-	r.Ledger = LedgerResult{Packets: len(facts.Ledger), Connections: len(connections)}
+	r.Ledger = LedgerResult{Connections: len(connections)}
 	for _, rep := range facts.Reports {
+		if rep.Fault.Acts() {
+			r.Ledger.Deeds += len(rep.Entries)
+			continue
+		}
+		r.Ledger.Packets += len(rep.Entries)
 		r.Ledger.Counter += rep.Counter
 	}
 	if facts.Predictable {

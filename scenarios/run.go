@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -81,6 +82,13 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 // play is the run proper; with an error, what it has written is not whole.
 func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Options) (*Result, error) {
 	config.Create = dir.create
+	if s.Traffic.logsKeys() {
+		keys, err := dir.createKeyLog()
+		if err != nil {
+			return nil, err
+		}
+		config.KeyLog = keys
+	}
 	if o.Progress != nil {
 		config.Progress = func(p sim.Progress) {
 			o.Progress(Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Failed: p.Failed})
@@ -101,14 +109,15 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err != nil {
 		return nil, err
 	}
-	if err := result.analyze(ctx, points, o); err != nil {
+	if err := result.analyze(ctx, points, dir.readKeyLog(), o); err != nil {
 		return nil, err
 	}
 	return result, dir.writeResult(result)
 }
 
-// analyze hands the captures, and only those, to the analyzer.
-func (r *Result) analyze(ctx context.Context, points []analyzer.Point, o Options) error {
+// analyze hands the captures, and only those, to the analyzer; of TLS also the keys, as
+// one would have them from the client or the f5.
+func (r *Result) analyze(ctx context.Context, points []analyzer.Point, keys io.Reader, o Options) error {
 	start := time.Now()
 	var progress func(analyzer.Progress)
 	if o.Progress != nil {
@@ -116,7 +125,7 @@ func (r *Result) analyze(ctx context.Context, points []analyzer.Point, o Options
 			o.Progress(Progress{Phase: "analyze", Bytes: p.Bytes, TotalBytes: p.Size})
 		}
 	}
-	report, err := analyzer.Analyze(ctx, points, analyzer.Options{Progress: progress})
+	report, err := analyzer.Analyze(ctx, points, analyzer.Options{Progress: progress, KeyLog: keys})
 	if err != nil {
 		return fmt.Errorf("analyze: %w", err)
 	}

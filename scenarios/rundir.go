@@ -14,6 +14,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,7 @@ type runDir struct {
 	path    string
 	files   map[string]string   // by point, as shown: captures/POINT.pcapng
 	unnamed map[string]*os.File // by point
+	keys    *os.File            // key log of the client's TLS; nil if there is none
 	made    []string            // folders that were not there before, innermost first
 	wrote   []string            // files that are this run's own
 }
@@ -111,7 +113,7 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	name := strings.ReplaceAll(p.Name(), "/", "-") + ".pcapng"
 	d.files[p.Name()] = "captures/" + name
 	if d.path != "" {
-		f, err := os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+		f, err := os.OpenFile(filepath.Join(d.path, "captures", name), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 		if errors.Is(err, fs.ErrExist) {
 			return nil, fmt.Errorf("%w; another run writes to the same directory: give each its own --out", err)
 		}
@@ -127,6 +129,31 @@ func (d *runDir) create(p *capture.Point) (io.WriteCloser, error) {
 	}
 	d.unnamed[p.Name()] = f
 	return keepOpen{f}, nil
+}
+
+// keyLog is where a run directory has its key log: beside the captures, for who has the
+// one needs the other.
+const keyLog = "captures/keys.log"
+
+// createKeyLog makes the key log.
+func (d *runDir) createKeyLog() (w io.Writer, err error) {
+	if d.path == "" {
+		d.keys, err = unnamedFile(os.TempDir())
+		return d.keys, err
+	}
+	d.keys, err = os.OpenFile(filepath.Join(d.path, filepath.FromSlash(keyLog)), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
+	if err == nil {
+		d.wrote = append(d.wrote, d.keys.Name())
+	}
+	return d.keys, err
+}
+
+// readKeyLog returns what the key log holds; nil if there is none.
+func (d *runDir) readKeyLog() io.Reader {
+	if d.keys == nil {
+		return nil
+	}
+	return io.NewSectionReader(d.keys, 0, 1<<62)
 }
 
 // unnamedFile creates a file that ends with the process however it ends.
@@ -168,6 +195,9 @@ type keepOpen struct{ *os.File }
 func (keepOpen) Close() error { return nil }
 
 func (d *runDir) close() {
+	if d.keys != nil {
+		d.keys.Close()
+	}
 	for _, f := range d.unnamed {
 		f.Close()
 	}
@@ -198,12 +228,27 @@ func (d *runDir) writePoints(facts *sim.Facts) ([]analyzer.Point, error) {
 	return points, d.writeJSON("captures/points.json", analyzer.PointsFile{SchemaVersion: analyzer.SchemaVersion, Points: named})
 }
 
+// ltmLog is the f5's /var/log/ltm, where its configuration has RSTs logged.
+const ltmLog = "f5-ltm.log"
+
+// writeLog writes the f5's log.
+func (d *runDir) writeLog(facts *sim.Facts) error {
+	if d.path == "" || !facts.Config.F5.RSTCause.Log {
+		return nil
+	}
+	return d.writeWhole(ltmLog, func(w io.Writer) error {
+		_, err := io.WriteString(w, strings.Join(append(bigip.Log(facts.Resets), ""), "\n"))
+		return err
+	})
+}
+
 // writeTruth writes the truth, apart from the captures.
 func (d *runDir) writeTruth(facts *sim.Facts, truths []Truth) error {
 	if d.path == "" {
 		return nil
 	}
 	return errors.Join(
+		d.writeLog(facts),
 		writeLines(d, "truth/requests.ndjson", len(truths), func(i int) any { return &truths[i] }),
 		writeLines(d, "truth/flows.ndjson", len(facts.Flows), func(i int) any {
 			f := facts.Flows[i]

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -19,7 +21,7 @@ type Scenario struct {
 	Title   string        `yaml:"title"`
 	Symptom string        `yaml:"symptom"` // in the customer's words
 	Lab     Lab           `yaml:"lab"`
-	F5      F5            `yaml:"f5"`
+	F5      bigip.Config  `yaml:"f5"`
 	Traffic Traffic       `yaml:"traffic"`
 	Faults  []fault.Fault `yaml:"faults"`
 	Observe Observe       `yaml:"observe"`
@@ -33,17 +35,24 @@ type Lab struct {
 	Family topology.Family `yaml:"family"` // "" means ipv4
 }
 
-// F5 configures the full proxy. The zero value is the incident's.
-type F5 struct {
-	Serverside      bigip.TCPProfile    `yaml:"serverside"`
-	EthernetTrailer bigip.TrailerFormat `yaml:"ethernet-trailer"` // "" means dpt
-	Tcpdump         bigip.Tcpdump       `yaml:"tcpdump"`          // "" means 0.0:nnn
-}
-
 // Traffic is the batch.
 type Traffic struct {
-	Requests    int `yaml:"requests"`
-	Concurrency int `yaml:"concurrency"` // requests in flight
+	Requests    int           `yaml:"requests"`
+	Concurrency int           `yaml:"concurrency"` // requests in flight
+	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
+	// Protocol is what the client speaks; the f5's virtual server must understand it.
+	Protocol client.Protocol `yaml:"protocol"`
+	// RequestsPerConnection is how many requests in a row share a connection: with
+	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
+	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// KeyLog says whether the client's TLS secrets are put beside the captures; nil
+	// means that they are if there are any.
+	KeyLog *bool `yaml:"key-log"`
+}
+
+// logsKeys says whether there is to be a key log.
+func (t *Traffic) logsKeys() bool {
+	return t.Protocol.Secure() && (t.KeyLog == nil || *t.KeyLog)
 }
 
 // Observe are faults of the observer; there are none yet.
@@ -78,8 +87,9 @@ const (
 // Config returns what is to be run, for a seed.
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
-		Family: s.Lab.Family, Serverside: s.F5.Serverside, Trailer: s.F5.EthernetTrailer, Tcpdump: s.F5.Tcpdump,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Faults: s.Faults, Seed: seed,
+		Family: s.Lab.Family, F5: s.F5,
+		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {
 		c.Requests = defaultRequests
@@ -112,6 +122,9 @@ func (s *Scenario) problems() (found []problem) {
 	if s.Lab.Base != "" && s.Lab.Base != "standard" {
 		bad("$.lab.base", "lab: base %q: there is only standard", s.Lab.Base)
 	}
+	if s.Traffic.KeyLog != nil && *s.Traffic.KeyLog && !s.Traffic.Protocol.Secure() {
+		bad("$.traffic.key-log", "traffic: key-log true: protocol http has no keys; say https or h2")
+	}
 	c := s.Config(0)
 	spec, err := c.Spec()
 	if err == nil {
@@ -135,7 +148,7 @@ func (s *Scenario) problems() (found []problem) {
 	}
 	for i := range s.Faults {
 		for _, p := range truthPairs(&s.Faults[i], &spec) {
-			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p }) {
+			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p || slices.Contains(e.Accept, p) }) {
 				bad("$.expect", "expect: the truth of fault %s is {hop: %q, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)
 			}
 		}

@@ -48,15 +48,43 @@ type TruthHit struct {
 // Failed says whether the client saw the request fail.
 func (t *Truth) Failed() bool { return t.Outcome != client.OK }
 
-// causeOf says in the analyzer's words what a fault looks like.
+// deeds are what actors do, in the analyzer's words. Most of what a client does is no
+// cause by itself: it is the f5 that ends its connection, and the f5's own ledger that
+// tells why.
+var deeds = map[fault.Do]analyzer.Cause{
+	fault.Reset:        analyzer.AppReset,
+	fault.Die:          analyzer.AppReset,
+	fault.CutResponse:  analyzer.AppTruncated,
+	fault.StaySilent:   analyzer.AppSilent,
+	fault.AnswerSlowly: analyzer.AppSilent, // to a client that does not wait so long
+	fault.AnswerError:  analyzer.AppError,
+	fault.Abort:        analyzer.ClientAbort,
+}
+
+// losses are what is lost on the way.
+var losses = map[fault.Match]analyzer.Cause{
+	fault.SYN:      analyzer.SYNDropped,
+	fault.SYNACK:   analyzer.SYNAckDropped,
+	fault.ACK:      analyzer.AckDropped,
+	fault.Data:     analyzer.DataDropped,
+	fault.Response: analyzer.ResponseDropped,
+}
+
+// causeOf says in the analyzer's words what a fault looks like. In a host its packet
+// filter stands behind its capture and before its TCP. "" is what is no cause by itself.
 func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
-	if f.Match == fault.SYNACK {
-		return analyzer.SYNAckDropped
+	n, isNode := spec.Node(f.At)
+	switch inHost := isNode && n.Kind == topology.KindHost; {
+	case f.Acts():
+		return deeds[f.Do]
+	case f.Do == fault.Reject && inHost:
+		return analyzer.PortClosed // the same on the wire
+	case f.Do == fault.Reject:
+		return analyzer.Rejected
+	case inHost:
+		return analyzer.NoAnswer
 	}
-	if n, isNode := spec.Node(f.At); isNode && n.Kind == topology.KindHost {
-		return analyzer.NoAnswer // its capture has the SYN, its TCP never had
-	}
-	return analyzer.SYNDropped
+	return losses[f.Match]
 }
 
 // captured are the nodes that have captures; what lies between two of them is
@@ -95,14 +123,14 @@ func hops(spec *topology.Spec) (names []string) {
 }
 
 // truthPairs are the answers a fault can have, one a pool member it is on the
-// way to.
+// way to; none if it is no cause by itself.
 func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
 	for _, member := range []string{topology.Server1, topology.Server2} {
-		if !slices.Contains(spec.Path(topology.F5, member), f.At) {
+		if !slices.Contains(spec.Path(topology.Client, member), f.At) {
 			continue
 		}
 		p := Pair{Hop: project(spec, member, f.At), Cause: causeOf(f, spec)}
-		if !slices.Contains(pairs, p) {
+		if p.Cause != "" && !slices.Contains(pairs, p) {
 			pairs = append(pairs, p)
 		}
 	}
@@ -130,21 +158,28 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		if h.Ordinal < 0 || h.Ordinal >= len(out) {
 			continue // the run is invalid, and says so
 		}
-		_, server := h.Ends()
-		member[h.Ordinal] = nodeOf(server, a)
-		out[h.Ordinal].hit(h, causeOf(faults[h.Fault], &spec))
+		cause := causeOf(faults[h.Fault], &spec)
+		if cause == "" {
+			continue
+		}
+		if h.At != topology.Client {
+			_, server := h.Ends()
+			member[h.Ordinal] = nodeOf(server, a)
+		}
+		out[h.Ordinal].hit(h, cause)
 	}
 	for _, p := range facts.Planned {
 		if p.Ordinal >= len(out) {
 			continue // somebody else's client has not sent them all
 		}
-		t := &out[p.Ordinal]
-		if t.Failed() && len(t.Faults) > 0 {
+		t, cause := &out[p.Ordinal], causeOf(faults[p.Fault], &spec)
+		if t.Failed() && len(t.Faults) > 0 && cause != "" {
 			// A fault that an earlier one kept from acting is as much to
 			// blame: without the earlier one it would have acted.
-			t.plan(p, faults[p.Fault], causeOf(faults[p.Fault], &spec))
+			t.plan(p, faults[p.Fault], cause)
 		}
 	}
+	addOwn(out, facts)
 	for i := range out {
 		out[i].judge(&spec, member[i], expect)
 	}

@@ -33,15 +33,36 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 		{"a server that drops has not answered", "server1", []Pair{{"server1", analyzer.NoAnswer}}},
 		{"and so the other", "server2", []Pair{{"server2", analyzer.NoAnswer}}},
 		{"a link no serverside connection crosses has no truth", "link:client-f5", nil},
-		{"an answer that is lost behind the switch is lost on the segment", "answer on link:firewall-switch",
+		{"an answer that is lost behind the switch is lost on the segment", "syn-ack on link:firewall-switch",
 			[]Pair{{"link:firewall-server1", analyzer.SYNAckDropped}, {"link:firewall-server2", analyzer.SYNAckDropped}}},
-		{"an answer that a node does not forward", "answer on firewall", []Pair{{"firewall", analyzer.SYNAckDropped}}},
+		{"an answer that a node does not forward", "syn-ack on firewall", []Pair{{"firewall", analyzer.SYNAckDropped}}},
+		{"data that a node does not forward", "data on firewall", []Pair{{"firewall", analyzer.DataDropped}}},
+		{"a response that a cable loses", "response on link:switch-server2", []Pair{{"link:firewall-server2", analyzer.ResponseDropped}}},
+		{"an ACK that a node does not forward", "ack on firewall", []Pair{{"firewall", analyzer.AckDropped}}},
+		{"a SYN that a node rejects", "reject on firewall", []Pair{{"firewall", analyzer.Rejected}}},
+		{"a server that rejects a SYN has its port closed", "reject on server2", []Pair{{"server2", analyzer.PortClosed}}},
+		{"a server that resets", "reset on server2", []Pair{{"server2", analyzer.AppReset}}},
+		{"a server that dies is seen to reset", "die on server1", []Pair{{"server1", analyzer.AppReset}}},
+		{"a server that breaks off", "cut-response on server1", []Pair{{"server1", analyzer.AppTruncated}}},
+		{"a server that says nothing", "stay-silent on server1", []Pair{{"server1", analyzer.AppSilent}}},
+		{"a server that says it too late", "answer-slowly on server1", []Pair{{"server1", analyzer.AppSilent}}},
+		{"a server that cannot", "answer-error on server1", []Pair{{"server1", analyzer.AppError}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 				f := drop("f", row.place)
-				if place, ok := strings.CutPrefix(row.place, "answer on "); ok {
-					f.At, f.Direction, f.Match = place, fault.ToClient, fault.SYNACK
+				if what, place, ok := strings.Cut(row.place, " on "); ok {
+					f.At = place
+					switch what {
+					case "reject":
+						f.Do = fault.Reject
+					case "data", "ack":
+						f.Match = fault.Match(what)
+					case "syn-ack", "response":
+						f.Match, f.Direction = fault.Match(what), fault.ToClient
+					default:
+						f.Do, f.Match, f.Direction = fault.Do(what), "", ""
+					}
 				}
 				c := sim.Config{Family: family, Faults: []fault.Fault{f}}
 				spec, err := c.Spec() // with the middle that the fault needs
@@ -53,6 +74,19 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestEveryBehaviourHasACause(t *testing.T) {
+	for _, do := range fault.Behaviours(topology.Server1) {
+		if c := deeds[do]; !c.Valid() {
+			t.Errorf("%s is %q to an analyzer", do, c)
+		}
+	}
+	for _, do := range fault.Behaviours(topology.Client) {
+		if c := deeds[do]; do == fault.Abort && c != analyzer.ClientAbort || do != fault.Abort && c != "" {
+			t.Errorf("%s is %q to an analyzer; what the f5 ends is for the f5 to tell", do, c)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -13,19 +14,22 @@ import (
 )
 
 // Balance compares what went into a stretch of the way with what came out, as
-// the captures saw it, and with what the ledger says was dropped there.
+// the captures saw it, and with what the ledger says was dropped or rejected there.
 type Balance struct {
 	Where     string // a node or a link
 	Direction fault.Direction
 	In, Out   uint64 // TCP segments
-	Ledger    uint64 // of them, dropped by faults there
+	Ledger    uint64 // of them, taken by faults there
+	Made      uint64 // RSTs that faults there answered with, and which came out
 }
 
-// Holds says whether nothing is missing but what faults took.
-func (b Balance) Holds() bool { return b.In-b.Out == b.Ledger }
+// Holds says whether nothing is missing but what faults took, and nothing is there
+// that they have not made.
+func (b Balance) Holds() bool { return b.In+b.Made-b.Out == b.Ledger }
 
-// join finds the request of every packet in the ledger: the flow of the proxy
-// that had the addresses of the packet's connection at its time.
+// join finds the request of every entry in the ledger: the flow of the proxy that had
+// the addresses of the packet's connection at its time. An actor says itself which
+// request it was.
 func (f *Facts) join() {
 	type tuple struct{ source, destination netip.AddrPort }
 	flows := map[tuple][]*bigip.Flow{}
@@ -33,15 +37,23 @@ func (f *Facts) join() {
 		t := tuple{flow.SNAT, flow.Member}
 		flows[t] = append(flows[t], flow)
 	}
+	monitors := map[tuple]bool{}
+	for _, p := range f.Probes {
+		monitors[tuple{p.Source, p.Member}] = true
+	}
 	for _, report := range f.Reports {
 		for _, e := range report.Entries {
-			h := Hit{Entry: e, Ordinal: -1}
+			h := Hit{Entry: e, Ordinal: e.Ordinal}
 			// Only the latest flow that was open by then can be meant: a
 			// tuple is never used twice at once.
 			from, to := e.Ends()
+			h.Monitor = monitors[tuple{from, to}]
 			for _, flow := range flows[tuple{from, to}] {
 				if !flow.Opened.After(e.Time) {
-					h.Flow, h.Ordinal, h.Attempt = flow, flow.Ordinal, flow.Attempt
+					h.Flow, h.Attempt = flow, flow.Attempt
+					if e.Ordinal < 0 {
+						h.Ordinal = flow.Ordinal
+					}
 				}
 			}
 			f.Ledger = append(f.Ledger, h)
@@ -66,8 +78,8 @@ func (f *Facts) balance() {
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
 		f.Balances = append(f.Balances,
-			Balance{where, fault.ToServer, toServerIn, toServerOut, f.counted(fault.ToServer, places...)},
-			Balance{where, fault.ToClient, toClientIn, toClientOut, f.counted(fault.ToClient, places...)})
+			Balance{where, fault.ToServer, toServerIn, toServerOut, f.taken(fault.ToServer, places...), 0},
+			Balance{where, fault.ToClient, toClientIn, toClientOut, f.taken(fault.ToClient, places...), f.resets(places...)})
 	}
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
@@ -78,14 +90,24 @@ func (f *Facts) balance() {
 		name string
 		in   uint64
 	}{{topology.Server1, s1.in}, {topology.Server2, s2.in}} {
-		f.Balances = append(f.Balances, Balance{s.name, fault.ToServer, s.in, f.segments[s.name], f.counted(fault.ToServer, s.name)})
+		f.Balances = append(f.Balances, Balance{s.name, fault.ToServer, s.in, f.segments[s.name], f.taken(fault.ToServer, s.name), 0})
 	}
 }
 
-// counted sums the kernel's counters of the faults at some places, one way.
-func (f *Facts) counted(way fault.Direction, places ...string) (n uint64) {
+// taken sums the kernel's counters of the faults at some places, one way.
+func (f *Facts) taken(way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+		if !r.Fault.Acts() && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+			n += r.Counter
+		}
+	}
+	return n
+}
+
+// resets sums the RSTs with ACK that faults at some places made.
+func (f *Facts) resets(places ...string) (n uint64) {
+	for _, r := range f.Reports {
+		if r.Fault.Resets() && slices.Contains(places, r.Fault.At) {
 			n += r.Counter
 		}
 	}
@@ -105,7 +127,7 @@ func (f *Facts) Check() []string {
 	}
 	for _, r := range f.Reports {
 		if n := uint64(len(r.Entries)); n != r.Counter {
-			bad("fault %s: the kernel dropped %d packets, the ledger holds %d", r.Fault.Name, r.Counter, n)
+			bad("fault %s: the kernel counted %d packets, the ledger holds %d", r.Fault.Name, r.Counter, n)
 		}
 		f.checkPlan(r.Fault, bad)
 	}
@@ -114,7 +136,11 @@ func (f *Facts) Check() []string {
 			bad("%s, %s: %d segments went in and %d came out, the ledger accounts for %d", b.Where, b.Direction, b.In, b.Out, b.Ledger)
 		}
 	}
+	f.checkActors(bad)
+	f.checkStrangers(bad)
 	f.checkHits(bad)
+	f.checkProbes(bad)
+	f.checkResets(bad)
 	f.checkRequests(bad)
 	return problems
 }
@@ -122,14 +148,16 @@ func (f *Facts) Check() []string {
 // connection is one attempt of a request.
 type connection struct{ ordinal, attempt int }
 
-// some sums up what is wrong with several connections in one sentence.
+// some sums up what is wrong with several connections, however often it is said of
+// each, in one sentence.
 func some(bad func(string, ...any), wrong []connection, format string, args ...any) {
-	// What belongs to no request is counted by checkHits.
+	// What belongs to no request is counted by checkStrangers.
 	wrong = slices.DeleteFunc(wrong, func(c connection) bool { return c.ordinal < 0 })
 	if len(wrong) == 0 {
 		return
 	}
-	slices.SortFunc(wrong, func(a, b connection) int { return a.ordinal - b.ordinal })
+	slices.SortFunc(wrong, func(a, b connection) int { return cmp.Or(a.ordinal-b.ordinal, a.attempt-b.attempt) })
+	wrong = slices.Compact(wrong)
 	who := fmt.Sprintf("request %d", wrong[0].ordinal)
 	if len(wrong) > 1 {
 		who = fmt.Sprintf("%d requests, the first is %d", len(wrong), wrong[0].ordinal)
@@ -174,27 +202,26 @@ func (f *Facts) checkPlan(x fault.Fault, bad func(string, ...any)) {
 	some(bad, surplus, "fault %s hit it and was not to", x.Name)
 }
 
-// earlierFaults are those that a connection meets before a fault: nearer to the f5
-// on the SYN's way out or nearer to the server on its answer's way back, or at the
-// same place and listed before it.
+// earlierFaults are those that keep a connection from meeting a fault: at an earlier
+// stage of its life, or nearer to where the packet comes from, or at the same place
+// and listed before it.
 func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	earlier := map[string]bool{}
 	spec, err := f.Config.Spec()
 	if err != nil {
 		return earlier // it was built, so this cannot be
 	}
-	for _, member := range f.Config.proxy().Pool {
+	for _, member := range f.Config.servers() {
 		path := spec.Path(topology.F5, member.Name)
-		back := slices.Clone(path)
-		slices.Reverse(back)
-		at := placeOnTheWay(path, back, x)
-		for _, other := range f.Config.Faults {
+		at := turn(path, &x)
+		for i := range f.Config.Faults {
+			other := &f.Config.Faults[i]
 			if other.Name == x.Name {
 				// From here on those at the same place come later.
 				at--
 				continue
 			}
-			if place := placeOnTheWay(path, back, other); place >= 0 && place <= at {
+			if theirs := turn(path, other); theirs >= 0 && theirs <= at && other.Shadows(&x) {
 				earlier[other.Name] = true
 			}
 		}
@@ -202,69 +229,149 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	return earlier
 }
 
-// placeOnTheWay says how far along the way out and back a fault is; -1 if it is
-// not on it.
-func placeOnTheWay(path, back []string, x fault.Fault) int {
-	if x.Direction == fault.ToServer {
-		return slices.Index(path, x.At)
+// turn orders faults by when a connection meets them, by stage and then by place; -1
+// for one that is not on its way.
+func turn(path []string, x *fault.Fault) int {
+	at := slices.Index(path, x.At)
+	if x.At == topology.Client {
+		at = 0
 	}
-	if at := slices.Index(back, x.At); at >= 0 {
-		return len(path) + at
+	if at < 0 {
+		return -1
 	}
-	return -1
+	if x.Way() == fault.ToClient {
+		at = len(path) - 1 - at
+	}
+	return x.Stage()*len(path) + at
 }
 
-// checkHits sees that every packet of the ledger has a request, that every retry
-// of a connection whose SYN is hit is in the ledger, and that no connection whose
-// SYN-ACK is hit came about.
-func (f *Facts) checkHits(bad func(string, ...any)) {
-	syns := map[*bigip.Flow]int{}
-	answered := map[*bigip.Flow]bool{}
+// checkActors compares the RSTs that left each actor's face with those that faults
+// there had to make. Somebody else's client or server may have reasons of its own.
+func (f *Facts) checkActors(bad func(string, ...any)) {
+	own := map[string]bool{topology.Client: f.Config.Send == nil,
+		topology.Server1: f.Config.Server == nil, topology.Server2: f.Config.Server == nil}
+	for _, c := range f.Captures {
+		name := c.Point.Hop
+		if !own[name] {
+			continue
+		}
+		got, most := c.Counts[0].OutRST, f.resets(name)
+		least := most
+		if name == topology.Client {
+			least -= f.preempted()
+		}
+		if got < least || got > most {
+			bad("%s: it sent %d RSTs that end or refuse a connection, the ledger accounts for %d", name, got, most)
+		}
+	}
+}
+
+// preempted counts the RSTs that a client may have had no occasion for: it waits for the
+// response before it sends one, and another fault may have ended the connection by then.
+func (f *Facts) preempted() (n uint64) {
+	others := map[int]bool{}
+	for _, h := range f.Ledger {
+		if h.At != topology.Client {
+			others[h.Ordinal] = true
+		}
+	}
+	for _, r := range f.Reports {
+		if r.Fault.At != topology.Client || !r.Fault.Resets() {
+			continue
+		}
+		for _, e := range r.Entries {
+			if others[e.Ordinal] {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// checkStrangers sees that every entry of the ledger has a request.
+func (f *Facts) checkStrangers(bad func(string, ...any)) {
 	type stranger struct {
 		from, to netip.AddrPort
 		seq      uint32
 	}
 	strangers := map[stranger]int{}
 	for _, h := range f.Ledger {
-		switch {
-		case h.Flow == nil:
+		// Monitors are for checkProbes, and the client's own connections are no flows.
+		if h.Flow == nil && !h.Monitor && h.At != topology.Client {
 			from, to := h.Ends()
 			strangers[stranger{from, to, h.Seq}]++
-		case h.Direction == fault.ToClient:
-			answered[h.Flow] = true
-		default:
-			syns[h.Flow]++
 		}
 	}
 	if untold := f.untoldAttempts(); len(strangers) != untold {
 		bad("the ledger holds packets of %d connections that are none of the f5's flows; there are %d attempts that it did not tell of", len(strangers), untold)
 	}
-	if slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Per == fault.PerPacket }) {
-		return
+}
+
+// checkHits sees, for each class of packets and each behaviour, that a connection
+// which was hit was hit as often as it must, and got no further than it can. Of a
+// fault per packet nothing of the kind can be said.
+func (f *Facts) checkHits(bad func(string, ...any)) {
+	faults := map[string]*fault.Fault{}
+	for i := range f.Config.Faults {
+		faults[f.Config.Faults[i].Name] = &f.Config.Faults[i]
+	}
+	syns := map[*bigip.Flow]int{}
+	noted := map[Planned]int{}
+	var through, unharmed, again []connection
+	last := f.lastAttempts()
+	for _, h := range f.Ledger {
+		x := faults[h.Fault]
+		if h.Flow == nil && h.At != topology.Client || x == nil || x.Per == fault.PerPacket {
+			continue
+		}
+		c := connection{h.Ordinal, h.Attempt}
+		switch {
+		case x.Acts():
+			deed := Planned{h.Fault, h.Ordinal, h.Attempt}
+			if noted[deed]++; noted[deed] > 1 {
+				again = append(again, c)
+			}
+		case x.Match == fault.SYN:
+			syns[h.Flow]++
+		case x.Match == fault.SYNACK && !h.Flow.Connected.IsZero():
+			through = append(through, c)
+		}
+		if x.Breaks() && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
+			unharmed = append(unharmed, c)
+		}
 	}
 	var uneven []connection
+	perPacket := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
 	for flow, n := range syns {
-		if n != flow.Tries && flow.Tries > 0 {
+		if n != flow.Tries && flow.Tries > 0 && !perPacket {
 			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})
 		}
 	}
 	some(bad, uneven, "the ledger does not hold exactly the SYNs that the f5 sent for it")
 	// How many SYN-ACKs there were is the server's affair; the balance has them all.
-	var through []connection
-	for flow := range answered {
-		if !flow.Connected.IsZero() {
-			through = append(through, connection{flow.Ordinal, flow.Attempt})
-		}
-	}
 	some(bad, through, "a SYN-ACK reached the f5 though a fault was to take them all")
+	some(bad, unharmed, "succeeded though a fault had hit it that it cannot survive")
+	some(bad, again, "client or server misbehaved at it more than once")
+}
+
+// lastAttempts says which attempt of each request was its last.
+func (f *Facts) lastAttempts() map[int]int {
+	last := map[int]int{}
+	for _, flow := range f.Flows {
+		last[flow.Ordinal] = max(last[flow.Ordinal], flow.Attempt)
+	}
+	return last
+}
+
+func (f *Facts) succeeded(ordinal int) bool {
+	return ordinal >= 0 && ordinal < len(f.Requests) && f.Requests[ordinal].Outcome == client.OK
 }
 
 // untoldAttempts are those that the proxy counted and listed no flow of: each must
 // have failed for a fault.
 func (f *Facts) untoldAttempts() (n int) {
-	last, told := map[int]int{}, map[int]int{}
+	last, told := f.lastAttempts(), map[int]int{}
 	for _, flow := range f.Flows {
-		last[flow.Ordinal] = max(last[flow.Ordinal], flow.Attempt)
 		told[flow.Ordinal]++
 	}
 	for ordinal := range told {
@@ -280,6 +387,11 @@ func (f *Facts) checkRequests(bad func(string, ...any)) {
 	touched := map[int]bool{}
 	for _, h := range f.Ledger {
 		touched[h.Ordinal] = true
+	}
+	for _, r := range f.Resets {
+		if !r.Peer { // else it only passes on what befell the other side
+			touched[r.Ordinal] = true
+		}
 	}
 	byHow := map[string][]connection{}
 	for _, r := range f.Requests {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -18,13 +21,16 @@ import (
 // Config is everything that decides a run.
 type Config struct {
 	Family      topology.Family // "" means IPv4
-	Serverside  bigip.TCPProfile
-	Trailer     bigip.TrailerFormat
-	Tcpdump     bigip.Tcpdump // of the f5's capture
+	F5          bigip.Config    // its addresses are filled in
 	Requests    int
 	Concurrency int
-	Faults      []fault.Fault
-	Seed        uint64
+	Timeout     time.Duration // of a request at the client; 0 means two minutes
+	Protocol    client.Protocol
+	// RequestsPerConnection is how many requests share a connection; 0 means the
+	// protocol's own number.
+	RequestsPerConnection int
+	Faults                []fault.Fault
+	Seed                  uint64
 
 	// Send sends the batch from the client; nil means our own client. Another
 	// one — curl, say — must put each request's ordinal into X-Request-ID for
@@ -40,6 +46,9 @@ type Config struct {
 	// Server starts somebody else's server on a pool member — nginx, say; nil means
 	// our own. It has to answer when it returns.
 	Server func(ctx context.Context, at *topology.Host, address netip.AddrPort) (io.Closer, error)
+	// KeyLog is written the secrets of the client's TLS, in the NSS key log format; nil
+	// for nobody.
+	KeyLog io.Writer
 	// Create makes the file of a capture point; required.
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
@@ -60,21 +69,19 @@ type Progress struct {
 	Done, Total, Failed int    // requests
 }
 
-// synAckRetries is how often a server repeats a SYN-ACK by itself where faults
-// take them. With the kernel's five, a run would wait for a minute until no packet
-// is on its way any more; with one it is three seconds.
-const synAckRetries = "1"
-
-// Spec returns the lab's wiring: the standard lab, with a middle in every link
-// that a fault is on.
+// Spec returns the lab's wiring: the standard lab, with what the f5's configuration
+// needs of it, with a middle in every link that a fault is on, and with TCP that gives
+// up before long where a fault takes what it sends.
 func (c *Config) Spec() (topology.Spec, error) {
 	spec, err := topology.Standard(c.Family)
-	for _, f := range c.Faults {
-		if err == nil && f.Match == fault.SYNACK {
-			for _, server := range []string{topology.Server1, topology.Server2} {
-				n, _ := spec.Node(server)
-				n.Sysctls = map[string]string{"net.ipv4.tcp_synack_retries": synAckRetries} // of IPv6 too
-			}
+	if err == nil {
+		proxy := c.proxy()
+		err = proxy.Wire(&spec)
+	}
+	for i := range c.Faults {
+		f := &c.Faults[i]
+		if err == nil {
+			giveUpSoon(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -85,6 +92,34 @@ func (c *Config) Spec() (topology.Spec, error) {
 	return spec, err
 }
 
+// giveUpSoon sets how often servers repeat what a fault takes, for a run ends only
+// when no packet is on its way any more: with the kernel's own settings that is a
+// minute for SYN-ACKs and a quarter of an hour for a response. With these it is three
+// seconds. They are of IPv6 too. How often the f5 repeats is up to its profiles.
+func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
+	switch f.Match {
+	case fault.SYNACK:
+		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.Server1, topology.Server2)
+	case fault.Response:
+		// The timer that fires 1.4 s after the first, or the next one, is the last, also
+		// of a socket that its program has closed (net/ipv4/tcp_timer.c,
+		// retransmits_timed_out).
+		set(spec, map[string]string{"net.ipv4.tcp_retries2": "2", "net.ipv4.tcp_orphan_retries": "2"}, topology.Server1, topology.Server2)
+	}
+}
+
+// set adds settings to nodes, where there are any such nodes.
+func set(spec *topology.Spec, settings map[string]string, nodes ...string) {
+	for _, node := range nodes {
+		if n, known := spec.Node(node); known {
+			if n.Sysctls == nil {
+				n.Sysctls = map[string]string{}
+			}
+			maps.Copy(n.Sysctls, settings)
+		}
+	}
+}
+
 // Validate reports what in c cannot be run, without running anything.
 func (c *Config) Validate() error {
 	spec, err := c.Spec()
@@ -92,11 +127,14 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), batch.Validate()}
+	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol()}
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
-		errs = append(errs, f.Validate(&spec))
-		if c.Proxy != nil && f.Per == fault.PerConnection {
+		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
+		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
+			errs = append(errs, fmt.Errorf("fault %s: per %q: without an http profile the f5 does not know which request a connection is for; it must be tuple or packet", f.Name, f.Per))
+		}
+		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
 		}
 		if seen[f.Name] {
@@ -107,25 +145,68 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// validateMembers sees that every member is somewhere.
+func (c *Config) validateMembers(p *bigip.Config) error {
+	for _, m := range p.Pool.Members {
+		switch {
+		case !m.Address.IsValid():
+			return fmt.Errorf("f5: pool: members: %q is no server of the lab, and has no address; there are %s and %s", m.Name, topology.Server1, topology.Server2)
+		case m.Address.Addr().Is4() != p.VirtualServer.Destination.Addr().Is4():
+			return fmt.Errorf("f5: pool: members: address %s: is of another family than the lab", m.Address)
+		}
+	}
+	return nil
+}
+
 func (c *Config) proxy() bigip.Config {
 	a := topology.StandardAddresses(c.Family)
-	return bigip.Config{
-		VirtualServer: bigip.VirtualServer{Name: "/Common/vs_batch_8165", Destination: a.VIP},
-		Pool:          []bigip.Member{{Name: topology.Server1, Address: a.Server1}, {Name: topology.Server2, Address: a.Server2}},
-		SNAT:          a.SNAT,
-		Serverside:    c.Serverside,
-		Format:        c.Trailer,
-		Tcpdump:       c.Tcpdump,
+	f5 := c.F5
+	f5.VirtualServer.Name, f5.VirtualServer.Destination = "/Common/vs_batch_8165", a.VIP
+	f5.SNAT.SelfIP = a.SNAT
+	servers := map[string]netip.AddrPort{topology.Server1: a.Server1, topology.Server2: a.Server2}
+	if f5.Pool.Members == nil {
+		f5.Pool.Members = []bigip.Member{{Name: topology.Server1}, {Name: topology.Server2}}
 	}
+	f5.Pool.Members = slices.Clone(f5.Pool.Members)
+	for i := range f5.Pool.Members {
+		if m := &f5.Pool.Members[i]; !m.Address.IsValid() {
+			m.Address = servers[m.Name]
+		}
+	}
+	return f5
+}
+
+// servers are the lab's own servers, whether or not they are members: each listens
+// where its member is, or where the lab has it.
+func (c *Config) servers() []bigip.Member {
+	a := topology.StandardAddresses(c.Family)
+	all := []bigip.Member{{Name: topology.Server1, Address: a.Server1}, {Name: topology.Server2, Address: a.Server2}}
+	for i := range all {
+		for _, m := range c.proxy().Pool.Members {
+			if m.Name == all[i].Name && m.Address.Addr() == all[i].Address.Addr() {
+				all[i] = m
+			}
+		}
+	}
+	return all
 }
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	return client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency}
+	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout,
+		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
+	b.Limits.HeaderSize, b.Limits.HeaderCount = c.F5.HTTP.HeaderLimits()
+	return b
 }
 
-// descriptorsPerRequest: the client's, the proxy's two, the server's.
-const descriptorsPerRequest = 4
+// descriptorsPerRequest: the client's, the proxy's two, the server's. Over TLS the
+// proxy has two pipes more, of two ends each.
+func (c *Config) descriptorsPerRequest() int {
+	if c.Protocol.Secure() {
+		return 8
+	}
+	return 4
+}
 
 // checkDescriptors sees that as many sockets can be open as there will be.
 func (c *Config) checkDescriptors() error {
@@ -134,7 +215,7 @@ func (c *Config) checkDescriptors() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("limit of open files: %w", err)
 	}
-	if need := uint64(c.Concurrency*descriptorsPerRequest + own); limit.Cur < need {
+	if need := uint64(c.Concurrency*c.descriptorsPerRequest() + own); limit.Cur < need {
 		return &topology.UnsupportedError{Feature: fmt.Sprintf("having %d requests in flight", c.Concurrency),
 			Why: fmt.Sprintf("%d files may be open, %d would be", limit.Cur, need), Fix: "ulimit -n, or a lower --concurrency"}
 	}

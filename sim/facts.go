@@ -15,6 +15,8 @@ type Facts struct {
 	Requests []client.Record
 	Flows    []*bigip.Flow // serverside connections, in the order they were opened
 	Ledger   []Hit         // every packet a fault hit
+	Resets   []bigip.Reset // every RST the f5 made, its kernel's too
+	Probes   []bigip.Probe // every test of a pool member by the f5's monitor
 	Reports  []fault.Report
 	Captures []capture.Result
 	Planned  []Planned
@@ -28,6 +30,10 @@ type Facts struct {
 
 	problems []string // of the run itself; see Check
 	segments map[string]uint64
+
+	made        []bigip.Reset // the proxy's own part of Resets
+	rsts        *bigip.RSTs   // what the capture has seen of them; nil if the proxy is not ours
+	rstsCounted uint64        // what the kernel has counted
 }
 
 // Timing is how long the parts of a run took.
@@ -37,5 +43,6 @@ type Timing struct{ Build, Traffic, Teardown time.Duration }
 type Hit struct {
 	fault.Entry
 	Ordinal, Attempt int
-	Flow             *bigip.Flow // nil if no flow of the proxy matches: INVALID
+	Flow             *bigip.Flow // nil if no flow of the proxy matches
+	Monitor          bool        // it belongs to a monitor's connection; if neither, INVALID
 }

@@ -22,9 +22,10 @@ func crosses(spec *topology.Spec, member, place string) bool {
 }
 
 // Plan returns the connections that faults per connection or per tuple will hit,
-// by request; predictable says whether there are only such faults, and the proxy is
-// ours: another one chooses source ports and members as it likes. It needs no
-// privilege and runs nothing.
+// by request; predictable says whether that is all that can befall a request, and the
+// proxy is ours. Another one chooses source ports and members as it likes, and ours may
+// be told to go by what it finds or to turn requests away: see [bigip.Config.Static] and
+// [bigip.Config.LetsAllPass]. It needs no privilege and runs nothing.
 func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, false, err
@@ -34,20 +35,21 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 		return nil, false, err
 	}
 	proxy := c.proxy()
-	predictable = true
+	turns := proxy.Pool.Turns()
+	predictable = c.Proxy != nil || proxy.LetsAllPass()
 	for i := range c.Faults {
 		f := &c.Faults[i]
-		if c.Proxy != nil && f.Probability != 0 || f.Per == fault.PerPacket && f.Probability != 0 && f.Probability != 1 {
-			predictable = false
+		if !c.foreseen(f, &proxy) {
+			predictable = predictable && f.Probability == 0
 			continue
 		}
 		reached := map[int]bool{}
-		for m, member := range proxy.Pool {
-			reached[m] = crosses(&spec, member.Name, f.At)
+		for m, member := range proxy.Pool.Members {
+			reached[m] = f.At == topology.Client || crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
-			m := proxy.MemberFor(o, 0)
-			if reached[m] && c.fate(f, o, client.Port(o), proxy.Pool[m]) {
+			m := turns.Member(o, 0)
+			if reached[m] && c.fate(f, o, &proxy, m) {
 				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})
 			}
 		}
@@ -56,34 +58,78 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	return planned, predictable, nil
 }
 
-// planFromFlows names the connections that faults per tuple had to hit, now that
-// somebody else's proxy has said which there were.
+// foreseen says whether it is known before the run what a fault will hit.
+func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
+	switch {
+	case f.At == topology.Client:
+		return true // it is the client's own doing, whoever proxies
+	case c.Proxy != nil || !proxy.Static():
+		return false
+	}
+	switch f.Per {
+	case fault.PerTuple:
+		_, known := proxy.Source(c.client(0))
+		return known && c.perConnection() == 1 // else the f5 looks for other ports
+	case fault.PerPacket:
+		return f.Probability == 0 || f.Probability == 1
+	}
+	return true
+}
+
+// planFromFlows names the connections that faults per connection or per tuple had to
+// hit, and the requests that servers had to misbehave at, where that was not foreseen,
+// now that the proxy has said which there were.
 func (f *Facts) planFromFlows() {
 	spec, err := f.Config.Spec()
 	if err != nil {
 		return // it was built, so this cannot be
 	}
-	for _, flow := range f.Flows {
-		for _, m := range f.Config.proxy().Pool {
-			for i := range f.Config.Faults {
-				x := &f.Config.Faults[i]
-				if m.Address == flow.Member && x.Per == fault.PerTuple && crosses(&spec, m.Name, x.At) &&
-					x.TupleFate(f.Config.Seed, fault.Tuple(flow.SNAT, flow.Member)) {
-					f.Planned = append(f.Planned, Planned{Fault: x.Name, Ordinal: flow.Ordinal, Attempt: flow.Attempt})
-				}
+	proxy := f.Config.proxy()
+	for i := range f.Config.Faults {
+		x := &f.Config.Faults[i]
+		if f.Config.foreseen(x, &proxy) {
+			continue
+		}
+		reached := map[netip.AddrPort]bool{}
+		for _, m := range proxy.Pool.Members {
+			reached[m.Address] = crosses(&spec, m.Name, x.At)
+		}
+		for _, flow := range f.Flows {
+			if reached[flow.Member] && f.Config.hits(x, flow) {
+				f.Planned = append(f.Planned, Planned{Fault: x.Name, Ordinal: flow.Ordinal, Attempt: flow.Attempt})
 			}
 		}
 	}
 	slices.SortStableFunc(f.Planned, func(a, b Planned) int { return a.Ordinal - b.Ordinal })
 }
 
-func (c *Config) fate(f *fault.Fault, ordinal int, clientPort uint16, m bigip.Member) bool {
+// hits says whether a fault has to hit a flow. Servers are told of no attempt.
+func (c *Config) hits(f *fault.Fault, flow *bigip.Flow) bool {
+	switch {
+	case f.Acts():
+		return flow.Ordinal >= 0 && f.Fate(c.Seed, flow.Ordinal, 0)
+	case f.Per == fault.PerConnection:
+		return flow.Ordinal >= 0 && f.Fate(c.Seed, flow.Ordinal, flow.Attempt)
+	case f.Per == fault.PerTuple:
+		return f.TupleFate(c.Seed, fault.Tuple(flow.SNAT, flow.Member))
+	}
+	return false
+}
+
+// fate says whether a fault has to hit the first attempt of a request, which goes to a
+// member.
+func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member int) bool {
 	switch f.Per {
 	case fault.PerTuple:
-		snat := netip.AddrPortFrom(c.proxy().SNAT, bigip.SNATPort(clientPort))
-		return f.TupleFate(c.Seed, fault.Tuple(snat, m.Address))
+		snat, _ := proxy.Source(c.client(ordinal))
+		return f.TupleFate(c.Seed, fault.Tuple(snat, proxy.Pool.Members[member].Address))
 	case fault.PerPacket:
 		return f.Probability == 1
 	}
 	return f.Fate(c.Seed, ordinal, 0)
+}
+
+// client returns where a request comes from.
+func (c *Config) client(ordinal int) netip.AddrPort {
+	return netip.AddrPortFrom(c.batch().Local, client.Port(ordinal))
 }

@@ -19,9 +19,11 @@ func (r *run) points() []capture.Point {
 	}
 	proxy := capture.Point{Hop: topology.F5, Face: "0.0", Side: capture.Both,
 		Taps: []capture.Tap{tap(topology.F5, topology.External, 0), tap(topology.F5, topology.Internal, 0)}}
-	if r.table != nil { // tags and trailers are a BIG-IP's
+	if r.own != nil { // tags and trailers are a BIG-IP's
 		proxy.Taps[0].VLAN, proxy.Taps[1].VLAN = bigip.ClientsideVLAN, bigip.ServersideVLAN
-		proxy.FirstFrame, proxy.AppendTrailer = r.table.FileInfo(), r.table.AppendTrailer
+		table := r.own.Table()
+		proxy.FirstFrame, proxy.AppendTrailer = table.FileInfo(), table.AppendTrailer
+		proxy.Take, proxy.Filter = table.Takes, table.Filter()
 	}
 	return []capture.Point{
 		one(topology.Client, topology.ClientFace, capture.Clientside),

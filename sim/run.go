@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -63,10 +64,10 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Proxy != nil {
-		f.planFromFlows()
-	}
+	f.joinFlows()
+	f.planFromFlows()
 	f.join()
+	f.joinResets()
 	f.balance()
 	return f, nil
 }
@@ -76,11 +77,14 @@ type run struct {
 	facts     *Facts
 	lab       *topology.Lab
 	injectors []*fault.Injector
+	moods     []*fault.Mood
 	reached   map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
 	session   *capture.Session
-	servers   []io.Closer
+	servers   []io.Closer // by member; ours are *backend.Server
 	proxy     Proxy
-	table     *bigip.FlowTable // nil if the proxy is not ours
+	own       *bigip.Proxy // nil if the proxy is not ours
+
+	rstsBefore uint64
 }
 
 // play is the run from the first actor to the last packet.
@@ -95,10 +99,19 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	if err != nil {
 		return err
 	}
+	if r.rstsBefore, err = r.rstsOut(); err != nil {
+		return err
+	}
+	if r.own != nil { // with all of its packets captured and counted
+		if err := r.own.StartMonitoring(ctx); err != nil {
+			return err
+		}
+	}
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
 	batch := c.batch()
+	batch.Moods = r.moodsOf(topology.Client)
 	batch.Progress = func(done, failed int) {
 		c.report(Progress{Phase: "traffic", Done: done, Total: c.Requests, Failed: failed})
 	}
@@ -116,6 +129,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin = time.Now()
 	c.report(Progress{Phase: "teardown", Done: c.Requests, Total: c.Requests})
+	if r.own != nil {
+		r.own.StopMonitoring()
+	}
 	if err := r.awaitQuiet(ctx); err != nil {
 		return err
 	}
@@ -132,34 +148,45 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	return err
 }
 
-// halfOpenPoll is how often servers are asked for half-open connections.
-const halfOpenPoll = 20 * time.Millisecond
+// settlePoll is how often nodes are asked for connections that are not settled.
+const settlePoll = 20 * time.Millisecond
 
-// awaitQuiet waits until no packet moves and none will: a server that got no
-// answer to its SYN-ACK is silent only until it repeats it.
+// awaitQuiet waits until no packet moves and none will: TCP that got no answer is
+// silent only until it repeats what it sent, and a slow server until it answers.
 func (r *run) awaitQuiet(ctx context.Context) error {
-	if err := r.lab.AwaitQuiet(ctx); err != nil { // a SYN may still be on its way
-		return err
-	}
-	tick := time.NewTicker(halfOpenPoll)
-	defer tick.Stop()
-	for _, m := range r.facts.Config.proxy().Pool {
-		for {
-			n, err := r.lab.Host(m.Name).HalfOpen()
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("waiting for %s to give up %d half-open connections: %w", m.Name, n, ctx.Err())
-			case <-tick.C:
-			}
+	for {
+		if err := r.lab.AwaitQuiet(ctx); err != nil {
+			return err
+		}
+		busy, err := r.unsettled()
+		if err != nil || busy == "" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", busy, ctx.Err())
+		case <-time.After(settlePoll):
 		}
 	}
-	return r.lab.AwaitQuiet(ctx)
+}
+
+// unsettled says who will yet send something; "" for nobody.
+func (r *run) unsettled() (busy string, err error) {
+	for i, m := range r.facts.Config.servers() {
+		if s, own := r.servers[i].(*backend.Server); own && s.Busy() > 0 {
+			return fmt.Sprintf("%s to be done with %d requests", m.Name, s.Busy()), nil
+		}
+	}
+	for _, node := range []string{topology.F5, topology.Server1, topology.Server2} {
+		n, err := r.lab.Host(node).Unsettled()
+		if err != nil {
+			return "", err
+		}
+		if n > 0 {
+			return fmt.Sprintf("%s to give up %d connections on which it was not answered", node, n), nil
+		}
+	}
+	return "", nil
 }
 
 // startActors starts everything but the client; failed is told when a capture breaks
@@ -170,21 +197,25 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	spec := r.lab.Spec()
 	r.reached = map[*fault.Injector]map[netip.AddrPort]bool{}
 	for n, f := range c.Faults {
+		if f.Acts() {
+			r.moods = append(r.moods, fault.NewMood(f, c.Seed))
+			continue
+		}
 		i, err := fault.Inject(r.lab, f, c.Seed, n)
 		if err != nil {
 			return err
 		}
 		r.injectors = append(r.injectors, i)
 		r.reached[i] = map[netip.AddrPort]bool{}
-		for _, m := range proxy.Pool {
+		for _, m := range proxy.Pool.Members {
 			r.reached[i][m.Address] = crosses(&spec, m.Name, f.At)
 		}
 	}
 	start := c.Server
 	if start == nil {
-		start = startServer
+		start = r.startServer
 	}
-	for _, m := range proxy.Pool {
+	for _, m := range c.servers() {
 		s, err := start(ctx, r.lab.Host(m.Name), m.Address)
 		if err != nil {
 			return err
@@ -198,9 +229,19 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	return err
 }
 
-// startServer starts our own server.
-func startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
-	s, err := backend.Start(ctx, host, address)
+// moodsOf are the faults of a node's actor.
+func (r *run) moodsOf(node string) (moods []*fault.Mood) {
+	for _, m := range r.moods {
+		if m.Fault().At == node {
+			moods = append(moods, m)
+		}
+	}
+	return moods
+}
+
+// startServer starts our own server, with its moods.
+func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
+	s, err := backend.Start(ctx, host, address, r.moodsOf(host.Name())...)
 	if err != nil {
 		return nil, err // and no nil *Server, which would not be nil
 	}
@@ -223,7 +264,7 @@ func (r *run) startProxy(ctx context.Context, config bigip.Config) error {
 	if err != nil {
 		return err
 	}
-	r.proxy, r.table = own, own.Table()
+	r.proxy, r.own = own, own
 	return nil
 }
 
@@ -240,7 +281,7 @@ func (r *run) eachReached(d bigip.Dial, do func(i *fault.Injector, ordinal, atte
 // serverSegments reads how many TCP segments each server's stack has been given.
 func (r *run) serverSegments() (map[string]uint64, error) {
 	segments := map[string]uint64{}
-	for _, m := range r.facts.Config.proxy().Pool {
+	for _, m := range r.facts.Config.servers() {
 		counters, err := r.lab.Host(m.Name).SNMP()
 		if err != nil {
 			return nil, err
@@ -255,10 +296,21 @@ func (r *run) collect(ctx context.Context) (err error) {
 	if r.facts.Flows, err = r.closeProxy(); err != nil {
 		return err
 	}
+	rsts, err := r.rstsOut() // with those of connections that Close has ended
+	if err != nil {
+		return err
+	}
 	session := r.session
 	r.session = nil
 	if r.facts.Captures, err = session.Stop(); err != nil {
 		return err
+	}
+	if r.own != nil {
+		seen := r.own.Table().RSTs()
+		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore+r.own.Crafted()
+		r.facts.made = r.own.Resets()
+		r.facts.Probes = r.own.Probes()
+		r.facts.Resets = slices.Concat(r.facts.made, seen.Rejected)
 	}
 	for _, i := range r.injectors {
 		report, err := i.Report(ctx)
@@ -266,6 +318,9 @@ func (r *run) collect(ctx context.Context) (err error) {
 			r.facts.problems = append(r.facts.problems, err.Error())
 		}
 		r.facts.Reports = append(r.facts.Reports, report)
+	}
+	for _, m := range r.moods {
+		r.facts.Reports = append(r.facts.Reports, m.Report())
 	}
 	return nil
 }

@@ -42,11 +42,32 @@ func drop(name, at string, per fault.Per, p float64) fault.Fault {
 
 // dropAnswer is a fault that takes SYN-ACKs.
 func dropAnswer(name, at string, per fault.Per, p float64) fault.Fault {
-	return fault.Fault{Name: name, At: at, Direction: fault.ToClient, Match: fault.SYNACK, Do: fault.Drop, Per: per, Probability: p}
+	return of(fault.SYNACK, drop(name, at, per, p))
+}
+
+// of makes a fault one of other packets.
+func of(match fault.Match, f fault.Fault) fault.Fault {
+	f.Match = match
+	if match == fault.SYNACK || match == fault.Response {
+		f.Direction = fault.ToClient
+	}
+	return f
+}
+
+// reject is a fault that refuses SYNs.
+func reject(name, at string, p float64) fault.Fault {
+	f := drop(name, at, fault.PerConnection, p)
+	f.Do = fault.Reject
+	return f
+}
+
+// act is a fault of a server's own.
+func act(name, at string, do fault.Do, p float64) fault.Fault {
+	return fault.Fault{Name: name, At: at, Do: do, Per: fault.PerConnection, Probability: p}
 }
 
 func config(requests, concurrency int, faults ...fault.Fault) Config {
-	return Config{Serverside: bigip.Fast, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
+	return Config{F5: bigip.Config{Serverside: bigip.Fast}, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
 }
 
 // play runs a configuration; it skips only where the machine says, by type, that
@@ -144,7 +165,10 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 			c.Family, c.Faults = topology.IPv6, []fault.Fault{drop("x", "server1", fault.PerTuple, 0.3)}
 		}, -1},
 		{"with the legacy trailer", func(c *Config) {
-			c.Trailer, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+			c.F5.Format, c.Faults = bigip.Legacy, []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
+		}, -1},
+		{"with a filter that keeps nearly all out of the f5's capture", func(c *Config) {
+			c.F5.Tcpdump, c.Faults = "0.0:nnnp tcp[tcpflags] & tcp-rst != 0", []fault.Fault{drop("x", "firewall", fault.PerConnection, 0.2)}
 		}, -1},
 		{"two faults at different places", func(c *Config) {
 			c.Faults = []fault.Fault{drop("wire", "link:f5-firewall", fault.PerConnection, 0.3), drop("server", "server2", fault.PerConnection, 0.5)}
@@ -159,6 +183,41 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		{"SYNs lost on the way out shadow answers lost on the way back", func(c *Config) {
 			c.Faults = []fault.Fault{dropAnswer("near", "link:f5-firewall", fault.PerConnection, 0.4), dropAnswer("far", "link:switch-server1", fault.PerConnection, 0.4),
 				drop("out", "firewall", fault.PerConnection, 0.4)}
+		}, -1},
+		{"data lost in the firewall", func(c *Config) {
+			c.Faults = []fault.Fault{of(fault.Data, drop("x", "firewall", fault.PerConnection, 0.2))}
+		}, -1},
+		{"data lost on a link, per tuple, in IPv6", func(c *Config) {
+			c.Family, c.Faults = topology.IPv6, []fault.Fault{of(fault.Data, drop("x", "link:switch-server1", fault.PerTuple, 0.3))}
+		}, -1},
+		{"responses lost on a link", func(c *Config) {
+			c.Timeout, c.Faults = time.Second, []fault.Fault{of(fault.Response, drop("x", "link:f5-firewall", fault.PerConnection, 0.2))}
+		}, -1},
+		{"SYNs that the firewall refuses", func(c *Config) { c.Faults = []fault.Fault{reject("x", "firewall", 0.3)} }, -1},
+		{"a closed port, in IPv6", func(c *Config) { c.Family, c.Faults = topology.IPv6, []fault.Fault{reject("x", "server2", 0.5)} }, -1},
+		{"a server that resets", func(c *Config) { c.Faults = []fault.Fault{act("x", "server1", fault.Reset, 0.5)} }, -1},
+		{"servers that die, in IPv6", func(c *Config) {
+			c.Family = topology.IPv6
+			c.Faults = []fault.Fault{act("x", "server1", fault.Die, 0.3), act("y", "server2", fault.Die, 0.3)}
+		}, -1},
+		{"a server that cuts its responses", func(c *Config) { c.Faults = []fault.Fault{act("x", "server2", fault.CutResponse, 0.5)} }, -1},
+		{"a server that answers 503", func(c *Config) { c.Faults = []fault.Fault{act("x", "server2", fault.AnswerError, 0.5)} }, -1},
+		{"a server that says nothing", func(c *Config) {
+			c.Timeout, c.Faults = time.Second, []fault.Fault{act("x", "server2", fault.StaySilent, 0.5)}
+		}, -1},
+		{"a server that answers after the client has gone", func(c *Config) {
+			c.Timeout, c.Faults = 500*time.Millisecond, []fault.Fault{act("x", "server2", fault.AnswerSlowly, 0.5)}
+			c.Faults[0].After = time.Second
+		}, -1},
+		{"a server in every mood shadows itself, and its lost responses", func(c *Config) {
+			c.Timeout = time.Second
+			for i, do := range fault.Behaviours(topology.Server1) {
+				c.Faults = append(c.Faults, act(fmt.Sprint("f", i), "server1", do, 0.2))
+				if do == fault.AnswerSlowly {
+					c.Faults[i].After = 2 * time.Second
+				}
+			}
+			c.Faults = append(c.Faults, of(fault.Response, drop("late", "firewall", fault.PerConnection, 0.3)), reject("closed", "server1", 0.2))
 		}, -1},
 		{"every link and a server at once", func(c *Config) {
 			for i, at := range []string{"link:f5-firewall", "link:firewall-switch", "link:switch-server1", "link:switch-server2", "server1"} {
@@ -184,6 +243,24 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 				from, _ := h.Ends()
 				if h.Flow == nil || h.Ordinal != h.Flow.Ordinal || from != h.Flow.SNAT || h.Time.Before(h.Flow.Opened) {
 					t.Errorf("the hit is %+v", h)
+				}
+			}
+		})
+	}
+}
+
+func TestARequestThatAFaultSlowsDownSucceeds(t *testing.T) {
+	slow := act("x", "server2", fault.AnswerSlowly, 0.5)
+	slow.After = 300 * time.Millisecond
+	for _, x := range []fault.Fault{slow, of(fault.ACK, drop("x", "firewall", fault.PerConnection, 0.3))} {
+		t.Run(string(x.Do)+" "+string(x.Match), func(t *testing.T) {
+			f := checked(t, play(t, config(40, 16, x)))
+			if len(failing(f)) > 0 || len(f.Planned) == 0 {
+				t.Errorf("requests %v failed, %d connections were planned to be hit", failing(f), len(f.Planned))
+			}
+			for _, p := range f.Planned {
+				if r := f.Requests[p.Ordinal]; x.Acts() && r.End.Sub(r.Start) < x.After {
+					t.Errorf("request %d took %v", p.Ordinal, r.End.Sub(r.Start))
 				}
 			}
 		})
@@ -219,18 +296,24 @@ func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
 	f := checked(t, play(t, config(40, 16, drop("syn-drop", "firewall", fault.PerConnection, 0.2), drop("deaf", "server2", fault.PerConnection, 0.2))))
 	hit := f.Ledger[0]
 	spared := slices.IndexFunc(f.Requests, func(r client.Record) bool { return r.Outcome == client.OK })
+	server2 := slices.IndexFunc(f.Captures, func(c capture.Result) bool { return c.Point.Hop == topology.Server2 })
 	for _, row := range []struct {
 		name string
 		edit func(f *Facts)
 		want []string
 	}{
 		{"as it was", func(*Facts) {}, nil},
+		{"a server sent a RST that it was not to", func(f *Facts) {
+			c := f.Captures[server2].Counts[0]
+			c.OutRST++
+			f.Captures[server2].Counts = []capture.Count{c}
+		}, []string{"server2: it sent 1 RSTs that end or refuse a connection, the ledger accounts for 0"}},
 		{"a capture lost packets", func(f *Facts) { f.Captures[0].Dropped = 3 },
 			[]string{"capture client/eth0 lost 3 packets: the machine was too busy; repeat with fewer requests in flight"}},
 		{"the kernel counted one more than the ledger", func(f *Facts) { f.Reports[0].Counter++ },
-			[]string{fmt.Sprintf("fault syn-drop: the kernel dropped %d packets, the ledger holds %d", f.Reports[0].Counter+1, f.Reports[0].Counter)}},
+			[]string{fmt.Sprintf("fault syn-drop: the kernel counted %d packets, the ledger holds %d", f.Reports[0].Counter+1, f.Reports[0].Counter)}},
 		{"the ledger lost a report", func(f *Facts) { f.Reports[0].Entries = f.Reports[0].Entries[1:] },
-			[]string{fmt.Sprintf("fault syn-drop: the kernel dropped %d packets, the ledger holds %d", f.Reports[0].Counter, f.Reports[0].Counter-1)}},
+			[]string{fmt.Sprintf("fault syn-drop: the kernel counted %d packets, the ledger holds %d", f.Reports[0].Counter, f.Reports[0].Counter-1)}},
 		{"a packet vanished on the way", func(f *Facts) { f.Balances[0].In++ },
 			[]string{fmt.Sprintf("link:client-f5, to-server: %d segments went in and %d came out, the ledger accounts for 0", f.Balances[0].In+1, f.Balances[0].Out)}},
 		{"a packet came from nowhere", func(f *Facts) { f.Balances[1].Out++ },
@@ -257,12 +340,18 @@ func TestFactsThatDisagreeMakeARunInvalidAndSayHow(t *testing.T) {
 		}, nil},
 		{"a retry of a hit connection got through", func(f *Facts) { f.Ledger = f.Ledger[1:] },
 			[]string{fmt.Sprintf("request %d: the ledger does not hold exactly the SYNs that the f5 sent for it", hit.Ordinal)}},
+		{"a request succeeded that was hit to the end", func(f *Facts) { f.Requests[hit.Ordinal].Outcome = client.OK },
+			[]string{fmt.Sprintf("request %d: succeeded though a fault had hit it that it cannot survive", hit.Ordinal)}},
 		{"an answer got through that was to be hit", func(f *Facts) {
+			f.Config.Faults = slices.Clone(f.Config.Faults)
+			for i := range f.Config.Faults {
+				f.Config.Faults[i] = of(fault.SYNACK, f.Config.Faults[i])
+			}
 			flow := *hit.Flow
 			flow.Connected = time.Now()
 			for i := range f.Ledger {
 				if f.Ledger[i].Flow == hit.Flow {
-					f.Ledger[i].Flow, f.Ledger[i].Direction = &flow, fault.ToClient
+					f.Ledger[i].Flow = &flow
 				}
 			}
 		}, []string{fmt.Sprintf("request %d: a SYN-ACK reached the f5 though a fault was to take them all", hit.Ordinal)}},
@@ -310,7 +399,25 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		{"two faults of one name", func(c *Config) { c.Faults = append(c.Faults, c.Faults[0]) }, "fault x: named twice"},
 		{"another proxy, which nobody can tell a fault of", func(c *Config) { c.Proxy = unaware },
 			`fault x: per "connection": with somebody else's proxy it must be tuple or packet`},
-		{"a schedule there is not", func(c *Config) { c.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
+		{"another server, which nobody can tell what to do", func(c *Config) { c.Faults, c.Server = []fault.Fault{act("x", "server1", fault.Die, 1)}, unmoved },
+			`fault x: do "die": somebody else's server cannot be told`},
+		{"a client with no patience", func(c *Config) { c.Timeout = time.Millisecond }, "traffic: timeout 1ms: must be 100ms to 10m0s"},
+		{"a client that speaks TLS to a virtual server that does not", func(c *Config) { c.Protocol = client.HTTPS },
+			"traffic: protocol https: the virtual server has no client-ssl profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl]}}"},
+		{"a client that speaks HTTP/2 to a virtual server that does not", func(c *Config) { c.Protocol, c.F5.VirtualServer.Profiles = client.HTTP2, tlsProfiles },
+			"traffic: protocol h2: the virtual server has no http2 profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl, http2]}}"},
+		{"a client that does not speak TLS to a virtual server that does", func(c *Config) { c.F5.VirtualServer.Profiles = tlsProfiles },
+			"traffic: protocol http: the virtual server expects TLS, for it has a client-ssl profile; say https, or h2 with an http2 profile"},
+		{"a protocol there is not", func(c *Config) { c.Protocol = "spdy" }, `traffic: protocol "spdy": must be http, https or h2`},
+		{"many requests on a connection of one", func(c *Config) { c.RequestsPerConnection = 2 },
+			"traffic: requests-per-connection 2: with protocol http every request has a connection of its own; say https or h2"},
+		{"a client that speaks plain to a plain server", func(c *Config) { c.Faults[0] = act("x", "client", fault.SpeakPlain, 1) },
+			`fault x: do "speak-plain": has no meaning with traffic's protocol http; it is for https and h2`},
+		{"another client, which cannot be told what to do", func(c *Config) {
+			c.Faults[0] = act("x", "client", fault.Abort, 1)
+			c.Send = func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) { return nil, nil }
+		}, `fault x: do "abort": somebody else's client cannot be told`},
+		{"a schedule there is not", func(c *Config) { c.F5.Serverside.SYNBackoff = "never" }, `syn-backoff "never"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := config(1, 1, drop("x", "firewall", fault.PerConnection, 1))
@@ -460,6 +567,11 @@ func TestSomebodyElsesClientSendsTheBatchAndFaultsFindItsRequests(t *testing.T) 
 	}
 }
 
+// unmoved is a server that nobody gets to start.
+func unmoved(context.Context, *topology.Host, netip.AddrPort) (io.Closer, error) {
+	return nil, os.ErrInvalid
+}
+
 // unaware is a proxy that tells no fault which request it dials for.
 func unaware(_ context.Context, at *topology.Host, p bigip.Config) (Proxy, error) {
 	return bigip.Start(at, p, bigip.Hooks{})
@@ -484,7 +596,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				served[address] = true
-				return startServer(ctx, at, address)
+				return (&run{}).startServer(ctx, at, address)
 			}
 			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
 				t.Errorf("planned %v, %v, %v before anybody knows its ports", planned, predictable, err)
@@ -502,6 +614,15 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestServersMisbehaveBehindSomebodyElsesProxyAsWell(t *testing.T) {
+	c := config(60, 8, act("x", "server2", fault.Reset, 0.4), act("y", "server1", fault.AnswerError, 0.4))
+	c.Proxy = unaware
+	f := checked(t, play(t, c))
+	if got, want := failing(f), plannedOrdinals(f.Planned); !slices.Equal(got, want) || len(want) == 0 {
+		t.Errorf("requests %v failed, to be hit by the flows were %v", got, want)
 	}
 }
 

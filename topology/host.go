@@ -46,6 +46,11 @@ func newHost(name string) (*Host, error) {
 	if err != nil {
 		return nil, denied("a network namespace", fmt.Errorf("node %s: create namespace: %w", name, err))
 	}
+	return startHost(name, n)
+}
+
+// startHost starts a namespace's thread.
+func startHost(name string, n ns.NetNS) (*Host, error) {
 	h := &Host{name: name, netns: n, calls: make(chan func()), stop: make(chan struct{}), settings: map[string]string{}}
 	entered := make(chan error, 1)
 	h.threads.Add(1)
@@ -62,8 +67,9 @@ func newHost(name string) (*Host, error) {
 			}
 		}
 	}()
-	if err = <-entered; err == nil {
-		err = h.Run(func() error {
+	err := <-entered
+	if err == nil {
+		err = h.Run(func() (err error) {
 			h.nl, err = netlinksafe.NewHandle()
 			return err
 		})

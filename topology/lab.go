@@ -160,6 +160,11 @@ func (h *Host) configure(n *Node) error {
 			return fmt.Errorf("route to %s via %s: %w", r.To, r.Via, err)
 		}
 	}
+	for order, i := range n.Intercepts {
+		if err := h.intercept(i, order); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

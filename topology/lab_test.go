@@ -202,6 +202,9 @@ func TestSpecsThatCannotBeBuiltAreRefusedWithTheReason(t *testing.T) {
 			s.Nodes[0].Interfaces[0].Addresses[0] = mustPrefix("10.0.0.1/24")
 		}, "outside 198.18.0.0/15"},
 		{"two nodes of one name", func(s *topology.Spec) { s.Nodes[1].Name = "client" }, "named twice"},
+		{"an intercept on an interface there is not", func(s *topology.Spec) {
+			s.Nodes[1].Intercepts = []topology.Intercept{{Interface: "eth9", To: mustPrefix("198.18.50.0/24")}}
+		}, `node f5: intercepts 198.18.50.0/24 on "eth9"`},
 		{"a kind there is not", func(s *topology.Spec) { s.Nodes[2].Kind = "hub" }, `unknown kind "hub"`},
 	} {
 		t.Run(row.name, func(t *testing.T) {

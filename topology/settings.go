@@ -20,6 +20,10 @@ func baseSettings(n *Node, ipv6 bool) map[string]string {
 		// A source port that comes round within TIME_WAIT is told from an old
 		// one by its timestamp (RFC 6191).
 		s["net.ipv4.tcp_timestamps"] = "1"
+		// A tail loss probe (RFC 8985 §7) repeats, within milliseconds, what the other
+		// end has and is slow to acknowledge: a retransmission that means nothing, and
+		// earlier than a BIG-IP's minimum-rto.
+		s["net.ipv4.tcp_early_retrans"] = "0"
 		s["net.ipv4.ip_local_port_range"] = "1024 65535"
 	}
 	if n.Kind == KindRouter {

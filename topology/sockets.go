@@ -19,10 +19,31 @@ const (
 	listening   = "0A"
 )
 
+// Timers of a connection as /proc/net/tcp shows them (net/ipv4/tcp_ipv4.c,
+// get_tcp4_sock).
+const (
+	retransmission = "01"
+	windowProbe    = "04"
+)
+
 // socket is a line of /proc/net/tcp.
 type socket struct {
 	local netip.AddrPort
 	state string
+	timer string // "" where the line is cut short
+}
+
+// Unsettled returns how many connections of the node's TCP will yet send something by
+// themselves, because what they sent is not acknowledged. Half-open ones are among
+// them.
+func (h *Host) Unsettled() (n int, err error) {
+	all, err := h.sockets()
+	for _, s := range all {
+		if s.timer == retransmission || s.timer == windowProbe {
+			n++
+		}
+	}
+	return n, err
 }
 
 // HalfOpen returns how many connections the node's TCP has answered and not yet
@@ -82,7 +103,7 @@ func (h *Host) sockets() (all []socket, err error) {
 	return all, nil
 }
 
-// parseSockets reads lines of "sl local_address rem_address st …"; what is none,
+// parseSockets reads lines of "sl local_address rem_address st queues timer …"; what is none,
 // like the heading, it passes over.
 func parseSockets(table string) (all []socket) {
 	for line := range strings.Lines(table) {
@@ -91,7 +112,11 @@ func parseSockets(table string) (all []socket) {
 			continue
 		}
 		if local, ok := parseAddress(f[1]); ok {
-			all = append(all, socket{local, f[3]})
+			s := socket{local: local, state: f[3]}
+			if len(f) > 5 {
+				s.timer, _, _ = strings.Cut(f[5], ":")
+			}
+			all = append(all, s)
 		}
 	}
 	return all

@@ -23,9 +23,9 @@ func TestTheKernelsTableOfSocketsIsRead(t *testing.T) {
 		want        []socket
 	}{
 		{"a listener and a half-open connection", tcp, []socket{
-			{netip.MustParseAddrPort("198.18.160.81:8000"), listening}, {netip.MustParseAddrPort("198.18.160.81:8000"), synReceived}}},
+			{netip.MustParseAddrPort("198.18.160.81:8000"), listening, "00"}, {netip.MustParseAddrPort("198.18.160.81:8000"), synReceived, retransmission}}},
 		{"IPv6, and IPv4 in it", tcp6, []socket{
-			{netip.MustParseAddrPort("[2001:db8:160::81]:8000"), listening}, {netip.MustParseAddrPort("198.18.60.247:80"), "01"}}},
+			{netip.MustParseAddrPort("[2001:db8:160::81]:8000"), listening, ""}, {netip.MustParseAddrPort("198.18.60.247:80"), "01", ""}}},
 		{"nothing", "", nil},
 		{"what is no line of it", "0: zz:1 00:0 0A\n1: 0102:1 0:0 0A\n2: 01020304:xx 0:0 0A\n", nil},
 	} {

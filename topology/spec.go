@@ -31,6 +31,7 @@ type Node struct {
 	Kind       Kind
 	Interfaces []Interface
 	Routes     []Route
+	Intercepts []Intercept
 	// Sysctls are settings below /proc/sys of this namespace, by dotted name
 	// ("net.ipv4.tcp_timestamps"); they come on top of those every node gets.
 	Sysctls map[string]string
@@ -175,6 +176,11 @@ func (s *Spec) Validate() error {
 			bad("node "+n.Name, "unknown kind %q; there are router, bridge and the empty one for a host", n.Kind)
 		}
 		n.validateInterfaces(addresses, bad)
+		for _, x := range n.Intercepts {
+			if _, ok := n.Interface(x.Interface); !ok || !x.To.IsValid() {
+				bad("node "+n.Name, "intercepts %s on %q: it must be a prefix, and one of the node's interfaces", x.To, x.Interface)
+			}
+		}
 	}
 	s.validateLinks(bad)
 	return errors.Join(errs...)

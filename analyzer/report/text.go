@@ -181,14 +181,21 @@ func confidence(g *group) string {
 	return fmt.Sprintf(" — confidence %.4g to %.4g", low, high)
 }
 
+// lost names what a cause says was lost.
+var lost = map[analyzer.Cause]string{
+	analyzer.SYNDropped:      "SYN",
+	analyzer.Rejected:        "SYN",
+	analyzer.SYNAckDropped:   "SYN-ACK",
+	analyzer.AckDropped:      "handshake's last ACK",
+	analyzer.DataDropped:     "request",
+	analyzer.ResponseDropped: "response",
+}
+
 // whereabouts says where the packet in question was last seen.
 func whereabouts(v *analyzer.Verdict) string {
-	packet := map[analyzer.Cause]string{analyzer.SYNAckDropped: "SYN-ACK"}[v.Cause]
+	packet := lost[v.Cause]
 	if packet == "" {
-		packet = "SYN"
-		if v.Direction == analyzer.ToClient {
-			packet = "packet"
-		}
+		packet = "packet"
 	}
 	switch {
 	case len(v.Between) == 2 && v.Hop != "":

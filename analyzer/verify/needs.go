@@ -25,11 +25,12 @@ var needs = map[analyzer.Cause]need{
 	analyzer.DataDropped:     {"data, lost", analyzer.ToServer, func(t *trial) string { return t.lost("data", isData) }},
 	analyzer.ResponseDropped: {"data, lost", analyzer.ToClient, func(t *trial) string { return t.lost("data", isData) }},
 	analyzer.MTUBlackhole:    {"a packet larger than every path must carry, lost", "", func(t *trial) string { return t.lost("large packet", isLarge) }},
-	analyzer.SessionExpired: {"a packet of a connection that had passed before, lost or answered with a RST", "",
-		(*trial).sessionExpired},
+	analyzer.SessionExpired: {"a packet of a connection that had passed before, lost or answered with a RST; or a RST whose trailer says so", "",
+		func(t *trial) string { return t.proxysOr((*trial).sessionExpired) }},
 	analyzer.ResetInjected: {"a RST at one point, its absence at the one nearer to its alleged sender", "", (*trial).injected},
-	analyzer.Rejected:      {"a RST or ICMP error in answer to a cited packet, which is lost", analyzer.ToServer, (*trial).rejected},
-	analyzer.PortClosed:    {"a SYN at the hop and the RST or ICMP error of its destination", analyzer.ToServer, (*trial).portClosed},
+	analyzer.Rejected: {"a RST or ICMP error in answer to a cited packet, which is lost; or a RST whose trailer says so", "",
+		func(t *trial) string { return t.proxysOr((*trial).rejected) }},
+	analyzer.PortClosed: {"a SYN at the hop and the RST or ICMP error of its destination", analyzer.ToServer, (*trial).portClosed},
 	analyzer.NoAnswer: {"a SYN at the hop's point, and there the absence of any answer", analyzer.ToServer,
 		func(t *trial) string { return t.unanswered("SYN", isSYN, answersToSYN) }},
 	analyzer.ListenQueueFull: {"a SYN at the hop's point and the absence of a SYN-ACK, or the same SYN-ACK twice and the ACK of it", "",
@@ -55,6 +56,8 @@ var needs = map[analyzer.Cause]need{
 	analyzer.ConnectionLimit:   {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.ProtocolViolation: {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.NoListener:        {"a RST whose trailer says so", "", (*trial).told},
+	analyzer.NoRoute:           {"a RST whose trailer says so", "", (*trial).told},
+	analyzer.ZeroWindow:        {"a RST whose trailer says so of the client's side, and a packet of the client's", "", (*trial).shut},
 	analyzer.IdleTimeout: {"a RST whose trailer says so, or, of a hop without trailers, its FIN or RST that meets data", "", func(t *trial) string {
 		return t.toldOr("FIN or RST that meets data", t.meetsData)
 	}},
@@ -64,13 +67,60 @@ var needs = map[analyzer.Cause]need{
 	analyzer.Inconclusive: {"nothing", "", func(t *trial) string { return "" }},
 }
 
+// proxysOr: where the hop's own trailer speaks of it, that must hold; else otherwise.
+func (t *trial) proxysOr(otherwise func(*trial) string) string {
+	for _, x := range t.frames("", isRST) {
+		if t.c.points[x.Point].hop == t.v.Hop && x.frame.hasCause() && !x.frame.trailer.Low.Ingress {
+			return t.told()
+		}
+	}
+	return otherwise(t)
+}
+
+// shut: the proxy says it of the client, which the hop is.
+func (t *trial) shut() string {
+	for _, x := range t.frames("", isRST) {
+		if !x.frame.hasCause() || x.frame.trailer.Low.Ingress {
+			continue
+		}
+		if why := t.toldBy(t.c.points[x.Point].hop); why != "" {
+			return why
+		}
+		at := func(y *Frame) bool { return len(y.tcp) > 0 && y.flow() == x.frame.flow().back() }
+		for _, y := range t.frames("", at) {
+			if t.c.points[y.Point].hop == t.v.Hop {
+				return ""
+			}
+		}
+		return "no packet of the reset connection at " + t.v.Hop + " is cited"
+	}
+	return "no RST with a trailer is cited"
+}
+
+// toldOtherwise: what a cited trailer says of its own hop must not be another cause
+// than the verdict's.
+func (t *trial) toldOtherwise() string {
+	for _, x := range t.frames("", isRST) {
+		f := x.frame
+		if !f.hasCause() || f.trailer.Low.Ingress || f.trailer.Medium.RSTCause.Peer {
+			continue
+		}
+		if c := CauseOf(f.trailer.Medium.RSTCause.Text); c != "" && c != t.v.Cause {
+			return fmt.Sprintf("the trailer of frame %d of %s says %s", x.Frame, x.File, clip(f.trailer.Medium.RSTCause.Text))
+		}
+	}
+	return ""
+}
+
 // told: a cited RST that the hop made says so in its trailer, not of its peer, and
 // nothing on the other side of the proxy contradicts it.
-func (t *trial) told() string {
+func (t *trial) told() string { return t.toldBy(t.v.Hop) }
+
+func (t *trial) toldBy(hop string) string {
 	why := "no RST with a trailer is cited that the hop made"
 	for _, x := range t.frames("", isRST) {
 		f := x.frame
-		if t.c.points[x.Point].hop != t.v.Hop || !f.hasCause() || f.trailer.Low.Ingress {
+		if t.c.points[x.Point].hop != hop || !f.hasCause() || f.trailer.Low.Ingress {
 			continue
 		}
 		r := &f.trailer.Medium.RSTCause
@@ -140,10 +190,17 @@ var causeTexts = []struct {
 	{"ssl ", analyzer.TLSFailure},
 	{"no shared ciphers", analyzer.TLSFailure},
 	{"bad ssl record", analyzer.TLSFailure},
+	{"no route to host", analyzer.NoRoute},
+	{"handshake timeout", analyzer.IdleTimeout},
+	{"tcp zero window timeout", analyzer.ZeroWindow},
+	{"no flow found for ack", analyzer.SessionExpired},
+	{"irule execution", analyzer.Rejected},
+	{"policy action", analyzer.Rejected},
+	{"dos attack", analyzer.Rejected},
 	{"no local listener", analyzer.NoListener},
 	{"no available listener", analyzer.NoListener},
 	{"port denied", analyzer.NoListener},
-	{"vip down", analyzer.NoListener},
+	{"vip down", analyzer.NoPoolMember},
 	{"vip disabled", analyzer.NoListener},
 }
 

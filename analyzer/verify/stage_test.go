@@ -296,6 +296,12 @@ var stages = map[analyzer.Cause]func(*stage){
 	analyzer.IdleTimeout:       func(s *stage) { s.told(analyzer.IdleTimeout, "Flow expired (sweeper)") },
 	analyzer.ProtocolViolation: func(s *stage) { s.told(analyzer.ProtocolViolation, "HTTP header (32768) exceeded") },
 	analyzer.TLSFailure:        func(s *stage) { s.told(analyzer.TLSFailure, "SSL handshake timeout exceeded") },
+	analyzer.NoRoute:           func(s *stage) { s.told(analyzer.NoRoute, "No route to host") },
+	analyzer.ZeroWindow: func(s *stage) {
+		s.begin()
+		s.reset("TCP zero window timeout", false)
+		s.verdict("client", analyzer.ZeroWindow, analyzer.ToClient, "client/eth0")
+	},
 	analyzer.NoListener: func(s *stage) {
 		s.see("client/eth0", time.Second, segment{src: theClient, dst: theVIP, flags: flagSYN, seq: 500})
 		p := rst("No local listener", false)

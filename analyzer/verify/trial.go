@@ -308,6 +308,11 @@ func (t *trial) cause() string {
 	if n.direction != "" && v.Direction != n.direction {
 		return fmt.Sprintf("%s is a matter of direction %s", v.Cause, n.direction)
 	}
+	if v.Hop != "" {
+		if why := t.toldOtherwise(); why != "" {
+			return why
+		}
+	}
 	return n.holds(t)
 }
 

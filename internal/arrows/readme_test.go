@@ -21,6 +21,13 @@ func TestTheReadmesScenarioIsOne(t *testing.T) {
 	if _, err := scenarios.Load("README.md", block[1]); err != nil {
 		t.Error(err)
 	}
+	f5 := regexp.MustCompile("(?s)<!-- f5 -->\n```yaml\n(.*?)```").FindSubmatch(text)
+	if f5 == nil {
+		t.Fatal("the README does not show the f5's configuration")
+	}
+	if _, err := scenarios.Load("README.md", append([]byte("name: f5\ntitle: t\ntraffic: {protocol: h2}\n"), f5[1]...)); err != nil {
+		t.Errorf("the f5's configuration: %v", err)
+	}
 	all, err := scenarios.All()
 	if err != nil {
 		t.Fatal(err)

@@ -121,7 +121,7 @@ func (d *diagnosis) lab(ctx context.Context) {
 func (d *diagnosis) play(ctx context.Context, family topology.Family, f fault.Fault) {
 	what := fmt.Sprintf("%s %s", family, strings.TrimPrefix(f.At, "link:"))
 	facts, err := sim.Run(ctx, sim.Config{
-		Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, Serverside: bigip.Fast,
+		Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, F5: bigip.Config{Serverside: bigip.Fast},
 		Faults: []fault.Fault{f},
 		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
 	})

@@ -67,6 +67,15 @@ func TestTheStoryOfARun(t *testing.T) {
 				"fault syn-drop: request 99 was to be hit and was not",
 			}
 		}},
+		{"rejected", "firewall-rejects-syn", "", func(r *scenarios.Result) {
+			r.Ledger.Packets, r.Ledger.Counter = 2, 2
+			r.Balances[0].Out, r.Balances[0].Ledger = 100006, 2
+			r.Balances[1].Out, r.Balances[1].Made = 80002, 2
+		}},
+		{"misbehaved", "server-resets", "", func(r *scenarios.Result) {
+			r.Ledger.Packets, r.Ledger.Counter, r.Ledger.Deeds = 0, 0, 2
+			r.Balances[0].Out, r.Balances[0].Ledger = 100008, 0
+		}},
 		{"failed-score", "firewall-drops-syn", "", func(r *scenarios.Result) {
 			r.Score = scenarios.Score{Failures: 3, Wrong: 1, Inconclusive: 1, Missed: 1, FalseAlarms: 1, Errors: []scenarios.ScoreError{
 				{Kind: "wrong", ID: "17", Request: "198.18.50.88:54373", Want: []scenarios.Pair{right, {Hop: "link:f5-firewall", Cause: analyzer.SYNDropped}},

@@ -145,14 +145,23 @@ func writeCheck(p *printer, r *scenarios.Result) {
 	if l.Planned != nil {
 		p.line("  %s plan: %s connections to be hit, %s were", mark(*l.Planned == l.Connections), digits.Group(*l.Planned), digits.Group(l.Connections))
 	}
-	p.line("  %s ledger: %s packets dropped; the kernel counted %s", mark(uint64(l.Packets) == l.Counter), digits.Group(l.Packets), digits.Group(int(l.Counter)))
+	if l.Packets > 0 || l.Counter > 0 || l.Deeds == 0 {
+		p.line("  %s ledger: %s packets hit; the kernel counted %s", mark(uint64(l.Packets) == l.Counter), digits.Group(l.Packets), digits.Group(int(l.Counter)))
+	}
+	if l.Deeds > 0 {
+		p.line("  ✓ ledger: misbehaviour at %s requests, noted by who did it", digits.Group(l.Deeds))
+	}
 	holds := 0
-	for _, b := range r.Balances {
-		if b.In-b.Out == b.Ledger {
+	for i := range r.Balances {
+		b := &r.Balances[i]
+		if b.Holds() {
 			holds++
 		}
-		if b.Ledger > 0 || b.In-b.Out != b.Ledger {
-			p.line("  %s %s, %s: %s in − %s out = %s", mark(b.In-b.Out == b.Ledger), b.Where, b.Direction, digits.Group(int(b.In)), digits.Group(int(b.Out)), digits.Group(int(b.In-b.Out)))
+		if made := ""; b.Ledger > 0 || b.Made > 0 || !b.Holds() {
+			if b.Made > 0 {
+				made = fmt.Sprintf(" + %s RSTs made there", digits.Group(int(b.Made)))
+			}
+			p.line("  %s %s, %s: %s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
 		}
 	}
 	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))

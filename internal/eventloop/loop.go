@@ -119,6 +119,9 @@ func (l *Loop) Arm(t *Timer, when time.Time, f func()) {
 	heap.Push(&l.timers, t)
 }
 
+// Armed says whether t is going to call back.
+func (t *Timer) Armed() bool { return t.index > 0 }
+
 // Disarm stops t; stopping a stopped timer does nothing.
 func (l *Loop) Disarm(t *Timer) {
 	if t.index > 0 {

@@ -2,11 +2,11 @@ package eventloop
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"os"
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -417,14 +417,19 @@ func TestAClosedLoopLeavesNoDescriptorAndNoGoroutine(t *testing.T) {
 	}
 }
 
-func TestAnAddressSurvivesTheWayThroughASockaddr(t *testing.T) {
-	for _, text := range []string{"198.18.50.67:8165", "[2001:db8:50::67]:8165", "198.18.0.0:0"} {
-		want := netip.MustParseAddrPort(text)
-		if got := AddrPort(Sockaddr(want)); got != want {
-			t.Errorf("got %v, want %v", got, want)
+func TestAnAddressFromTheKernelIsWhatItSays(t *testing.T) {
+	for _, row := range []struct {
+		from syscall.Sockaddr
+		want string
+	}{
+		{&syscall.SockaddrInet4{Addr: [4]byte{198, 18, 50, 67}, Port: 8165}, "198.18.50.67:8165"},
+		{&syscall.SockaddrInet4{Addr: [4]byte{198, 18}}, "198.18.0.0:0"},
+		{&syscall.SockaddrInet6{Addr: [16]byte{0x20, 0x01, 0x0d, 0xb8, 5: 0x50, 15: 0x67}, Port: 8165}, "[2001:db8:50::67]:8165"},
+		{&syscall.SockaddrUnix{}, "invalid AddrPort"},
+		{nil, "invalid AddrPort"}, // with an error
+	} {
+		if got := addrPort(row.from).String(); got != row.want {
+			t.Errorf("got %v, want %v", got, row.want)
 		}
-	}
-	if got := AddrPort(&unix.SockaddrUnix{}); got.IsValid() {
-		t.Errorf("an address of neither family came out as %v", got)
 	}
 }

@@ -3,6 +3,7 @@ package eventloop
 import (
 	"fmt"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,7 +11,14 @@ import (
 // TCP returns a non-blocking TCP socket bound to an address of the calling
 // thread's namespace. A bound port may be in TIME_WAIT (SO_REUSEADDR): source
 // ports come round within seconds.
-func TCP(local netip.AddrPort) (fd int, err error) {
+func TCP(local netip.AddrPort) (fd int, err error) { return tcp(local, false) }
+
+// TransparentTCP is TCP for an address that is not the namespace's own
+// (IP_TRANSPARENT, ip(7)): connections leave from it, and who binds to it sees to it
+// that their answers come back.
+func TransparentTCP(local netip.AddrPort) (fd int, err error) { return tcp(local, true) }
+
+func tcp(local netip.AddrPort, transparent bool) (fd int, err error) {
 	domain := unix.AF_INET
 	if local.Addr().Is6() {
 		domain = unix.AF_INET6
@@ -19,7 +27,15 @@ func TCP(local netip.AddrPort) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
-	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err == nil {
+	if transparent && domain == unix.AF_INET {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1)
+	} else if transparent {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1)
+	}
+	if err == nil {
+		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	}
+	if err == nil {
 		err = unix.Bind(fd, Sockaddr(local))
 	}
 	if err != nil {
@@ -37,13 +53,20 @@ func Sockaddr(a netip.AddrPort) unix.Sockaddr {
 	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 }
 
-// AddrPort converts an address from package unix; the zero value for what is
-// neither IPv4 nor IPv6.
-func AddrPort(sa unix.Sockaddr) netip.AddrPort {
+// Accept takes a connection from a listener, non-blocking, with the errors of
+// accept(2). It goes through package syscall: package unix asks the kernel for the
+// protocol of each socket whose address it converts.
+func Accept(listener int) (fd int, from netip.AddrPort, err error) {
+	fd, sa, err := syscall.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+	return fd, addrPort(sa), err
+}
+
+// addrPort converts an address; the zero value for what is neither IPv4 nor IPv6.
+func addrPort(sa syscall.Sockaddr) netip.AddrPort {
 	switch a := sa.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port))
 	}
 	return netip.AddrPort{}

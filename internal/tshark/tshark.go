@@ -42,7 +42,11 @@ func run(ctx context.Context, args ...string) (string, error) {
 // Frames returns the numbers of the frames of a capture file that a display filter
 // finds. The error wraps [ErrMissing] where there is no tshark.
 func Frames(ctx context.Context, file, filter string) ([]uint64, error) {
-	out, err := run(ctx, "-r", file, "-Y", filter, "-T", "fields", "-e", "frame.number")
+	return frames(ctx, file, filter)
+}
+
+func frames(ctx context.Context, file, filter string, preferences ...string) ([]uint64, error) {
+	out, err := run(ctx, append(preferences, "-r", file, "-Y", filter, "-T", "fields", "-e", "frame.number")...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,4 +141,13 @@ func Disagreements(ctx context.Context, file string, cs []Citation) ([]string, e
 		}
 	}
 	return out, nil
+}
+
+// Checksums returns the frames of a capture file whose IPv4 or TCP checksum is wrong.
+// 0xffff for 0 is not: Linux writes it (CSUM_MANGLED_0 in skb_checksum_help,
+// net/core/dev.c), and to a receiver it is the same. The error wraps [ErrMissing]
+// where there is no tshark.
+func Checksums(ctx context.Context, file string) ([]uint64, error) {
+	return frames(ctx, file, "ip.checksum.status == 0 || tcp.checksum.status == 0 && tcp.checksum != 0xffff",
+		"-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE")
 }

@@ -1,8 +1,9 @@
 // Package backend is the pool's servers: plain HTTP/1.1, one answer to every
-// request. Their moods — servers that refuse, ignore, reset — are faults.
+// request. Their moods — servers that reset, hang, break off — are faults.
 package backend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,43 +12,89 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
 
 // Server is a running backend.
 type Server struct {
 	http  http.Server
+	name  string
+	moods []*fault.Mood
+	busy  atomic.Int64
+	stop  chan struct{}
 	ended chan error
 }
 
-// Start serves on an address of a host. Close ends it.
-func Start(ctx context.Context, host *topology.Host, address netip.AddrPort) (*Server, error) {
+// Start serves on an address of a host, in whatever moods; the first that strikes a
+// request has it. Close ends it.
+func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, moods ...*fault.Mood) (*Server, error) {
 	l, err := host.Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
-	s := &Server{ended: make(chan error, 1)}
-	name := host.Name()
+	s := &Server{name: host.Name(), moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
 	s.http = http.Server{
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0), // the captures tell what happened
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			n, err := io.Copy(io.Discard, r.Body)
-			if err != nil {
-				return
-			}
-			w.Header().Set("Content-Type", "application/json")
-			fmt.Fprintf(w, `{"server":%q,"received":%d}`+"\n", name, n)
-		}),
+		Handler:           http.HandlerFunc(s.serve),
 	}
 	go func() { s.ended <- s.http.Serve(listener{l}) }()
 	return s, nil
 }
 
+// serve answers a request, or does what a mood says.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	n, err := io.Copy(io.Discard, r.Body)
+	if err != nil {
+		return
+	}
+	s.busy.Add(1)
+	defer s.busy.Add(-1)
+	a := answer{w, r, fmt.Sprintf(`{"server":%q,"received":%d}`+"\n", s.name, n)}
+	if do := s.strike(r); do != nil {
+		do(a)
+		return
+	}
+	a.write(http.StatusOK)
+}
+
+// answer is what a request is due.
+type answer struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	body string
+}
+
+func (a answer) write(status int) {
+	a.w.Header().Set("Content-Type", "application/json")
+	a.w.WriteHeader(status)
+	_, _ = io.WriteString(a.w, a.body) // the other side may be gone; its capture tells
+	a.pad()
+}
+
+// pad adds as many bytes as the request's target asks for: ?bytes=N.
+func (a answer) pad() {
+	n, err := strconv.ParseUint(a.r.URL.Query().Get("bytes"), 10, 31)
+	line := bytes.Repeat([]byte("."), 1<<10)
+	for n > 0 && err == nil {
+		line = line[:min(n, uint64(len(line)))]
+		_, err = a.w.Write(line)
+		n -= uint64(len(line))
+	}
+}
+
+// Busy returns how many requests are not done with: being answered, slowly perhaps,
+// or left open in silence. One of which the rest never comes is none.
+func (s *Server) Busy() int { return int(s.busy.Load()) }
+
 // Close stops the server and waits for it.
 func (s *Server) Close() error {
+	close(s.stop)
 	err := s.http.Close()
 	if served := <-s.ended; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

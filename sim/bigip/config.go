@@ -3,33 +3,40 @@ package bigip
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/hopblame/hopblame/sim/ports"
 )
 
-// Config describes one virtual server and all that is behind it.
+// Config describes one virtual server and all that is behind it, in BIG-IP's words.
+// The zero value of every field but the addresses is the incident's.
 type Config struct {
-	VirtualServer VirtualServer
-	Pool          []Member
-	SNAT          netip.Addr // source address of every serverside connection
-	Serverside    TCPProfile
-	Format        TrailerFormat
-	Tcpdump       Tcpdump
+	VirtualServer VirtualServer `yaml:"virtual-server"`
+	Pool          Pool          `yaml:"pool"`
+	SNAT          SNAT          `yaml:"snat"`
+	Clientside    TCPProfile    `yaml:"clientside"` // tcp profile, context clientside
+	Serverside    TCPProfile    `yaml:"serverside"` // … and context serverside
+	FastL4        FastL4Profile `yaml:"fastl4"`
+	HTTP          HTTPProfile   `yaml:"http"`
+	ClientSSL     ClientSSL     `yaml:"client-ssl"`
+	Rules         []Rule        `yaml:"rules"` // in order; the first that matches decides
+	RSTCause      RSTCauseDB    `yaml:"rst-cause"`
+	Format        TrailerFormat `yaml:"ethernet-trailer"`
+	Tcpdump       Tcpdump       `yaml:"tcpdump"`
+
+	// KeyLog is written the secrets of the clients' TLS, in the NSS key log format;
+	// nil for nobody.
+	KeyLog io.Writer `yaml:"-"`
 }
 
-// VirtualServer is what the client connects to.
-type VirtualServer struct {
-	Name        string // full path, as in the Ethernet trailer
-	Destination netip.AddrPort
-}
-
-// Member is one server of the pool.
-type Member struct {
-	Name    string // the node's name in the lab
-	Address netip.AddrPort
+// RSTCauseDB says where the cause of a RST shows beside the Ethernet trailer and the
+// counters: the sys db variables of K13223.
+type RSTCauseDB struct {
+	Packet bool `yaml:"packet"` // tm.rstcause.pkt: as the RST's payload
+	Log    bool `yaml:"log"`    // tm.rstcause.log: a line 01230140 for each
 }
 
 // TrailerFormat is the format of the Ethernet trailer in the f5's capture.
@@ -41,136 +48,63 @@ const (
 	Legacy TrailerFormat = "legacy" // TMOS 9.4 to 13
 )
 
-// Tcpdump is what the f5's capture is made with: the argument of tcpdump -i on the
-// box, whose noise level decides how much of the flow's state a trailer tells (K13637).
-type Tcpdump string
+// report takes what is wrong in a configuration, in the words and at the place of the
+// scenario file: "f5: serverside: syn-rto-base 1ms: must be at least 10ms".
+type report func(format string, args ...any)
 
-// The noise levels. The zero value means the highest.
-const (
-	NoiseNone   Tcpdump = "0.0"     // no trailers; frames are tagged with their VLAN all the same
-	NoiseLow    Tcpdump = "0.0:n"   // direction, TMM and virtual server
-	NoiseMedium Tcpdump = "0.0:nn"  // and flow id, peer id and the cause of a RST
-	NoiseHigh   Tcpdump = "0.0:nnn" // and the peer flow's addresses
-)
-
-// noise is the level as a number, 0 to 3.
-func (t Tcpdump) noise() int { return strings.Count(t.argument(), "n") }
-
-// argument is what stands behind -i.
-func (t Tcpdump) argument() string {
-	if t == "" {
-		t = NoiseHigh
-	}
-	return string(t)
+// under returns a report for the keys below one.
+func (r report) under(key string) report {
+	return func(format string, args ...any) { r(key+": "+format, args...) }
 }
-
-// Backoff says how the wait for a SYN's answer grows.
-type Backoff string
-
-// The ways. The zero value means constant.
-const (
-	Constant Backoff = "constant" // as in the incident, and BIG-IP by bug ID467274
-	Doubling Backoff = "doubling" // as BIG-IP does by default
-)
-
-// TCPProfile is a TCP profile's serverside connection set-up. The zero value of a
-// field means the value of [Incident].
-type TCPProfile struct {
-	SYNMaxRetrans *int          `yaml:"syn-max-retrans"` // SYNs after the first
-	SYNRTOBase    time.Duration `yaml:"syn-rto-base"`    // wait for the first SYN's answer
-	SYNBackoff    Backoff       `yaml:"syn-backoff"`
-}
-
-func retrans(n int) *int { return &n }
-
-// The schedules of a SYN that nobody answers.
-var (
-	// Incident: SYNs at 0, 1, 2 and 3 s, reset at 4 s, as in the captures of
-	// the incident.
-	Incident = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: time.Second, SYNBackoff: Constant}
-	// Shipped: SYNs at 0, 3, 9 and 21 s, reset at 45 s: BIG-IP's documented
-	// defaults (K10372; syn-rto-base 3000 ms).
-	Shipped = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: 3 * time.Second, SYNBackoff: Doubling}
-	// Fast: SYNs at 0, 100, 200 and 300 ms, reset at 400 ms, for tests.
-	Fast = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: 100 * time.Millisecond, SYNBackoff: Constant}
-)
-
-// WithDefaults returns p with its zero fields filled in from [Incident].
-func (p TCPProfile) WithDefaults() TCPProfile {
-	if p.SYNMaxRetrans == nil {
-		p.SYNMaxRetrans = Incident.SYNMaxRetrans
-	}
-	if p.SYNRTOBase == 0 {
-		p.SYNRTOBase = Incident.SYNRTOBase
-	}
-	if p.SYNBackoff == "" {
-		p.SYNBackoff = Incident.SYNBackoff
-	}
-	return p
-}
-
-// Tries returns how many SYNs a member that never answers is sent.
-func (p TCPProfile) Tries() int { return *p.WithDefaults().SYNMaxRetrans + 1 }
-
-// Wait returns how long the SYN of a try (0 is the first) waits for an answer.
-func (p TCPProfile) Wait(try int) time.Duration {
-	p = p.WithDefaults()
-	if p.SYNBackoff == Doubling {
-		return p.SYNRTOBase << try
-	}
-	return p.SYNRTOBase
-}
-
-// GiveUpAfter returns the time from the first SYN to the reset.
-func (p TCPProfile) GiveUpAfter() (d time.Duration) {
-	for try := range p.Tries() {
-		d += p.Wait(try)
-	}
-	return d
-}
-
-// Bounds of a profile's values: BIG-IP's for the retries, and what keeps a run
-// finite for the waits.
-const (
-	maxSYNRetrans = 12
-	minSYNRTOBase = 10 * time.Millisecond
-	maxGiveUp     = 5 * time.Minute
-)
 
 // Validate reports what in c cannot be.
 func (c *Config) Validate() error {
 	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("f5: "+format, args...)) }
-	p := c.Serverside.WithDefaults()
-	n, d := *p.SYNMaxRetrans, p.GiveUpAfter()
-	switch {
-	case n < 0 || n > maxSYNRetrans:
-		bad("syn-max-retrans %d: must be 0 to %d", n, maxSYNRetrans)
-	case p.SYNRTOBase < minSYNRTOBase:
-		bad("syn-rto-base %v: must be at least %v", p.SYNRTOBase, minSYNRTOBase)
-	case p.SYNRTOBase > maxGiveUp:
-		bad("syn-rto-base %v: must be at most %v", p.SYNRTOBase, maxGiveUp)
-	case d > maxGiveUp || d <= 0: // the sum may have overflowed
-		bad("syn-rto-base %v with %d retransmissions gives up after %v: must be within %v", p.SYNRTOBase, n, d, maxGiveUp)
+	bad := report(func(format string, args ...any) { errs = append(errs, fmt.Errorf("f5: "+format, args...)) })
+	c.VirtualServer.validate(bad.under("virtual-server"))
+	c.Pool.validate(bad.under("pool"))
+	c.SNAT.validate(bad.under("snat"))
+	c.Clientside.validate(bad.under("clientside"))
+	c.Serverside.validate(bad.under("serverside"))
+	c.FastL4.validate(bad.under("fastl4"))
+	c.HTTP.validate(bad.under("http"))
+	c.ClientSSL.validate(bad.under("client-ssl"))
+	for i := range c.Rules {
+		c.Rules[i].validate(bad.under("rules"))
 	}
-	if p.SYNBackoff != Constant && p.SYNBackoff != Doubling {
-		bad("syn-backoff %q: must be constant or doubling", p.SYNBackoff)
-	}
+	c.validateProfiles(bad)
 	if c.Format != "" && c.Format != DPT && c.Format != Legacy {
-		bad("ethernet trailer %q: must be dpt or legacy", c.Format)
+		bad("ethernet-trailer %q: must be dpt or legacy", c.Format)
 	}
-	switch c.Tcpdump {
-	case "", NoiseNone, NoiseLow, NoiseMedium, NoiseHigh:
-	default:
-		bad("tcpdump %q: must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn", c.Tcpdump)
+	if _, err := c.Tcpdump.parse(); err != nil {
+		bad("%w", err)
 	}
-	if len(c.Pool) == 0 {
-		bad("the pool has no member")
-	}
-	if !c.VirtualServer.Destination.IsValid() || !c.SNAT.IsValid() {
+	if !c.VirtualServer.Destination.IsValid() || !c.SNAT.SelfIP.IsValid() {
 		bad("virtual server and SNAT need an address")
 	}
 	return errors.Join(errs...)
+}
+
+// validateProfiles reports profiles that do not go together.
+func (c *Config) validateProfiles(bad report) {
+	v := &c.VirtualServer
+	needs := func(key string, set bool, p Profile) {
+		if set && !v.Has(p) {
+			bad("%s: the virtual server has no %s profile; add it to its profiles", key, p)
+		}
+	}
+	needs("client-ssl", c.ClientSSL != ClientSSL{}, ProfileClientSSL)
+	needs("http", c.HTTP != HTTPProfile{}, ProfileHTTP)
+	needs("rules", len(c.Rules) > 0, ProfileHTTP)
+	bad = bad.under("virtual-server")
+	switch {
+	case v.Type != Standard && v.Type != "" && len(v.Profiles) > 0:
+		bad("profiles %v: a virtual server of type %s has none", v.Profiles, v.Type)
+	case v.Has(ProfileHTTP2) && !(v.Has(ProfileHTTP) && v.Has(ProfileClientSSL)):
+		bad("profiles %v: http2 needs http and client-ssl", v.Profiles)
+	case v.Has(ProfileOneConnect) && !v.Has(ProfileHTTP):
+		bad("profiles %v: oneconnect needs http", v.Profiles)
+	}
 }
 
 // SNATPort returns the serverside source port for a client port: always the same
@@ -181,7 +115,25 @@ func SNATPort(clientPort uint16) uint16 {
 	return ports.At(ports.Index(clientPort) + shift)
 }
 
-// MemberFor returns the index of the member that a request goes to. Round-robin
-// goes by the request's ordinal, not by arrival, so that it is the same at any
-// concurrency.
-func (c *Config) MemberFor(ordinal, attempt int) int { return (ordinal + attempt) % len(c.Pool) }
+// oneOf reports a word that is none of those there are; "" always stands for the first.
+func oneOf[T ~string](bad report, key string, got T, allowed ...T) {
+	if got == "" || slices.Contains(allowed, got) {
+		return
+	}
+	var words []string
+	for _, a := range allowed {
+		words = append(words, string(a))
+	}
+	last := len(words) - 1
+	bad("%s %q: must be %s or %s", key, got, strings.Join(words[:last], ", "), words[last])
+}
+
+// notNegative reports a number below zero.
+func notNegative(bad report, key string, n int) {
+	if n < 0 {
+		bad("%s %d: must not be negative", key, n)
+	}
+}
+
+// sameFamily says whether two addresses can talk to each other.
+func sameFamily(a, b netip.Addr) bool { return a.Is4() == b.Is4() }

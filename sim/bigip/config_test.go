@@ -52,8 +52,8 @@ func seconds(s ...float64) (d []time.Duration) {
 func validConfig() Config {
 	return Config{
 		VirtualServer: VirtualServer{Name: "/Common/vs", Destination: netip.MustParseAddrPort("198.18.50.67:8165")},
-		Pool:          []Member{{Name: "server1", Address: netip.MustParseAddrPort("198.18.160.81:8000")}},
-		SNAT:          netip.MustParseAddr("198.18.60.247"),
+		Pool:          Pool{Members: []Member{{Name: "server1", Address: netip.MustParseAddrPort("198.18.160.81:8000")}}},
+		SNAT:          SNAT{SelfIP: netip.MustParseAddr("198.18.60.247")},
 	}
 }
 
@@ -77,12 +77,12 @@ func TestConfigurationsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a base shorter than the lab can keep", func(c *Config) { c.Serverside.SYNRTOBase = time.Millisecond }, "syn-rto-base 1ms: must be at least 10ms"},
 		{"a base below nothing", func(c *Config) { c.Serverside.SYNRTOBase = -time.Second }, "must be at least 10ms"},
 		{"a backoff there is not", func(c *Config) { c.Serverside.SYNBackoff = "linear" }, `syn-backoff "linear": must be constant or doubling`},
-		{"a trailer there is not", func(c *Config) { c.Format = "erspan" }, `ethernet trailer "erspan": must be dpt or legacy`},
+		{"a trailer there is not", func(c *Config) { c.Format = "erspan" }, `ethernet-trailer "erspan": must be dpt or legacy`},
 		{"a capture with less noise", func(c *Config) { c.Tcpdump = NoiseMedium }, ""},
 		{"a capture without any", func(c *Config) { c.Tcpdump = NoiseNone }, ""},
-		{"a noise there is not", func(c *Config) { c.Tcpdump = "0.0:nnnn" }, `tcpdump "0.0:nnnn": must be 0.0, 0.0:n, 0.0:nn or 0.0:nnn`},
-		{"an empty pool", func(c *Config) { c.Pool = nil }, "the pool has no member"},
-		{"no SNAT address", func(c *Config) { c.SNAT = netip.Addr{} }, "need an address"},
+		{"a capture that nobody can type", func(c *Config) { c.Tcpdump = "0.0:nnnn" }, `f5: tcpdump "0.0:nnnn": ":nnnn": behind 0.0 there may be`},
+		{"an empty pool", func(c *Config) { c.Pool.Members = nil }, ""},
+		{"no SNAT address", func(c *Config) { c.SNAT = SNAT{} }, "need an address"},
 		{"no virtual address", func(c *Config) { c.VirtualServer.Destination = netip.AddrPort{} }, "need an address"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -131,16 +131,6 @@ func TestEveryPortOfAStrangersClientHasASNATPortInTheRange(t *testing.T) {
 	for p := range 65536 {
 		if snat := SNATPort(uint16(p)); ports.At(ports.Index(snat)) != snat {
 			t.Fatalf("client port %d becomes %d, which is outside the range", p, snat)
-		}
-	}
-}
-
-func TestMembersTakeTurnsByOrdinalAndAttempt(t *testing.T) {
-	c := validConfig()
-	c.Pool = append(c.Pool, Member{Name: "server2"}, Member{Name: "server3"})
-	for _, row := range []struct{ ordinal, attempt, want int }{{0, 0, 0}, {1, 0, 1}, {5, 0, 2}, {5, 1, 0}, {1 << 30, 2, 0}} {
-		if got := c.MemberFor(row.ordinal, row.attempt); got != row.want {
-			t.Errorf("request %d, attempt %d goes to member %d, want %d", row.ordinal, row.attempt, got, row.want)
 		}
 	}
 }

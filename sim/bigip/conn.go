@@ -9,11 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sizes of a connection's buffers.
-const (
-	maxHeaderBytes = 32768 // http profile: max-header-size
-	relayBytes     = 16 << 10
-)
+// relayBytes is the size of the buffer for what a member sends.
+const relayBytes = 16 << 10
 
 // state is how far a connection has come.
 type state uint8
@@ -25,7 +22,8 @@ const (
 	closing                     // the member is done; the client has yet to say so
 )
 
-// conn is one client's connection and the serverside one opened for it.
+// conn is one client's connection and the serverside one opened for it. Where the f5
+// looks into each request (see layer7), one of the two halves ends in memory instead.
 type conn struct {
 	proxy      *Proxy
 	state      state
@@ -36,32 +34,45 @@ type conn struct {
 	toClient   stream
 
 	flow    *Flow
+	ordinal int    // of the request; -1 while it is not known
+	member  int    // index in the pool
+	because *Flow  // whose fate ends a client's connection that has no flow of its own
 	isn     uint32 // of the serverside half, kept over its retransmissions
 	timer   eventloop.Timer
 	scanned int // bytes of the request already searched for the header's end
+
+	active time.Time // when something passed
+	idle   eventloop.Timer
+	stall  eventloop.Timer
+	shut   time.Time // since when the window of a half that is written to is zero
 }
 
-// half is one of a connection's two TCP connections.
+// half is one of a connection's two ends: a TCP connection, or a pipe.
 type half struct {
 	conn     *conn
-	fd       int
+	fd       int // -1: not a TCP connection, or not yet
+	pipe     *pipe
 	readable bool
 	writable bool
 	peerShut bool
-	failed   bool // the other end has reset it
+	failed   bool   // the other end has reset it
+	wrote    bool   // the last thing done with it was to write
+	told     string // what its RST says, where that carries the cause
 }
 
 // stream carries bytes from one half to the other.
 type stream struct {
 	from, to   *half
-	buf        []byte
+	buf        []byte // grows to most as it is needed: thousands of clients may say nothing
+	most       int
 	start, end int
 	eof        bool // from has sent its FIN and all before it is in buf
 	shut       bool // the FIN was passed on
 }
 
 func (c *conn) recycle() {
-	c.state, c.flow, c.isn, c.scanned, c.clientAddr = readingRequest, nil, 0, 0, netip.AddrPort{}
+	c.state, c.flow, c.isn, c.scanned, c.clientAddr, c.member = readingRequest, nil, 0, 0, netip.AddrPort{}, 0
+	c.ordinal, c.shut, c.because = -1, time.Time{}, nil
 	c.client.reset()
 	c.server.reset()
 	c.toServer.reset()
@@ -71,9 +82,18 @@ func (c *conn) recycle() {
 func (h *half) reset()   { *h = half{conn: h.conn, fd: -1} }
 func (s *stream) reset() { s.start, s.end, s.eof, s.shut = 0, 0, false, false }
 
+// side says which of the two halves h is.
+func (h *half) side() side {
+	if h == &h.conn.server {
+		return serverside
+	}
+	return clientside
+}
+
 // Ready implements [eventloop.Handler] for a half.
 func (h *half) Ready(_ int, events uint32) {
 	c := h.conn
+	c.active = c.proxy.loop.Now()
 	if events&(eventloop.Readable|eventloop.PeerShut|eventloop.Failed|eventloop.HungUp) != 0 {
 		h.readable = true
 	}
@@ -105,17 +125,37 @@ func (h *half) Ready(_ int, events uint32) {
 func (c *conn) readRequest() {
 	s := &c.toServer
 	if err := s.fill(); err != nil {
-		c.drop() // the client gave up before it asked for anything
+		c.end(ClientGone) // the client gave up before it asked for anything
 		return
 	}
-	end := headerEnd(s.buf[:s.end], &c.scanned)
+	size := headerEnd(s.buf[:s.end], &c.scanned)
+	http := &c.proxy.config.HTTP
 	switch {
-	case end:
-		c.dial(requestOrdinal(s.buf[:s.end]), 0)
+	case size > http.headerSize():
+		c.end(HeaderOversized)
+	case size > 0:
+		c.request(s.buf[:size])
 	case s.eof:
-		c.drop()
-	case s.end == len(s.buf):
-		c.resetClient(HeaderTooLarge, false)
+		c.end(ClientGone)
+	case s.end >= http.headerSize():
+		c.end(HeaderOversized)
+	}
+}
+
+// request does what is to be done with a request of which the header is there.
+func (c *conn) request(header []byte) {
+	p := c.proxy
+	if event, bad := p.config.HTTP.violation(header); bad {
+		c.end(event)
+		return
+	}
+	switch decide(p.config.Rules, header) {
+	case RuleReject:
+		c.end(RuleRejects)
+	case RuleDrop:
+		c.end(RuleDrops)
+	default:
+		c.dial(requestOrdinal(header))
 	}
 }
 
@@ -123,7 +163,7 @@ func (c *conn) readRequest() {
 func (c *conn) watchClient(events uint32) {
 	if events&eventloop.Failed != 0 {
 		c.proxy.dialed(c)
-		c.resetServer(RemoteReset)
+		c.end(ClientReset)
 	}
 }
 
@@ -131,27 +171,27 @@ func (c *conn) watchClient(events uint32) {
 // there is nothing left to move.
 func (c *conn) relay() {
 	if failed, err := c.toServer.pump(); err != nil {
-		c.halfFailed(failed, err)
+		c.end(failed.event(err))
 		return
 	}
 	if failed, err := c.toClient.pump(); err != nil {
-		c.halfFailed(failed, err)
+		c.end(failed.event(err))
 		return
 	}
 	// A reset that neither a read nor a write has met: the member does not take
 	// what there is, or the client had sent its FIN before.
 	if c.client.failed {
-		c.resetServer(RemoteReset)
+		c.end(c.client.event(eventloop.Error(c.client.fd)))
 		return
 	}
 	if c.toClient.eof && c.toClient.start == c.toClient.end && c.toServer.start == c.toServer.end {
 		c.memberDone()
+		return
+	}
+	if c.toServer.blocked() || c.toClient.blocked() {
+		c.watchWindow()
 	}
 }
-
-// finWaitTimeout is how long a client may take to answer the proxy's FIN
-// (fin-wait-timeout of the tcp profile).
-const finWaitTimeout = 5 * time.Second
 
 // memberDone passes the member's FIN on, once the client was sent all that came
 // before it. The clientside socket is not closed yet: closing one that the client
@@ -159,97 +199,114 @@ const finWaitTimeout = 5 * time.Second
 // half goes first, which frees its port before the client can use its own again.
 func (c *conn) memberDone() {
 	if c.toServer.eof {
-		c.drop()
+		c.end(NothingLeft)
 		return
 	}
-	c.proxy.loop.Forget(c.server.fd)
-	unix.Close(c.server.fd)
-	c.server.reset()
-	if err := unix.Shutdown(c.client.fd, unix.SHUT_WR); err != nil {
-		c.drop()
+	c.server.close(fin)
+	if err := c.client.shutdown(); err != nil {
+		c.end(NothingLeft)
 		return
 	}
 	c.state = closing
-	c.proxy.loop.Arm(&c.timer, time.Now().Add(finWaitTimeout), c.drop)
+	c.proxy.loop.Arm(&c.timer, time.Now().Add(c.proxy.clientside.FINWaitTimeout), c.finUnanswered)
 	c.awaitClientFIN()
 }
 
 // awaitClientFIN reads what nobody wants any more, up to the client's FIN.
 func (c *conn) awaitClientFIN() {
 	for c.client.readable {
-		n, err := unix.Read(c.client.fd, c.toServer.buf)
+		c.toServer.end = 0
+		if !c.toServer.room() {
+			return
+		}
+		n, err := c.client.read(c.toServer.buf)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			c.client.readable = false
 		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ETIMEDOUT):
+			c.end(ClientUnresponsive)
+			return
 		case err != nil, n == 0:
-			c.drop()
+			c.end(NothingLeft)
 			return
 		}
 	}
 }
 
-func (c *conn) halfFailed(failed *half, err error) {
-	if failed == &c.client {
-		c.resetServer(RemoteReset)
+// finUnanswered is called when the client has not answered the FIN in time. If its
+// window is shut, the FIN has not been sent yet.
+func (c *conn) finUnanswered() {
+	if i, err := c.client.info(); err == nil && i.Notsent_bytes > 0 {
+		c.watchWindow()
+		c.proxy.loop.Arm(&c.timer, time.Now().Add(c.proxy.clientside.FINWaitTimeout), c.finUnanswered)
 		return
 	}
-	c.resetClient(causeOf(err), true)
+	c.end(NothingLeft)
 }
 
-// causeOf says in BIG-IP's words what befell a half.
-func causeOf(err error) Cause {
+// event says what befell a half, by the error that a read or write of it met.
+func (h *half) event(err error) Event {
+	client, member := ClientReset, MemberReset
 	switch {
+	case errors.Is(err, unix.ETIMEDOUT) && h.keepAliveRanOut():
+		client, member = ClientKeepAliveLost, MemberKeepAliveLost
 	case errors.Is(err, unix.ETIMEDOUT):
-		return RetransmitTimeout
+		client, member = ClientUnresponsive, MemberUnresponsive
 	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
-		return NoRoute
+		client, member = Unroutable, Unroutable
 	case errors.Is(err, unix.EADDRNOTAVAIL), errors.Is(err, unix.EADDRINUSE):
-		return NoLocalPort
+		client, member = PortsExhausted, PortsExhausted
 	}
-	return RemoteReset
+	if h.side() == serverside {
+		return member
+	}
+	return client
 }
 
-// resetClient resets the clientside half. The cause is on record before the
-// packet can be.
-func (c *conn) resetClient(cause Cause, peer bool) {
-	if c.flow != nil {
-		c.flow.Reset, c.flow.Peer = cause.Text, peer
-	}
-	c.proxy.table.reset(clientside, c.clientAddr, c.flow, cause, peer)
-	c.end(closeQuietly, eventloop.Reset)
-}
-
-// resetServer resets the serverside half because of what the client did.
-func (c *conn) resetServer(cause Cause) {
-	if c.flow != nil {
-		c.proxy.table.reset(serverside, c.clientAddr, c.flow, cause, true)
-	}
-	c.end(eventloop.Reset, closeQuietly)
-}
-
-// drop closes both halves with a FIN.
-func (c *conn) drop() { c.end(closeQuietly, closeQuietly) }
-
-func closeQuietly(fd int) { unix.Close(fd) }
-
-// end closes the serverside half, then the clientside one, and keeps the
-// connection's memory for the next client.
-func (c *conn) end(closeServer, closeClient func(fd int)) {
+// end ends both halves as the event demands — the serverside one first, which frees
+// its port before the client can use its own again — and keeps the connection's
+// memory for the next client. Causes are on record before the packets can be.
+func (c *conn) end(e Event) {
 	p := c.proxy
+	how := &endings[e]
 	p.loop.Disarm(&c.timer)
-	now := p.table.closed(c.clientAddr, c.flow)
-	if c.server.fd >= 0 {
-		p.loop.Forget(c.server.fd)
-		closeServer(c.server.fd)
+	p.loop.Disarm(&c.idle)
+	p.loop.Disarm(&c.stall)
+	if how.server == rst && c.server.isTCP() {
+		p.noteReset(c, serverside, e)
 	}
+	if how.client == rst {
+		if c.flow != nil {
+			c.flow.Reset, c.flow.Peer = p.config.HTTP.causeOf(e).Text, how.peer(clientside)
+		}
+		if c.client.isTCP() {
+			p.noteReset(c, clientside, e)
+		}
+	}
+	client := c.clientAddr
+	if c.client.pipe != nil {
+		client = netip.AddrPort{}
+	}
+	now := p.table.closed(client, c.flow)
+	if c.server.pipe != nil && how.server == rst {
+		for _, m := range c.server.pipe.behind {
+			if m.conn != nil {
+				m.conn.end(e)
+			}
+		}
+	}
+	c.server.end(how.server, e)
 	if c.flow != nil {
 		c.flow.Closed = now
+		p.closed(c)
+		p.members.closed(c.member)
+		p.translation.release(c.flow.SNAT, c.flow.Member)
 	}
-	if c.client.fd >= 0 {
-		p.loop.Forget(c.client.fd)
-		closeClient(c.client.fd)
+	if c.client.isTCP() {
+		p.clients--
 	}
+	c.client.end(how.client, e)
 	delete(p.live, c)
 	c.recycle()
 	p.free = append(p.free, c)
@@ -274,10 +331,26 @@ func (s *stream) pump() (failed *half, err error) {
 	}
 }
 
+// blocked says whether there is something to write that the other half does not take.
+func (s *stream) blocked() bool { return s.start < s.end && !s.to.writable }
+
+// firstBytes is the size that a buffer begins with: most requests fit.
+const firstBytes = 4 << 10
+
+// room sees that there is room behind what was read; false if there may be no more.
+func (s *stream) room() bool {
+	if s.end == len(s.buf) && s.end < s.most {
+		grown := make([]byte, min(max(firstBytes, 2*len(s.buf)), s.most))
+		copy(grown, s.buf)
+		s.buf = grown
+	}
+	return s.end < len(s.buf)
+}
+
 // fill reads what there is and what there is room for.
 func (s *stream) fill() error {
-	for s.from.readable && !s.eof && s.end < len(s.buf) {
-		n, err := unix.Read(s.from.fd, s.buf[s.end:])
+	for s.from.readable && !s.eof && s.room() {
+		n, err := s.from.read(s.buf[s.end:])
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			s.from.readable = false
@@ -300,7 +373,7 @@ func (s *stream) fill() error {
 // flush writes what was read, and then the FIN.
 func (s *stream) flush() error {
 	for s.start < s.end && s.to.writable {
-		n, err := unix.Write(s.to.fd, s.buf[s.start:s.end])
+		n, err := s.to.write(s.buf[s.start:s.end])
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			s.to.writable = false
@@ -314,9 +387,9 @@ func (s *stream) flush() error {
 	if s.start == s.end {
 		s.start, s.end = 0, 0
 		// Toward the client the FIN is sent by memberDone.
-		if s.eof && !s.shut && s.to == &s.to.conn.server {
+		if s.eof && !s.shut && s.to.side() == serverside {
 			s.shut = true
-			if err := unix.Shutdown(s.to.fd, unix.SHUT_WR); err != nil && !errors.Is(err, unix.ENOTCONN) {
+			if err := s.to.shutdown(); err != nil && !errors.Is(err, unix.ENOTCONN) {
 				return err
 			}
 		}

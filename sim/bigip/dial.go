@@ -2,7 +2,6 @@ package bigip
 
 import (
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
@@ -18,9 +17,10 @@ import (
 
 // From include/uapi/linux/tcp.h.
 const (
-	repairQueueSend = 2 // TCP_SEND_QUEUE
-	repairOn        = 1
-	repairOff       = 0
+	repairQueueReceive = 1 // TCP_RECV_QUEUE
+	repairQueueSend    = 2 // TCP_SEND_QUEUE
+	repairOn           = 1
+	repairOff          = 0
 )
 
 // mark is on every serverside socket whose SYN has left: the kernel's own
@@ -42,31 +42,41 @@ func muffleRetransmissions(host *topology.Host) error {
 }
 
 // dial opens the serverside half to the member whose turn it is.
-func (c *conn) dial(ordinal, attempt int) {
+func (c *conn) dial(ordinal int) {
 	p := c.proxy
+	c.ordinal = ordinal
 	turn := ordinal
 	if ordinal < 0 {
 		turn = p.roundRobin
 		p.roundRobin++
 	}
-	d := Dial{
-		Ordinal: ordinal, Attempt: attempt,
-		SNAT:   netip.AddrPortFrom(p.config.SNAT, SNATPort(c.clientAddr.Port())),
-		Member: p.config.Pool[p.config.MemberFor(turn, attempt)].Address,
+	member, event := p.members.pick(turn)
+	if member < 0 {
+		c.end(event)
+		return
+	}
+	m := &p.config.Pool.Members[member]
+	snat, event := p.translation.choose(c.clientAddr, m.Address)
+	if !snat.IsValid() {
+		c.end(event)
+		return
 	}
 	c.state = connecting
-	c.flow = &Flow{Dial: d, Client: c.clientAddr, Opened: time.Now()}
+	c.member = member
+	p.members.opened(member)
+	c.flow = &Flow{Dial: Dial{Ordinal: ordinal, SNAT: snat, Member: m.Address}, Client: c.clientAddr, Opened: time.Now()}
 	p.flows = append(p.flows, c.flow)
 	if p.hooks.Dialing != nil {
-		p.hooks.Dialing(d)
+		p.hooks.Dialing(c.flow.Dial)
 	}
 	p.table.connect(c.flow)
 	c.sendSYN()
 }
 
 // maxPortTries bounds the search for a source port when the one that belongs to
-// the client's is taken; only somebody else's clients ever bring that about.
-const maxPortTries = 64
+// the client's is taken: by somebody else's clients, or by a client's other requests
+// where it has several under way.
+const maxPortTries = 1024
 
 // sendSYN makes the next try.
 func (c *conn) sendSYN() {
@@ -81,8 +91,13 @@ func (c *conn) sendSYN() {
 			c.dialFailed(err)
 			return
 		}
+		next := p.translation.another(f.SNAT, f.Member)
+		if !next.IsValid() {
+			break
+		}
 		p.dialed(c)
-		f.SNAT = netip.AddrPortFrom(f.SNAT.Addr(), SNATPort(f.SNAT.Port()))
+		p.closed(c)
+		f.SNAT = next
 		if p.hooks.Dialing != nil {
 			p.hooks.Dialing(f.Dial)
 		}
@@ -92,7 +107,7 @@ func (c *conn) sendSYN() {
 		c.dialFailed(unix.EADDRNOTAVAIL)
 		return
 	}
-	deadline := time.Now().Add(p.config.Serverside.Wait(f.Tries))
+	deadline := time.Now().Add(p.serverside.Wait(f.Tries))
 	f.Tries++
 	p.loop.Arm(&c.timer, deadline, c.unanswered)
 }
@@ -100,7 +115,7 @@ func (c *conn) sendSYN() {
 // connect makes a socket and has the kernel send the SYN. Between namespaces of
 // one machine the handshake is mostly over when it returns.
 func (c *conn) connect() error {
-	fd, err := eventloop.TCP(c.flow.SNAT)
+	fd, err := c.proxy.translation.socket(c.flow.SNAT)
 	if err != nil {
 		return err
 	}
@@ -138,7 +153,7 @@ func (c *conn) unanswered() {
 	switch {
 	case err != nil:
 		c.dialFailed(err)
-	case c.flow.Tries >= c.proxy.config.Serverside.Tries():
+	case c.flow.Tries >= c.proxy.serverside.Tries():
 		c.dialFailed(unix.ETIMEDOUT)
 	default:
 		c.isn = isn
@@ -165,6 +180,9 @@ func setISN(fd int, isn uint32) error {
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR_QUEUE, repairQueueSend),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUEUE_SEQ, int(int32(isn))),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_REPAIR, repairOff),
+		// The end of repair takes it away (SK_NO_REUSE in net/ipv4/tcp.c), and the port
+		// may be wanted for another member.
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
 	)
 }
 
@@ -182,16 +200,30 @@ func (c *conn) connected(events uint32) {
 		return
 	}
 	c.proxy.loop.Disarm(&c.timer)
+	if err := c.proxy.options(c.server.fd, &c.proxy.serverside); err != nil {
+		c.dialFailed(err)
+		return
+	}
 	c.flow.Connected = time.Now()
 	c.proxy.dialed(c)
 	c.state = relaying
+	if c.client.pipe != nil {
+		close(c.client.pipe.opened)
+	}
 	c.relay()
 }
 
 // dialFailed resets the client: a full proxy has accepted it long ago.
 func (c *conn) dialFailed(err error) {
 	c.proxy.dialed(c)
-	c.resetClient(causeOf(err), true)
+	c.end(c.server.event(err))
+}
+
+// closed tells of the end of what dial began.
+func (p *Proxy) closed(c *conn) {
+	if p.hooks.Closed != nil {
+		p.hooks.Closed(c.flow.Dial)
+	}
 }
 
 func (p *Proxy) dialed(c *conn) {

@@ -3,6 +3,7 @@ package bigip
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
@@ -28,8 +29,9 @@ const (
 // events, each before the system call that makes it visible, and the table
 // applies them as the frames' own time passes.
 type FlowTable struct {
-	config Config
-	noise  int // of the capture, 0 to 3
+	config  Config
+	tcpdump command     // of the capture
+	unread  atomic.Bool // there is no capture: nothing need be posted
 
 	mu     sync.Mutex
 	posted []event // by the proxy, in order of time
@@ -41,6 +43,8 @@ type FlowTable struct {
 	freeIDs [tmms][]uint64
 	nextID  [tmms]uint64
 	trailer f5trailer.Trailer
+	refusal Cause // what a SYN to the virtual server is answered with; zero: it listens
+	rsts    RSTs
 }
 
 // tuple names a flow: the address that is not the BIG-IP's, and the one that is.
@@ -54,15 +58,24 @@ type flowHalf struct {
 	ends     tuple
 	peer     *flowHalf
 	carrying bool // bytes have passed
+	closed   bool
 	reset    *f5trailer.RSTCause
+	wasReset bool            // its RST has been seen
+	tls      []f5trailer.TLV // for the next frame
+	matched  bool            // the capture's filter, by one of its packets
+	followed bool            // captured because its peer did
+	rejected bool            // no flow: what a packet without one is answered with
 }
 
 type eventKind uint8
 
 const (
-	flowConnect eventKind = iota // the serverside half is opened
-	flowReset                    // a half is about to be reset
-	flowClosed                   // both halves are about to be closed
+	flowConnect  eventKind = iota // the serverside half is opened
+	flowReset                     // a half is about to be reset
+	flowClosed                    // both halves are about to be closed
+	flowRefusal                   // from now on SYNs are refused, or no longer
+	flowSecrets                   // the client's TLS can be read
+	flowRejected                  // a packet without a flow is about to be answered
 )
 
 type event struct {
@@ -72,6 +85,7 @@ type event struct {
 	cause          Cause
 	side           side
 	peer           bool
+	tls            []f5trailer.TLV
 }
 
 type departure struct {
@@ -89,13 +103,17 @@ const tmms = 2
 const flowIDStep = 0x100
 
 func newFlowTable(c Config) *FlowTable {
-	return &FlowTable{config: c, noise: c.Tcpdump.noise(), halves: map[tuple]*flowHalf{},
+	tcpdump, _ := c.Tcpdump.parse() // Validate refuses what cannot be
+	return &FlowTable{config: c, tcpdump: tcpdump, halves: map[tuple]*flowHalf{},
 		nextID: [tmms]uint64{0x2b8adf76b500, 0x5600df76b500}}
 }
 
 // post is called by the proxy. It returns the event's time.
 func (t *FlowTable) post(e event) time.Time {
 	now := time.Now()
+	if t.unread.Load() && e.kind != flowRefusal {
+		return now
+	}
 	e.at = now.UnixNano()
 	t.mu.Lock()
 	t.posted = append(t.posted, e)
@@ -118,13 +136,19 @@ func (t *FlowTable) connect(f *Flow) {
 	t.post(event{kind: flowConnect, client: t.clientTuple(f.Client), server: t.serverTuple(f)})
 }
 
-func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, peer bool) {
-	t.post(event{kind: flowReset, client: t.clientTuple(client), server: t.serverTuple(f), cause: cause, side: s, peer: peer})
+func (t *FlowTable) reset(s side, client netip.AddrPort, f *Flow, cause Cause, peer bool) time.Time {
+	return t.post(event{kind: flowReset, client: t.clientTuple(client), server: t.serverTuple(f), cause: cause, side: s, peer: peer})
 }
 
+// closed is told of the halves that there are: the client's address is zero, or the
+// flow nil, where a half ends in memory.
 func (t *FlowTable) closed(client netip.AddrPort, f *Flow) time.Time {
 	return t.post(event{kind: flowClosed, client: t.clientTuple(client), server: t.serverTuple(f)})
 }
+
+// refuse is told that the virtual server's port is closed from now on, and why; the
+// zero Cause says that it is open again.
+func (t *FlowTable) refuse(c Cause) { t.post(event{kind: flowRefusal, cause: c}) }
 
 // advance applies everything the proxy did up to a frame's time.
 func (t *FlowTable) advance(to int64) {
@@ -195,9 +219,21 @@ func (t *FlowTable) apply(e *event) {
 			cause := e.cause.record(e.peer)
 			half.reset = &cause
 		}
+		if client != nil && server != nil {
+			client.peer = server // of several serverside flows, the one that it is about
+		}
+	case flowRefusal:
+		t.refusal = e.cause
+	case flowSecrets:
+		if client != nil {
+			client.tls = e.tls
+		}
+	case flowRejected:
+		t.applyRejected(e)
 	case flowClosed:
 		for _, h := range []*flowHalf{client, server} {
 			if h != nil {
+				h.closed = true
 				t.leaving.push(departure{e.at + linger, h})
 			}
 		}
@@ -229,5 +265,10 @@ func (t *FlowTable) remove(h *flowHalf) {
 		return // replaced before, and freed then
 	}
 	delete(t.halves, h.ends)
-	t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
+	if h.peer != nil && h.peer.peer == h {
+		h.peer.peer = nil
+	}
+	if !h.rejected {
+		t.freeIDs[h.tmm] = append(t.freeIDs[h.tmm], h.id)
+	}
 }

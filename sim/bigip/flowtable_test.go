@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"testing"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
 	"github.com/hopblame/hopblame/sim/capture"
+	"github.com/hopblame/hopblame/topology"
 )
 
 // box is a flow table played by hand: events and frames at chosen times.
@@ -24,13 +27,13 @@ func newBox(t *testing.T, format TrailerFormat, ipv6 bool) *box {
 	client, member := "198.18.50.88:54373", "198.18.160.81:8000"
 	if ipv6 {
 		c.VirtualServer.Destination = netip.MustParseAddrPort("[2001:db8:50::67]:8165")
-		c.SNAT = netip.MustParseAddr("2001:db8:60::247")
+		c.SNAT.SelfIP = netip.MustParseAddr("2001:db8:60::247")
 		client, member = "[2001:db8:50::88]:54373", "[2001:db8:160::81]:8000"
-		c.Pool[0].Address = netip.MustParseAddrPort(member)
+		c.Pool.Members[0].Address = netip.MustParseAddrPort(member)
 	}
 	c.Format = format
 	b := &box{FlowTable: newFlowTable(c), t: t, client: netip.MustParseAddrPort(client)}
-	b.flow = &Flow{Client: b.client, Dial: Dial{SNAT: netip.AddrPortFrom(c.SNAT, SNATPort(b.client.Port())),
+	b.flow = &Flow{Client: b.client, Dial: Dial{SNAT: netip.AddrPortFrom(c.SNAT.SelfIP, SNATPort(b.client.Port())),
 		Member: netip.MustParseAddrPort(member)}}
 	return b
 }
@@ -47,7 +50,7 @@ func frame(src, dst netip.AddrPort, flags byte, payload int) []byte {
 	tcp := make([]byte, 20+payload)
 	binary.BigEndian.PutUint16(tcp, src.Port())
 	binary.BigEndian.PutUint16(tcp[2:], dst.Port())
-	tcp[12], tcp[13] = 5<<4, flags
+	tcp[7], tcp[12], tcp[13] = 1, 5<<4, flags
 	if src.Addr().Is4() {
 		binary.BigEndian.PutUint16(b[12:], typeIPv4)
 		ip := make([]byte, 20)
@@ -77,6 +80,11 @@ const (
 // see hands the table a frame of a side and decodes the trailer it gets.
 func (b *box) see(ns int64, s side, d direction, flags byte, payload int) f5trailer.Trailer {
 	b.t.Helper()
+	return b.seeFrame(b.frameOf(ns, s, d, flags, payload))
+}
+
+// frameOf is a frame of a side.
+func (b *box) frameOf(ns int64, s side, d direction, flags byte, payload int) capture.Frame {
 	outer, inner, vlan := b.client, b.config.VirtualServer.Destination, uint16(ClientsideVLAN)
 	if s == serverside {
 		outer, inner, vlan = b.flow.SNAT, b.flow.Member, ServersideVLAN
@@ -86,7 +94,7 @@ func (b *box) see(ns int64, s side, d direction, flags byte, payload int) f5trai
 		src, dst = inner, outer
 	}
 	outgoing := (s == serverside) == (d == toServer)
-	return b.seeFrame(capture.Frame{Time: ns, VLAN: vlan, Outgoing: outgoing, Data: frame(src, dst, flags, payload)})
+	return capture.Frame{Time: ns, VLAN: vlan, Outgoing: outgoing, Data: frame(src, dst, flags, payload)}
 }
 
 // seeFrame decodes the trailer out of the whole frame, as an analyzer would, and
@@ -368,6 +376,31 @@ func TestTheCaptureBeginsWithAFileInfoOfItsVersion(t *testing.T) {
 	}
 }
 
+func TestTheFlowTableIsKeptFromWhenSomebodyWantsIt(t *testing.T) {
+	b := build(t, topology.IPv4)
+	b.member(func(c *net.TCPConn) { answer(c) })
+	b.start(Fast)
+	posted := func() int {
+		c := b.dial()
+		b.write(c, request(0, 0))
+		if _, err := io.ReadAll(c); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		b.awaitNobody()
+		b.proxy.table.mu.Lock()
+		defer b.proxy.table.mu.Unlock()
+		return len(b.proxy.table.posted)
+	}
+	if n := posted(); n != 0 {
+		t.Errorf("%d events are kept for a capture that there is not", n)
+	}
+	b.proxy.Table()
+	if n := posted(); n != 2 {
+		t.Errorf("%d events of a connection, want 2: it was opened and closed", n)
+	}
+}
+
 func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
 	for _, row := range []struct {
 		level             Tcpdump
@@ -379,6 +412,7 @@ func TestTheNoiseLevelDecidesWhatATrailerTells(t *testing.T) {
 		{NoiseMedium, "0.0:nn", true, true, false},
 		{NoiseHigh, "0.0:nnn", true, true, true},
 		{"", "0.0:nnn", true, true, true},
+		{"0.0:nnp", "0.0:nnp", true, true, false},
 	} {
 		for _, format := range []TrailerFormat{DPT, Legacy} {
 			t.Run(fmt.Sprintf("%s %q", format, row.level), func(t *testing.T) {

@@ -44,20 +44,41 @@ type bench struct {
 // says, by type, that it cannot.
 func build(t *testing.T, family topology.Family) *bench {
 	t.Helper()
-	b := &bench{Lab: labtest.Build(t, family), t: t, a: topology.StandardAddresses(family)}
+	return buildFor(t, family, Config{})
+}
+
+// buildFor builds a lab that is wired as a configuration needs it.
+func buildFor(t *testing.T, family topology.Family, c Config) *bench {
+	t.Helper()
+	b := &bench{t: t, a: topology.StandardAddresses(family)}
+	spec, err := topology.Standard(family)
+	if err == nil {
+		c.SNAT.SelfIP = b.a.SNAT
+		err = c.Wire(&spec)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Lab = labtest.BuildSpec(t, spec)
 	t.Cleanup(func() { b.close() }) // before the lab is
 	return b
 }
 
 func (b *bench) start(profile TCPProfile) {
 	b.t.Helper()
+	b.startWith(Config{Serverside: profile})
+}
+
+// startWith starts the proxy as configured; the addresses are filled in.
+func (b *bench) startWith(c Config) {
+	b.t.Helper()
+	c.VirtualServer.Name, c.VirtualServer.Destination = "/Common/vs", b.a.VIP
+	c.SNAT.SelfIP = b.a.SNAT
+	if c.Pool.Members == nil {
+		c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1}}
+	}
 	var err error
-	b.proxy, err = Start(b.Host(topology.F5), Config{
-		VirtualServer: VirtualServer{Name: "/Common/vs", Destination: b.a.VIP},
-		Pool:          []Member{{Name: topology.Server1, Address: b.a.Server1}},
-		SNAT:          b.a.SNAT,
-		Serverside:    profile,
-	}, Hooks{
+	b.proxy, err = Start(b.Host(topology.F5), c, Hooks{
 		Dialing: func(d Dial) {
 			b.dialing.Add(1)
 			if b.hooks.Dialing != nil {

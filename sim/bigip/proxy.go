@@ -24,6 +24,7 @@ type Dial struct {
 type Hooks struct {
 	Dialing func(Dial) // just before the first SYN
 	Dialed  func(Dial) // once the outcome is known
+	Closed  func(Dial) // once the connection is closed, or given up
 }
 
 // Flow is what the proxy knows of one serverside connection: facts for the truth.
@@ -38,21 +39,43 @@ type Flow struct {
 	Peer      bool   // the cause arose on the serverside half
 }
 
+// Reset is a RST that the f5 made: a line of its own ledger.
+type Reset struct {
+	Time       time.Time
+	From, To   netip.AddrPort
+	Serverside bool           // sent to the member
+	Client     netip.AddrPort // of the connection, whichever half is reset
+	Flow       *Flow          // nil if no serverside connection belongs to it
+	Ordinal    int            // of the request; -1 if the proxy does not know it
+	Cause      Cause
+	Peer       bool // the cause arose on the other half
+}
+
 // Proxy is a running virtual server.
 type Proxy struct {
-	config Config
-	hooks  Hooks
-	host   *topology.Host
-	table  *FlowTable
+	config                 Config
+	clientside, serverside TCPProfile // with their defaults
+	hooks                  Hooks
+	host                   *topology.Host
+	table                  *FlowTable
+	members                *members
+	translation            translation
+	monitoring             *monitoring // nil where the pool has no monitor
+	layer7                 *layer7     // nil where relaying is enough
+	raw                    *rstSender  // nil where RSTs carry no payload
+	fastL4                 *fastL4     // nil where connections end here
 
 	loop     *eventloop.Loop
 	listener int
+	refusing Cause           // why it does not listen; zero: it does
 	again    eventloop.Timer // for clients that could not be accepted
 	ended    chan error
 
 	flows      []*Flow // in the order they were opened
+	resets     []Reset
 	free       []*conn
 	live       map[*conn]struct{}
+	clients    int // of live, those that a client has opened
 	roundRobin int
 }
 
@@ -65,21 +88,61 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("f5: %w", err)
 	}
-	p := &Proxy{config: config, hooks: hooks, host: host, table: newFlowTable(config), loop: loop,
-		ended: make(chan error, 1), live: map[*conn]struct{}{}}
-	if err = muffleRetransmissions(host); err == nil {
-		err = host.Run(p.listen)
-	}
-	if err == nil {
-		err = host.Go(func() { p.ended <- p.loop.Run() })
-		if err != nil {
-			unix.Close(p.listener)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), loop.Close())
+	p := &Proxy{config: config, clientside: config.Clientside.WithDefaults(), serverside: config.Serverside.WithDefaults(),
+		hooks: hooks, host: host, table: newFlowTable(config), members: newMembers(&config.Pool),
+		translation: newTranslation(&config), loop: loop, listener: -1, ended: make(chan error, 1), live: map[*conn]struct{}{}}
+	p.table.unread.Store(true)
+	if err := p.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), p.release())
 	}
 	return p, nil
+}
+
+// open gets the proxy what it works with, and to work.
+func (p *Proxy) open() (err error) {
+	c := &p.config
+	p.monitoring = newMonitoring(p)
+	if c.VirtualServer.Type == FastL4 {
+		if p.fastL4, err = p.newFastL4(); err != nil {
+			return err
+		}
+		return p.host.Go(func() { p.ended <- p.loop.Run() })
+	}
+	if c.looksInto() {
+		if p.layer7, err = p.newLayer7(); err != nil {
+			return err
+		}
+	}
+	if c.RSTCause.Packet {
+		if p.raw, err = newRSTSender(p.host, c.VirtualServer.Destination.Addr().Is6()); err != nil {
+			return err
+		}
+	}
+	if err := muffleRetransmissions(p.host); err != nil {
+		return err
+	}
+	if err := p.host.Run(p.attend); err != nil {
+		return err
+	}
+	return p.host.Go(func() { p.ended <- p.loop.Run() })
+}
+
+// release frees what open got.
+func (p *Proxy) release() error {
+	var errs []error
+	if p.layer7 != nil {
+		errs = append(errs, p.layer7.close())
+	}
+	if p.raw != nil {
+		p.raw.close()
+	}
+	if p.fastL4 != nil {
+		errs = append(errs, p.fastL4.close())
+	}
+	if p.listener >= 0 {
+		unix.Close(p.listener)
+	}
+	return errors.Join(append(errs, p.loop.Close())...)
 }
 
 // listenBacklog is somaxconn's default: a burst of clients is held, not dropped.
@@ -90,30 +153,58 @@ func (p *Proxy) listen() error {
 	if err != nil {
 		return err
 	}
-	p.listener = fd
-	if err = unix.Listen(fd, listenBacklog); err == nil {
+	if err = p.options(fd, &p.clientside); err == nil {
+		err = unix.Listen(fd, listenBacklog)
+	}
+	if err == nil {
 		err = p.loop.Add(fd, acceptor{p}, eventloop.Readable)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return fmt.Errorf("listen: %w", err)
 	}
+	p.listener = fd
 	return nil
 }
 
-// Table returns the flow table, which knows each frame's trailer.
-func (p *Proxy) Table() *FlowTable { return p.table }
+// Table returns the flow table, which knows each frame's trailer. It is kept from the
+// first call on, for who then reads it: nobody else empties it.
+func (p *Proxy) Table() *FlowTable {
+	p.table.unread.Store(false)
+	return p.table
+}
+
+// Crafted returns how many RSTs the proxy has sent in place of the kernel's. Call it
+// after Close.
+func (p *Proxy) Crafted() uint64 {
+	switch {
+	case p.raw != nil:
+		return p.raw.sent
+	case p.fastL4 != nil:
+		return p.fastL4.crafted
+	}
+	return 0
+}
+
+// Resets returns every RST that the proxy has made. Call it after Close.
+func (p *Proxy) Resets() []Reset { return p.resets }
 
 // Close stops the proxy, drops what is still open, and returns every serverside
 // flow there was.
 func (p *Proxy) Close() ([]*Flow, error) {
-	p.loop.Stop()
-	err := <-p.ended
-	unix.Close(p.listener)
-	for c := range p.live {
-		c.drop()
+	var err error
+	if p.layer7 != nil {
+		err = p.layer7.close() // while the loop still serves its pipes
 	}
-	return p.flows, errors.Join(err, p.loop.Close())
+	p.loop.Stop()
+	err = errors.Join(err, <-p.ended)
+	if p.monitoring != nil {
+		p.monitoring.stop()
+	}
+	for c := range p.live {
+		c.end(NothingLeft)
+	}
+	return p.flows, errors.Join(err, p.release())
 }
 
 // acceptAgainAfter is the pause when there is no descriptor for a client.
@@ -125,7 +216,7 @@ type acceptor struct{ *Proxy }
 // Ready implements [eventloop.Handler].
 func (p acceptor) Ready(fd int, _ uint32) {
 	for {
-		client, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		client, from, err := eventloop.Accept(fd)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
@@ -137,14 +228,55 @@ func (p acceptor) Ready(fd int, _ uint32) {
 			continue // the client was gone before it was accepted (accept(2))
 		}
 		c := p.newConn()
-		c.client.fd, c.clientAddr = client, eventloop.AddrPort(from)
-		p.live[c] = struct{}{}
-		// The request is usually there already, and readers need no event
-		// until then; the registration tells of it either way.
-		if err := p.loop.Add(client, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
-			c.drop()
-		}
+		c.client.fd, c.clientAddr = client, from
+		p.begin(c)
 	}
+}
+
+// begin takes a client that has connected.
+func (p *Proxy) begin(c *conn) {
+	p.live[c] = struct{}{}
+	p.clients++
+	c.active = time.Now()
+	if limit := p.config.VirtualServer.ConnectionLimit; limit > 0 && p.clients > limit {
+		c.end(VirtualServerFull)
+		return
+	}
+	timeout, _ := p.idleTimeout()
+	p.loop.Arm(&c.idle, c.active.Add(timeout), c.sinceActive)
+	// The request is usually there already, and readers need no event until then;
+	// the registration tells of it either way.
+	if err := p.loop.Add(c.client.fd, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
+		c.end(ClientGone)
+		return
+	}
+	switch {
+	case p.layer7 != nil:
+		p.layer7.begin(c)
+	case !p.config.VirtualServer.Has(ProfileHTTP):
+		c.dial(-1) // K8082: after the client's handshake, without waiting for data
+	}
+}
+
+// noteReset puts a RST on record before it is sent.
+func (p *Proxy) noteReset(c *conn, s side, e Event) {
+	r := Reset{Serverside: s == serverside, Client: c.clientAddr, Flow: orElse(c.flow, c.because), Ordinal: c.ordinal,
+		Cause: p.config.HTTP.causeOf(e), Peer: endings[e].peer(s)}
+	if r.Flow != nil {
+		r.Ordinal = r.Flow.Ordinal
+	}
+	if r.From, r.To = p.config.VirtualServer.Destination, c.clientAddr; r.Serverside {
+		r.From, r.To = r.Flow.SNAT, r.Flow.Member
+	}
+	if p.raw != nil {
+		h := &c.client
+		if r.Serverside {
+			h = &c.server
+		}
+		h.told = r.Cause.payload(r.Peer)
+	}
+	r.Time = p.table.reset(s, c.clientAddr, r.Flow, r.Cause, r.Peer)
+	p.resets = append(p.resets, r)
 }
 
 func (p *Proxy) newConn() *conn {
@@ -155,8 +287,8 @@ func (p *Proxy) newConn() *conn {
 	}
 	c := &conn{proxy: p}
 	c.client.conn, c.server.conn = c, c
-	c.toServer = stream{from: &c.client, to: &c.server, buf: make([]byte, maxHeaderBytes)}
-	c.toClient = stream{from: &c.server, to: &c.client, buf: make([]byte, relayBytes)}
+	c.toServer = stream{from: &c.client, to: &c.server, most: max(relayBytes, p.config.HTTP.headerSize())}
+	c.toClient = stream{from: &c.server, to: &c.client, most: relayBytes}
 	c.recycle()
 	return c
 }

@@ -23,7 +23,7 @@ import (
 
 // answer is a member that reads the request and says so.
 func answer(c *net.TCPConn) {
-	r, err := http.ReadRequest(bufio.NewReaderSize(c, 2*maxHeaderBytes))
+	r, err := http.ReadRequest(bufio.NewReaderSize(c, 2*defaultHeaderSize))
 	if err == nil {
 		_, err = io.Copy(io.Discard, r.Body)
 	}
@@ -226,9 +226,9 @@ func TestAHeaderMayHave32768BytesAndNotOneMore(t *testing.T) {
 		size int
 		ok   bool
 	}{
-		{"32768 bytes pass", maxHeaderBytes, true},
-		{"32769 bytes are reset", maxHeaderBytes + 1, false},
-		{"twice as much is reset", 2 * maxHeaderBytes, false},
+		{"32768 bytes pass", defaultHeaderSize, true},
+		{"32769 bytes are reset", defaultHeaderSize + 1, false},
+		{"twice as much is reset", 2 * defaultHeaderSize, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := build(t, topology.IPv4)
@@ -312,7 +312,7 @@ func TestAMemberWithoutARouteResetsTheClient(t *testing.T) {
 	if f := b.flow(); f.Reset != NoRoute.Text || f.Tries != 0 {
 		t.Errorf("the flow is %+v", f)
 	}
-	checkRST(t, stop(), ClientsideVLAN, NoRoute, true)
+	checkRST(t, stop(), ClientsideVLAN, NoRoute, false)
 }
 
 func TestAMemberThatNeverAnswersIsTriedBySchedule(t *testing.T) {
@@ -646,7 +646,7 @@ func TestAnAnswerThatComesWithTheTimerIsNotThrownAway(t *testing.T) {
 		c := b.proxy.newConn()
 		c.clientAddr = netip.AddrPortFrom(b.a.Client, 54373)
 		b.proxy.live[c] = struct{}{}
-		c.dial(0, 0)
+		c.dial(0)
 		for end := time.Now().Add(patience); time.Now().Before(end); {
 			i, err := unix.GetsockoptTCPInfo(c.server.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 			if err != nil || i.State == unix.BPF_TCP_ESTABLISHED {

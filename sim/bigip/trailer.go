@@ -32,7 +32,7 @@ func (t *FlowTable) FileInfo() []byte {
 		version = legacyVersion
 	}
 	return f5trailer.FileInfo{
-		Command:  "tcpdump -ni " + t.config.Tcpdump.argument() + " -s0 -w /var/tmp/f5.pcap",
+		Command:  t.tcpdump.String(),
 		Version:  version,
 		Hostname: "f5.hopblame.example",
 		Platform: platformVE,
@@ -51,10 +51,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		s, vlan = serverside, ServersideVLAN
 	}
 	seg, isTCP := parseSegment(f.Data)
-	ends := tuple{remote: seg.dst, local: seg.src}
-	if !f.Outgoing {
-		ends = tuple{remote: seg.src, local: seg.dst}
-	}
+	ends := ends(f, seg)
 	var h *flowHalf
 	var tmm uint8
 	clientSYN := s == clientside && !f.Outgoing && seg.flags&(flagSYN|flagACK) == flagSYN
@@ -73,6 +70,9 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		}
 	}
 	t.fill(h, tmm, f, seg)
+	if isTCP && f.Outgoing && seg.flags&flagRST != 0 {
+		t.fillRST(s, h, ends, f, seg)
+	}
 	out, err := t.trailer.AppendTo(dst)
 	if err != nil {
 		return dst // there is no noise; the lab's names are short and fixed, and fit
@@ -80,10 +80,18 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 	return out
 }
 
+// ends names the flow that a frame belongs to.
+func ends(f capture.Frame, seg segment) tuple {
+	if f.Outgoing {
+		return tuple{remote: seg.dst, local: seg.src}
+	}
+	return tuple{remote: seg.src, local: seg.dst}
+}
+
 // fill describes the flow as it is at the frame's time.
 func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
-	*tr = f5trailer.Trailer{HasLow: t.noise >= 1, HasMedium: t.noise >= 2, HasHigh: t.noise >= 3}
+	*tr = f5trailer.Trailer{HasLow: t.tcpdump.noise >= 1, HasMedium: t.tcpdump.noise >= 2, HasHigh: t.tcpdump.noise >= 3}
 	port := physicalPorts[:3]
 	if f.VLAN == ServersideVLAN {
 		port = physicalPorts[4:]
@@ -95,10 +103,13 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr.Low.Ingress = !f.Outgoing
 	tr.Low.PhysicalPort = port
 	tr.Low.TMM = tmm
-	if h == nil {
+	if h == nil || h.rejected {
 		return
 	}
 	tr.Low.VirtualServer = t.config.VirtualServer.Name
+	if t.tcpdump.ssl {
+		tr.TLS, h.tls = h.tls, nil
+	}
 	m := &tr.Medium
 	m.FlowID, m.FlowType = h.id, flowTypeNormal
 	m.CFFlags = flagsNew
@@ -112,9 +123,6 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	if h.peer != nil {
 		m.PeerID = h.peer.id
 		tr.High = f5trailer.High{Protocol: protoTCP, VLAN: h.peer.vlan, Remote: h.peer.ends.remote, Local: h.peer.ends.local}
-	}
-	if h.reset != nil && f.Outgoing && seg.flags&flagRST != 0 {
-		m.RSTCause, m.HasRSTCause = *h.reset, true
 	}
 }
 
@@ -131,6 +139,7 @@ const (
 // segment is what the flow table needs of a frame.
 type segment struct {
 	src, dst netip.AddrPort
+	seq      uint32
 	flags    byte
 	payload  int
 }
@@ -166,6 +175,7 @@ func parseSegment(b []byte) (s segment, ok bool) {
 	}
 	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(tcp))
 	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(tcp[2:]))
+	s.seq = binary.BigEndian.Uint32(tcp[4:])
 	s.flags = tcp[13]
 	s.payload = len(tcp) - int(tcp[12]>>4)*4
 	return s, true

@@ -36,6 +36,10 @@ type Point struct {
 	// AppendTrailer appends what a frame's own box writes behind it; nil for
 	// nothing. It is called in the order of the frames' time.
 	AppendTrailer func(dst []byte, f Frame) []byte
+	// Take tells whether a frame gets into the file; nil for all that do. It is
+	// called after AppendTrailer. Counts do not depend on it.
+	Take   func(f Frame) bool
+	Filter string // what Take goes by, as it was typed, for the file
 }
 
 // Name returns "hop/face".
@@ -62,6 +66,9 @@ type Frame struct {
 type Count struct {
 	In, Out       uint64 // segments received and sent by the hop
 	InSYN, OutSYN uint64 // those with SYN and without ACK
+	// Those with RST and ACK: the end of a connection, or a SYN refused. A RST without
+	// ACK answers a segment of no connection (RFC 9293 §3.10.7.1).
+	InRST, OutRST uint64
 }
 
 // Result is what a point's capture came to.
@@ -158,7 +165,7 @@ func (p *pointState) open(create func(*Point) (io.WriteCloser, error)) (err erro
 		if len(p.Taps) > 1 {
 			name, description = p.Face, fmt.Sprintf("VLAN %d (%s) of %s", t.VLAN, t.Interface, p.Hop)
 		}
-		if st.id, err = p.writer.AddInterface(pcapng.Interface{Name: name, Description: description, Addresses: t.Addresses}); err != nil {
+		if st.id, err = p.writer.AddInterface(pcapng.Interface{Name: name, Description: description, Addresses: t.Addresses, Filter: p.Filter}); err != nil {
 			return err
 		}
 	}
@@ -279,13 +286,17 @@ func (p *pointState) write(quietUntil int64) error {
 
 func (p *pointState) writeFrame(t *tapState, pkt packet) error {
 	t.count(pkt)
-	p.packets++
-	if t.VLAN == 0 || len(pkt.data) < 12 {
-		return p.writer.WritePacket(t.id, pkt.time, pkt.wire, pkt.data)
-	}
+	f := Frame{Time: pkt.time, VLAN: t.VLAN, Outgoing: pkt.outgoing, Data: pkt.data}
 	p.trailer = p.trailer[:0]
 	if p.AppendTrailer != nil {
-		p.trailer = p.AppendTrailer(p.trailer, Frame{Time: pkt.time, VLAN: t.VLAN, Outgoing: pkt.outgoing, Data: pkt.data})
+		p.trailer = p.AppendTrailer(p.trailer, f)
+	}
+	if p.Take != nil && !p.Take(f) {
+		return nil
+	}
+	p.packets++
+	if t.VLAN == 0 || len(pkt.data) < 12 {
+		return p.writer.WritePacket(t.id, pkt.time, pkt.wire+len(p.trailer), pkt.data, p.trailer)
 	}
 	return p.writer.WritePacket(t.id, pkt.time, pkt.wire+len(t.tag)+len(p.trailer),
 		pkt.data[:12], t.tag[:], pkt.data[12:], p.trailer)
@@ -326,13 +337,16 @@ func (t *tapState) count(p packet) {
 	if len(tcp) <= flagsAt {
 		return
 	}
-	total, syns := &t.counts.In, &t.counts.InSYN
+	total, syns, rsts := &t.counts.In, &t.counts.InSYN, &t.counts.InRST
 	if p.outgoing {
-		total, syns = &t.counts.Out, &t.counts.OutSYN
+		total, syns, rsts = &t.counts.Out, &t.counts.OutSYN, &t.counts.OutRST
 	}
 	*total++
-	if tcp[flagsAt]&0x12 == 0x02 {
+	switch flags := tcp[flagsAt]; {
+	case flags&0x12 == 0x02:
 		*syns++
+	case flags&0x14 == 0x14:
+		*rsts++
 	}
 }
 

@@ -233,6 +233,58 @@ func TestTwoTapsAreMergedByTimeWithTheVLANOfEach(t *testing.T) {
 	}
 }
 
+func TestAFilterDecidesWhatIsInTheFileAndNotWhatIsCounted(t *testing.T) {
+	lab := labtest.Build(t, topology.IPv4)
+	all, some := &file{}, &file{}
+	whole, filtered := firewall(lab), firewall(lab)
+	filtered.Face = "filtered"
+	filtered.FirstFrame = bytes.Repeat([]byte{0xab}, 60)
+	asked := 0
+	filtered.AppendTrailer = func(dst []byte, f Frame) []byte { asked++; return append(dst, "trailer"...) }
+	filtered.Filter = "in VLAN 4094"
+	filtered.Take = func(f Frame) bool {
+		if asked != 1 {
+			t.Errorf("asked for %d trailers since the last frame, want 1", asked)
+		}
+		asked = 0
+		return f.VLAN == tagA
+	}
+	stop := start(t, []Point{whole, filtered}, func(p *Point) (io.WriteCloser, error) {
+		if p.Take == nil {
+			return all, nil
+		}
+		return some, nil
+	})
+	exchange(t, lab, topology.IPv4, 5, 1000)
+	r := stop()
+	for i := range r[0].Counts {
+		if r[0].Counts[i] != r[1].Counts[i] {
+			t.Errorf("tap %d counted %+v, with a filter %+v", i, r[0].Counts[i], r[1].Counts[i])
+		}
+	}
+	var want uint64
+	packets, _ := contents(t, all.Bytes())
+	for _, p := range packets {
+		if p.Interface == 0 {
+			want++
+		}
+	}
+	packets, interfaces := contents(t, some.Bytes())
+	if n := uint64(len(packets)); want == 0 || n != want+1 || r[1].Packets != want {
+		t.Errorf("%d packets in the file, the result says %d, want %d and one to begin with", n, r[1].Packets, want)
+	}
+	for _, p := range packets[1:] {
+		if p.Interface != 0 || !bytes.HasSuffix(p.Data, []byte("trailer")) {
+			t.Errorf("frame %d is of interface %d", p.Number, p.Interface)
+		}
+	}
+	for _, i := range interfaces {
+		if i.Filter != filtered.Filter || i.Statistics.Dropped != 0 {
+			t.Errorf("interface %s: %q, %+v", i.Name, i.Filter, i.Statistics)
+		}
+	}
+}
+
 // countPlain counts a TCP segment of an untagged frame, in the test's own way.
 func countPlain(c *Count, frame []byte, outgoing bool) {
 	flagsAt := 0
@@ -510,6 +562,8 @@ func TestCountingIsNotLedAstrayByWhatItSees(t *testing.T) {
 		{"a SYN", ip4(54, func(b []byte) { b[14+20+13] = 0x02 }), Count{In: 1, InSYN: 1}},
 		{"a SYN with explicit congestion notification", ip4(54, func(b []byte) { b[14+20+13] = 0xc2 }), Count{In: 1, InSYN: 1}},
 		{"a SYN-ACK", ip4(54, func(b []byte) { b[14+20+13] = 0x12 }), Count{In: 1}},
+		{"a RST that ends a connection", ip4(54, func(b []byte) { b[14+20+13] = 0x14 }), Count{In: 1, InRST: 1}},
+		{"a RST that answers a stray segment", ip4(54, func(b []byte) { b[14+20+13] = 0x04 }), Count{In: 1}},
 		{"a SYN behind IP options", ip4(58, func(b []byte) { b[14], b[14+24+13] = 0x46, 0x02 }), Count{In: 1, InSYN: 1}},
 		{"an IP header longer than its frame", ip4(54, func(b []byte) { b[14] = 0x4f }), Count{}},
 		{"UDP", ip4(54, func(b []byte) { b[23] = 17 }), Count{}},

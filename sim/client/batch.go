@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"slices"
 	"time"
 
-	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/sim/ports"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -17,12 +19,56 @@ type Batch struct {
 	Server      netip.AddrPort
 	Local       netip.Addr
 	Target      string // request target; "" means /batch
+	Protocol    Protocol
 	Requests    int
-	Concurrency int           // requests in flight
-	Timeout     time.Duration // of one request; 0 means two minutes
-	// Progress is told how many requests are done and how many of them failed,
-	// on the batch's thread and often; nil for nobody.
+	Concurrency int // requests in flight
+	// PerConnection is how many requests in a row share a connection: with HTTPS one
+	// after the other, with HTTP2 at once. 0 means [Protocol.PerConnection].
+	PerConnection int
+	Timeout       time.Duration // of one request; 0 means two minutes
+	// KeyLog is written the secrets of the client's TLS, in the NSS key log format;
+	// nil for nobody.
+	KeyLog io.Writer
+	// Limits are the http profile's, for a client that is to exceed them.
+	Limits Limits
+	// Moods are the client's own faults; the first that strikes a request has it.
+	Moods []*fault.Mood
+	// Progress is told how many requests are done and how many of them failed, one
+	// call at a time and often; nil for nobody.
 	Progress func(done, failed int)
+}
+
+// Protocol is what the client speaks.
+type Protocol string
+
+// The protocols. The zero value means HTTP.
+const (
+	HTTP  Protocol = "http"  // HTTP/1.1 in the clear, one connection a request
+	HTTPS Protocol = "https" // HTTP/1.1 over TLS
+	HTTP2 Protocol = "h2"    // HTTP/2 over TLS
+)
+
+// perConnection are the requests on a connection where nobody says how many.
+var perConnection = map[Protocol]int{HTTP: 1, HTTPS: 1, HTTP2: 8}
+
+// PerConnection returns how many requests share a connection by default: 1, and 8 of
+// HTTP/2, which is there to share them.
+func (p Protocol) PerConnection() int { return perConnection[p.orHTTP()] }
+
+// Secure says whether p is spoken over TLS.
+func (p Protocol) Secure() bool { return p == HTTPS || p == HTTP2 }
+
+func (p Protocol) orHTTP() Protocol {
+	if p == "" {
+		return HTTP
+	}
+	return p
+}
+
+// Limits are what the f5's http profile allows of a request's header.
+type Limits struct {
+	HeaderSize  int // bytes
+	HeaderCount int
 }
 
 // Outcome is what the client saw of a request.
@@ -31,10 +77,11 @@ type Outcome string
 // The outcomes. Only OK is not a failure.
 const (
 	OK        Outcome = "ok"
-	Reset     Outcome = "reset"     // RST after the connection was established
+	Reset     Outcome = "reset"     // RST after the connection was established, or RST_STREAM
 	Refused   Outcome = "refused"   // RST instead of a SYN-ACK
 	Timeout   Outcome = "timeout"   // nothing within Batch.Timeout
 	Truncated Outcome = "truncated" // the response ended before its end
+	TLS       Outcome = "tls"       // an alert, or what is no TLS
 	Error     Outcome = "error"     // a 5xx, or no HTTP at all
 	Local     Outcome = "local"     // the client itself could not send it; makes a run INVALID
 )
@@ -42,29 +89,54 @@ const (
 // Record is one request and what became of it.
 type Record struct {
 	Ordinal int
-	Local   netip.AddrPort
+	Local   netip.AddrPort // of its connection
 	Start   time.Time
 	End     time.Time
 	Outcome Outcome
 	Status  int    // of the response; 0 if there was none
-	Detail  string // what the kernel said, for a failure
+	Detail  string // what the kernel or the protocol said, for a failure
 }
 
-const defaultTimeout = 2 * time.Minute
+// Bounds of a request's timeout: what a healthy request takes on a busy machine, and
+// what keeps a run finite.
+const (
+	defaultTimeout = 2 * time.Minute
+	minTimeout     = 100 * time.Millisecond
+	maxTimeout     = 10 * time.Minute
+)
+
+// maxPerConnection is more than any server lets a client have open at once.
+const maxPerConnection = 1000
 
 // Validate reports what in b cannot be.
 func (b *Batch) Validate() error {
 	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("traffic: "+format, args...)) }
 	if b.Requests < 1 || b.Requests > 10_000_000 {
-		errs = append(errs, fmt.Errorf("traffic: requests %d: must be 1 to 10,000,000", b.Requests))
+		bad("requests %d: must be 1 to 10,000,000", b.Requests)
 	}
 	if b.Concurrency < 1 || b.Concurrency > 8192 {
-		errs = append(errs, fmt.Errorf("traffic: concurrency %d: must be 1 to 8192", b.Concurrency))
+		bad("concurrency %d: must be 1 to 8192", b.Concurrency)
+	}
+	if b.Timeout != 0 && (b.Timeout < minTimeout || b.Timeout > maxTimeout) {
+		bad("timeout %v: must be %v to %v", b.Timeout, minTimeout, maxTimeout)
+	}
+	switch protocol := b.Protocol.orHTTP(); {
+	case perConnection[protocol] == 0:
+		bad("protocol %q: must be http, https or h2", b.Protocol)
+	case b.PerConnection < 0 || b.PerConnection > maxPerConnection:
+		bad("requests-per-connection %d: must be 1 to %d", b.PerConnection, maxPerConnection)
+	case b.PerConnection > 1 && protocol == HTTP:
+		bad("requests-per-connection %d: with protocol http every request has a connection of its own; say https or h2", b.PerConnection)
+	}
+	for _, m := range b.Moods {
+		f := m.Fault()
+		errs = append(errs, Check(&f, b.Protocol))
 	}
 	return errors.Join(errs...)
 }
 
-// Port returns the source port of a request.
+// Port returns the source port of a connection whose first request has an ordinal.
 func Port(ordinal int) uint16 { return ports.At(ordinal) }
 
 // Run sends the batch from a host and returns a record for every request, by
@@ -73,105 +145,26 @@ func Run(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
+	b.Protocol = b.Protocol.orHTTP()
+	if b.PerConnection == 0 {
+		b.PerConnection = b.Protocol.PerConnection()
+	}
 	if b.Timeout == 0 {
 		b.Timeout = defaultTimeout
 	}
 	if b.Target == "" {
 		b.Target = "/batch"
 	}
-	loop, err := eventloop.New()
-	if err != nil {
-		return nil, fmt.Errorf("client: %w", err)
+	if b.Protocol.Secure() {
+		return sendOverTLS(ctx, host, b)
 	}
-	s := &sender{Batch: b, loop: loop, records: make([]Record, b.Requests), port: map[uint16]bool{}}
-	ended := make(chan error, 1)
-	if err := host.Go(func() { ended <- s.run() }); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), loop.Close())
-	}
-	stop := context.AfterFunc(ctx, loop.Stop)
-	defer stop()
-	err = <-ended
-	for r := range s.live {
-		r.close()
-	}
-	return s.records, errors.Join(err, ctx.Err(), loop.Close())
+	return sendPlain(ctx, host, b)
 }
 
-// sender is a batch being sent; everything in it belongs to the loop's thread.
-type sender struct {
-	Batch
-	loop    *eventloop.Loop
-	records []Record
-	next    int
-	waiting []int // ordinals whose source port is still in use
-	port    map[uint16]bool
-	live    map[*request]struct{}
-	free    []*request
-	done    int
-	failed  int
-}
-
-func (s *sender) run() error {
-	s.live = map[*request]struct{}{}
-	s.loop.Post(s.startMore)
-	return s.loop.Run()
-}
-
-// startMore keeps as many requests in flight as there should be.
-func (s *sender) startMore() {
-	for len(s.live) < s.Concurrency {
-		ordinal, ok := s.pick()
-		if !ok {
-			return
-		}
-		s.begin(ordinal)
+// mood returns the fault that a request is struck by; nil if there is none.
+func (b *Batch) mood(ordinal int) *fault.Mood {
+	if i := slices.IndexFunc(b.Moods, func(m *fault.Mood) bool { return m.Strikes(ordinal, 0) }); i >= 0 {
+		return b.Moods[i]
 	}
-}
-
-// pick chooses the next request. One whose port is still held by an earlier
-// request — a failing one holds its for seconds — waits for that to end.
-func (s *sender) pick() (int, bool) {
-	for i, o := range s.waiting {
-		if !s.port[Port(o)] {
-			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			return o, true
-		}
-	}
-	for s.next < s.Requests {
-		o := s.next
-		s.next++
-		if !s.port[Port(o)] {
-			return o, true
-		}
-		s.waiting = append(s.waiting, o)
-	}
-	return 0, false
-}
-
-// finish records an outcome and starts the next request.
-func (s *sender) finish(r *request, outcome Outcome, detail error) {
-	rec := r.record
-	rec.End, rec.Outcome, rec.Status = time.Now(), outcome, r.status
-	if detail != nil {
-		rec.Detail = detail.Error()
-	}
-	r.close()
-	delete(s.port, rec.Local.Port())
-	delete(s.live, r)
-	s.free = append(s.free, r)
-	s.done++
-	if outcome != OK {
-		s.failed++
-	}
-	if s.Progress != nil {
-		s.Progress(s.done, s.failed)
-	}
-	if s.done == s.Requests {
-		s.loop.Stop()
-		return
-	}
-	if len(s.live) == s.Concurrency-1 || len(s.waiting) > 0 {
-		// Not from within: a request may finish while it is being begun.
-		s.loop.Post(s.startMore)
-	}
+	return nil
 }

@@ -53,7 +53,7 @@ func TestTheVerdictIsWhatTheResponseIs(t *testing.T) {
 		{"a body longer than what is kept, less one byte", "HTTP/1.1 200 OK\r\nContent-Length: " + fmt.Sprint(len(long)) + "\r\n\r\n" + long[1:], Truncated, 200},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			r := &request{in: make([]byte, 0, responseBytes), received: len(row.response)}
+			r := &response{in: make([]byte, 0, responseBytes), received: len(row.response)}
 			r.in = append(r.in, row.response[:min(len(row.response), responseBytes)]...)
 			if got := r.verdict(); got != row.want || r.status != row.status {
 				t.Errorf("got %s with status %d, want %s with %d", got, r.status, row.want, row.status)
@@ -66,7 +66,7 @@ func FuzzTheVerdictSurvivesAnyResponse(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 	f.Add([]byte("HTTP/1. \r\n:\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r := &request{in: b, received: len(b)}
+		r := &response{in: b, received: len(b)}
 		if o := r.verdict(); o != OK && o != Truncated && o != Error {
 			t.Fatal(o)
 		}

@@ -1,7 +1,7 @@
-// Package fault breaks a lab on purpose, and keeps the ledger of every packet it
-// broke.
+// Package fault breaks a lab on purpose, and keeps the ledger of all it broke.
 //
-// A [Fault] is data: where, what it matches, what it does, how often. Whether a
+// A [Fault] is data: where, what it matches, what it does, how often. It hits packets
+// on their way ([Injector]), or an actor misbehaves by itself ([Mood]). Whether a
 // connection is hit is no dice roll in the kernel but a function of the seed, the
 // fault's name, the request's ordinal and its attempt ([Fate]); so the plan is
 // known before the run, whatever the concurrency. The proxy tells the fault which
@@ -9,6 +9,9 @@
 // hit, the tuple is put into a set of nftables, and from there on the kernel
 // drops, counts and logs by itself.
 //
+// An actor asks its mood with the ordinal that it reads in the request.
+//
 // The ledger knows nothing of the plan: it is what NFLOG reported, packet by
-// packet. That the two agree is checked afterwards, not assumed.
+// packet, and what actors noted before they did it. That plan, ledger, counters and
+// captures agree is checked afterwards, not assumed.
 package fault

@@ -6,14 +6,16 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/hopblame/hopblame/internal/nft"
 	"github.com/hopblame/hopblame/topology"
 )
 
 // Match is the class of packets a fault acts on.
 type Match string
 
-// Do is what a fault does to them.
+// Do is what a fault does to them, or what an actor does instead of its part.
 type Do string
 
 // Per is what a fault's probability counts.
@@ -22,15 +24,19 @@ type Per string
 // Direction of the packets a fault acts on.
 type Direction string
 
-// The words of a fault.
+// The words of a fault; what actors do has words of its own.
 const (
-	SYN    Match = "syn"
-	SYNACK Match = "syn-ack"
+	SYN      Match = "syn"      // to the server
+	SYNACK   Match = "syn-ack"  // to the client
+	ACK      Match = "ack"      // to the server, and nothing but an ACK: the handshake's last, and those of the response
+	Data     Match = "data"     // to the server, with bytes of the request
+	Response Match = "response" // to the client, with bytes of the response
 
-	Drop Do = "drop"
+	Drop   Do = "drop"
+	Reject Do = "reject" // answer a SYN with a RST in the name of its destination
 
 	// PerConnection: a seeded function of fault, ordinal and attempt decides;
-	// every retry of a hit connection is hit.
+	// all that matches of a hit connection is hit.
 	PerConnection Per = "connection"
 	// PerTuple: a seeded hash of the 4-tuple decides, for programs that are not
 	// ours; fate repeats with the tuple.
@@ -43,19 +49,91 @@ const (
 	ToClient Direction = "to-client"
 )
 
-// directions are the ways that the classes of packets go.
-var directions = map[Match]Direction{SYN: ToServer, SYNACK: ToClient}
-
-// Fault is one deliberate defect.
+// Fault is one deliberate defect. It is either of packets, which the kernel hits on
+// their way, or of an actor, which then misbehaves by itself: see [Fault.Acts].
 type Fault struct {
-	Name        string    `yaml:"name"`
-	At          string    `yaml:"at"` // a node or a link: "firewall", "link:f5-firewall", "server2"
-	Direction   Direction `yaml:"direction"`
-	Match       Match     `yaml:"match"`
-	Do          Do        `yaml:"do"`
-	Per         Per       `yaml:"per"`
-	Probability float64   `yaml:"probability"` // 0 to 1; both ends are exact
+	Name        string        `yaml:"name"`
+	At          string        `yaml:"at"`        // a node or a link: "firewall", "link:f5-firewall", "server2"
+	Direction   Direction     `yaml:"direction"` // of the packets; an actor's fault has none
+	Match       Match         `yaml:"match"`     // likewise
+	Do          Do            `yaml:"do"`
+	After       time.Duration `yaml:"after"` // of an actor that takes its time
+	Port        uint16        `yaml:"port"`  // of a client that connects elsewhere
+	Per         Per           `yaml:"per"`
+	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
+
+// Acts says whether an actor misbehaves, rather than packets being hit.
+func (f *Fault) Acts() bool { _, is := behaviours[f.Do]; return is }
+
+// Resets says whether each hit makes a RST with ACK, by which it can be counted:
+// the answer to a SYN, or the end of a connection (RFC 9293 §3.10.7.1, §3.10.5).
+func (f *Fault) Resets() bool {
+	return f.Do == Reject || behaviours[f.Do].resets
+}
+
+// Breaks says whether a connection that is hit every time is lost to its request.
+func (f *Fault) Breaks() bool {
+	if f.Acts() {
+		return behaviours[f.Do].breaks
+	}
+	return !classes[f.Match].spares
+}
+
+// Shadows says whether f keeps its connections from ever meeting other, a fault that
+// they would come to later by time and way.
+func (f *Fault) Shadows(other *Fault) bool {
+	if f.Stage() == other.Stage() {
+		return true // the packet is gone, or the actor has done something else
+	}
+	if f.Acts() {
+		return behaviours[f.Do].ends
+	}
+	return f.Breaks()
+}
+
+// Stage is when in a connection's life a fault acts: a fault of a lower stage comes
+// before one of a higher, wherever they are.
+func (f *Fault) Stage() int {
+	switch b, acts := behaviours[f.Do]; {
+	case !acts:
+		return classes[f.Match].stage
+	case b.way == ToServer:
+		return clientsTurn
+	}
+	return serversTurn
+}
+
+// Way is the direction of what a fault hits or makes.
+func (f *Fault) Way() Direction {
+	if f.Acts() {
+		return behaviours[f.Do].way
+	}
+	return f.Direction
+}
+
+// class is what a fault's match means.
+type class struct {
+	way      Direction
+	stage    int
+	segments nft.Segments
+	spares   bool // a connection can do without
+}
+
+var classes = map[Match]class{
+	SYN:      {way: ToServer, stage: 1, segments: nft.SYNs},
+	SYNACK:   {way: ToClient, stage: 2, segments: nft.SYNACKs},
+	ACK:      {way: ToServer, stage: 3, segments: nft.PureACKs, spares: true}, // data acknowledges as well
+	Data:     {way: ToServer, stage: 4, segments: nft.Payload},
+	Response: {way: ToClient, stage: 6, segments: nft.Payload},
+}
+
+// The stages of actors: the client before the f5 connects to anybody, the server between
+// request and response.
+const (
+	clientsTurn = 0
+	serversTurn = 5
+)
 
 // Validate reports what in f cannot be, given the lab it is for.
 func (f *Fault) Validate(spec *topology.Spec) error {
@@ -66,42 +144,84 @@ func (f *Fault) Validate(spec *topology.Spec) error {
 	if f.Name == "" || strings.ContainsFunc(f.Name, notWord) || len(f.Name) > 64 {
 		bad("a name has 1 to 64 letters, digits and hyphens")
 	}
-	oneOf(bad, "direction", f.Direction, ToServer, ToClient)
-	oneOf(bad, "match", f.Match, SYN, SYNACK)
-	if way, known := directions[f.Match]; known && f.Direction != way && (f.Direction == ToServer || f.Direction == ToClient) {
-		bad("direction %q: a %s goes %s", f.Direction, f.Match, way)
+	if f.Acts() {
+		f.validateActor(bad)
+	} else {
+		f.validatePackets(spec, bad)
 	}
-	oneOf(bad, "do", f.Do, Drop)
-	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
 	if !(f.Probability >= 0 && f.Probability <= 1) { // NaN too
 		bad("probability %v: must be 0 to 1", f.Probability)
-	} else if f.Per == PerPacket {
+	} else if f.Per == PerPacket && !f.Acts() {
 		if _, _, ok := f.share(); !ok {
 			bad("probability %v per packet: must be a multiple of 0.000001", f.Probability)
 		}
 	}
-	places := Places(spec, f.Match)
-	switch {
-	case slices.Contains(places, f.At):
-	case slices.Contains(Places(spec, SYN), f.At):
-		// A host's packet filter comes before its captures on the way out.
-		path := spec.Path(topology.F5, f.At)
-		bad("at %q: the server's own capture would not have the SYN-ACK either; the nearest place is %s", f.At, path[len(path)-2])
-	default:
-		bad("at %q: there is no such place; there are %s", f.At, strings.Join(places, ", "))
-	}
 	return errors.Join(errs...)
 }
 
-func oneOf[T ~string](bad func(string, ...any), key string, got T, allowed ...T) {
+// complaint says what is wrong with a key, whose name comes first: by it the file's
+// line is found.
+type complaint func(format string, args ...any)
+
+func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
+	oneOf(bad, "direction", f.Direction, ToServer, ToClient)
+	oneOf(bad, "match", f.Match, SYN, SYNACK, ACK, Data, Response)
+	c, known := classes[f.Match]
+	if known && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
+		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
+	}
+	switch {
+	case f.Do != Drop && f.Do != Reject:
+		bad("do %q: must be %s", f.Do, words(append([]Do{Drop, Reject}, Behaviours(f.At)...)))
+	case f.Do == Reject && known && f.Match != SYN:
+		bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
+	}
+	if f.After != 0 {
+		bad("after %v: only an actor that answers slowly has it", f.After)
+	}
+	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
+	f.validatePlace(spec, bad)
+}
+
+func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
+	places := Places(spec, f.Match)
+	switch {
+	case f.Do == Reject && f.IsLink():
+		bad("at %q: a cable rejects nothing; firewall, server1 and server2 can", f.At)
+	case slices.Contains(places, f.At):
+	case !slices.Contains(Places(spec, SYN), f.At):
+		bad("at %q: there is no such place; there are %s", f.At, strings.Join(places, ", "))
+	case f.Direction == ToClient:
+		// A host's packet filter comes before its captures on the way out.
+		path := spec.Path(topology.F5, f.At)
+		what := map[Match]string{SYNACK: "SYN-ACK", Response: "response"}[f.Match]
+		bad("at %q: the server's own capture would not have the %s either; the nearest place is %s", f.At, what, path[len(path)-2])
+	default:
+		path := spec.Path(topology.F5, f.At)
+		bad("at %q: the server's own capture would have it, and its host to blame is no cause yet; the nearest place is %s", f.At, path[len(path)-2])
+	}
+}
+
+func oneOf[T ~string](bad complaint, key string, got T, allowed ...T) {
 	if slices.Contains(allowed, got) {
 		return
 	}
-	var words []string
-	for _, a := range allowed {
-		words = append(words, string(a))
+	bad("%s %q: must be %s", key, got, words(allowed))
+}
+
+// words lists a choice: "syn, syn-ack or data".
+func words[T ~string](all []T) string {
+	var list strings.Builder
+	for i, word := range all {
+		switch {
+		case i > 0 && i == len(all)-1:
+			list.WriteString(" or ")
+		case i > 0:
+			list.WriteString(", ")
+		}
+		list.WriteString(string(word))
 	}
-	bad("%s %q: must be %s", key, got, strings.Join(words, " or "))
+	return list.String()
 }
 
 func notWord(r rune) bool {
@@ -111,15 +231,16 @@ func notWord(r rune) bool {
 // Places returns where a fault can meet packets of a class: everything on the way
 // from the f5 to a server but the f5 itself, which ends both its connections, and
 // bridges, whose links are places of their own. What is clientside of the f5 is
-// none: the plan goes by serverside connections. An answer that its own server
-// drops is in no capture at all, so for those the servers are none either.
+// none: the plan goes by serverside connections. The servers themselves can meet SYNs
+// only: what they drop of their own answers is in no capture at all, and what they
+// drop of an open connection has no name yet.
 func Places(spec *topology.Spec, match Match) (places []string) {
 	for _, server := range []string{topology.Server1, topology.Server2} {
 		for _, place := range spec.Path(topology.F5, server) {
 			n, isNode := spec.Node(place)
 			switch {
 			case place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
-			case match == SYNACK && isNode && n.Kind == topology.KindHost:
+			case match != SYN && isNode && n.Kind == topology.KindHost:
 			default:
 				places = append(places, place)
 			}

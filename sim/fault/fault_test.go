@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hopblame/hopblame/topology"
 )
@@ -144,6 +145,11 @@ func valid() Fault {
 	return Fault{Name: "syn-drop", At: topology.Firewall, Direction: ToServer, Match: SYN, Do: Drop, Per: PerConnection, Probability: 0.5}
 }
 
+// behaves makes it an actor's fault.
+func behaves(do Do) func(*Fault) {
+	return func(f *Fault) { f.Match, f.Direction, f.Do, f.At = "", "", do, topology.Server2 }
+}
+
 // answers turns the fault round.
 func answers(f *Fault) { f.Match, f.Direction = SYNACK, ToClient }
 
@@ -173,9 +179,11 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a name with a blank", func(f *Fault) { f.Name = "syn drop" }, "1 to 64 letters"},
 		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
 		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
-		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn`},
-		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop`},
-		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection or tuple or packet`},
+		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn, syn-ack, ack, data or response`},
+		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop or reject`},
+		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
+			`do "eat": must be drop, reject, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
+		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection, tuple or packet`},
 		{"less than never", func(f *Fault) { f.Probability = -0.1 }, "probability -0.1: must be 0 to 1"},
 		{"more than always", func(f *Fault) { f.Probability = 1.1 }, "probability 1.1: must be 0 to 1"},
 		{"no number", func(f *Fault) { f.Probability = math.NaN() }, "probability NaN"},
@@ -188,6 +196,42 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a SYN that goes the wrong way", func(f *Fault) { f.Direction = ToClient }, `direction "to-client": a syn goes to-server`},
 		{"an answer in the server, whose capture would not have it", func(f *Fault) { answers(f); f.At = "server2" },
 			`at "server2": the server's own capture would not have the SYN-ACK either; the nearest place is link:switch-server2`},
+		{"a request's data", func(f *Fault) { f.Match = Data }, ""},
+		{"a response on a wire", func(f *Fault) { f.Match, f.Direction, f.At = Response, ToClient, "link:f5-firewall" }, ""},
+		{"a handshake's last ACK per tuple", func(f *Fault) { f.Match, f.Per = ACK, PerTuple }, ""},
+		{"a response that goes the wrong way", func(f *Fault) { f.Match = Response }, `direction "to-server": a response goes to-client`},
+		{"data in the server, which nobody could tell", func(f *Fault) { f.Match, f.At = Data, "server1" },
+			`at "server1": the server's own capture would have it, and its host to blame is no cause yet; the nearest place is link:switch-server1`},
+		{"a response in the server", func(f *Fault) { f.Match, f.Direction, f.At = Response, ToClient, "server1" },
+			`at "server1": the server's own capture would not have the response either; the nearest place is link:switch-server1`},
+		{"a SYN that the firewall rejects", func(f *Fault) { f.Do = Reject }, ""},
+		{"a closed port", func(f *Fault) { f.Do, f.At = Reject, "server2" }, ""},
+		{"a cable that rejects", func(f *Fault) { f.Do, f.At = Reject, "link:f5-firewall" },
+			`at "link:f5-firewall": a cable rejects nothing; firewall, server1 and server2 can`},
+		{"rejected data", func(f *Fault) { f.Do, f.Match = Reject, Data }, `do "reject": only a syn is rejected, a data can be dropped`},
+		{"a drop that takes its time", func(f *Fault) { f.After = time.Second }, `after 1s: only an actor that answers slowly has it`},
+
+		{"a server that resets", behaves(Reset), ""},
+		{"a server that answers slowly", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = 3 * time.Second }, ""},
+		{"a server that answers slowly, but not when", behaves(AnswerSlowly), `after 0s: answer-slowly needs a time of up to 1m0s, such as 3s`},
+		{"a server that answers after the run", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = time.Hour }, `after 1h0m0s: answer-slowly needs a time`},
+		{"a server that dies late", func(f *Fault) { behaves(Die)(f); f.After = time.Second }, `after 1s: only answer-slowly and pause have it`},
+		{"a server that does what clients do", behaves(Abort), `at "server2": abort is what client can do`},
+		{"a client that does what servers do", func(f *Fault) { behaves(Die)(f); f.At = topology.Client }, `at "client": die is what server1 or server2 can do`},
+		{"a client that aborts", func(f *Fault) { behaves(Abort)(f); f.At = topology.Client }, ""},
+		{"a client that pauses", func(f *Fault) { behaves(Pause)(f); f.At, f.After = topology.Client, time.Second }, ""},
+		{"a client that pauses, but not how long", func(f *Fault) { behaves(Pause)(f); f.At = topology.Client }, `after 0s: pause needs a time of up to 1m0s, such as 3s`},
+		{"a client that connects elsewhere", func(f *Fault) { behaves(ConnectElsewhere)(f); f.At, f.Port = topology.Client, 8166 }, ""},
+		{"a client that connects elsewhere, but not where", func(f *Fault) { behaves(ConnectElsewhere)(f); f.At = topology.Client },
+			`port 0: connect-elsewhere needs one, such as 8166`},
+		{"a client that aborts at a port", func(f *Fault) { behaves(Abort)(f); f.At, f.Port = topology.Client, 8166 }, `port 8166: only connect-elsewhere has it`},
+		{"the client's packets", func(f *Fault) { f.At = topology.Client }, `at "client": there is no such place`},
+		{"a server that resets SYNs", func(f *Fault) { behaves(Reset)(f); f.Match = SYN }, `match "syn": an actor's reset has no match; leave it out`},
+		{"a server that resets in a direction", func(f *Fault) { behaves(Reset)(f); f.Direction = ToClient }, `direction "to-client": an actor's reset has no direction; leave it out`},
+		{"a server that resets per packet", func(f *Fault) { behaves(Reset)(f); f.Per = PerPacket }, `per "packet": an actor's reset is per connection`},
+		{"a firewall that cuts responses", func(f *Fault) { behaves(CutResponse)(f); f.At = topology.Firewall },
+			`at "firewall": cut-response is what server1 or server2 can do`},
+		{"an actor that misbehaves more than always", func(f *Fault) { behaves(Reset)(f); f.Probability = 2 }, `probability 2: must be 0 to 1`},
 		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
 		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
 	} {
@@ -205,12 +249,65 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
 	spec := standard(t, topology.IPv4)
 	for match, want := range map[Match]string{
-		SYN:    "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
-		SYNACK: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		SYN:      "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
+		SYNACK:   "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Data:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Response: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 	} {
 		if got := strings.Join(Places(&spec, match), " "); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", match, got, want)
 		}
+	}
+}
+
+func TestAFaultShadowsWhatAConnectionThenNeverComesTo(t *testing.T) {
+	of := func(m Match) Fault { return Fault{Match: m, Direction: classes[m].way, Do: Drop} }
+	acts := func(do Do) Fault { return Fault{Do: do} }
+	for _, row := range []struct {
+		name      string
+		is, later Fault
+		want      bool
+	}{
+		{"a lost SYN has no data after it", of(SYN), of(Data), true},
+		{"a refused SYN neither", Fault{Match: SYN, Do: Reject}, of(SYNACK), true},
+		{"a lost SYN is not lost again", of(SYN), of(SYN), true},
+		{"a lost ACK changes nothing", of(ACK), of(Data), false},
+		{"but is not lost again", of(ACK), of(ACK), true},
+		{"lost data is never answered", of(Data), acts(Die), true},
+		{"nor is there a response to lose", of(Data), of(Response), true},
+		{"a server does one thing only", acts(AnswerSlowly), acts(Reset), true},
+		{"a server that resets sends no response", acts(Reset), of(Response), true},
+		{"nor does one that is silent", acts(StaySilent), of(Response), true},
+		{"one that dies has sent half of it", acts(Die), of(Response), false},
+		{"an error is a response as well", acts(AnswerError), of(Response), false},
+	} {
+		if got := row.is.Shadows(&row.later); got != row.want || row.is.Stage() > row.later.Stage() {
+			t.Errorf("%s: got %v at stages %d and %d", row.name, got, row.is.Stage(), row.later.Stage())
+		}
+	}
+}
+
+func TestAMoodStrikesWhomItsFaultsFateNamesAndKeepsTheLedger(t *testing.T) {
+	f := valid()
+	behaves(Die)(&f)
+	m := NewMood(f, 5)
+	own, other := netip.MustParseAddrPort("198.18.160.82:8000"), netip.MustParseAddrPort("198.18.60.247:43166")
+	for o := range 200 {
+		if m.Strikes(o, 0) != f.Fate(5, o, 0) {
+			t.Fatalf("request %d has another fate", o)
+		}
+	}
+	if m.Strikes(-1, 0) {
+		t.Error("a request without an ordinal was struck")
+	}
+	m.Note(own, other, 17)
+	r := m.Report()
+	if len(r.Entries) != 1 || r.Counter != 1 || r.Fault != f || m.Fault() != f {
+		t.Fatalf("got %+v", r)
+	}
+	e := r.Entries[0]
+	if from, to := e.Ends(); from != other || to != own || e.Ordinal != 17 || e.Fault != f.Name || e.At != f.At || time.Since(e.Time) > time.Minute {
+		t.Errorf("the entry is %+v", e)
 	}
 }
 
@@ -245,7 +342,7 @@ func TestALedgerEntryIsWhatThePacketSays(t *testing.T) {
 	}{{"198.18.60.247:43166", "198.18.160.81:8000", 999}, {"[2001:db8:60::247]:43166", "[2001:db8:160::81]:8000", 0}} {
 		source, destination := netip.MustParseAddrPort(row.source), netip.MustParseAddrPort(row.destination)
 		e, err := d.entry(packet(source, destination, 1<<31+5, row.id))
-		if err != nil || e.Source != source || e.Destination != destination || e.Seq != 1<<31+5 || e.IPID != row.id {
+		if err != nil || e.Source != source || e.Destination != destination || e.Seq != 1<<31+5 || e.IPID != row.id || e.Ordinal != -1 {
 			t.Errorf("got %+v, %v", e, err)
 		}
 	}

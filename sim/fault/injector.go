@@ -11,12 +11,12 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// Injector is a fault at work in a lab.
+// Injector is a fault of packets at work in a lab.
 type Injector struct {
 	fault  Fault
 	seed   uint64
 	conn   *nft.Conn
-	drop   *nft.Drop
+	kernel *nft.Rule
 	ledger *ledger
 
 	mu        sync.Mutex
@@ -24,22 +24,25 @@ type Injector struct {
 	lingering map[string]struct{} // tuples whose connections are over, see Disarm
 }
 
-// Report is what an injector did.
+// Report is what a fault did.
 type Report struct {
 	Fault   Fault
 	Entries []Entry
-	Counter uint64 // packets the kernel says it dropped
+	Counter uint64 // packets the kernel says it hit; of an actor's fault, the entries
 }
 
 // firstLogGroup is the NFLOG group of the first fault; each has its own.
 const firstLogGroup = 7
 
-// Inject puts a fault to work. order is its place among the faults of a lab: no
+// Inject puts a fault of packets to work. order is its place among the faults of a lab: no
 // two have the same, and of two in one place the lower sees a packet first.
 func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, error) {
 	spec := lab.Spec()
 	if err := f.Validate(&spec); err != nil {
 		return nil, err
+	}
+	if f.Acts() {
+		return nil, fmt.Errorf("fault %s: %s is up to an actor, and no packets are hit", f.Name, f.Do)
 	}
 	host, place := lab.Host(f.At), nft.Forward
 	switch n, _ := spec.Node(f.At); {
@@ -52,7 +55,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 		place = nft.Input
 	}
 	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}}
-	rule := i.rule(place, spec.UsesIPv6())
+	rule := i.rule(place, &spec)
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
 	var err error
@@ -63,16 +66,20 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	if i.ledger, err = openLedger(f, host, group); err != nil {
 		return nil, errors.Join(err, i.conn.Close())
 	}
-	if i.drop, err = i.conn.AddDrop(rule); err != nil {
+	if i.kernel, err = i.conn.AddRule(rule); err != nil {
 		return nil, errors.Join(err, i.Close())
 	}
 	return i, nil
 }
 
 // rule translates the fault. 0 and 1 are exact: no hash and no counter decides.
-func (i *Injector) rule(place nft.Place, ipv6 bool) nft.DropSpec {
+func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
-	r := nft.DropSpec{Name: f.Name, Place: place, IPv6: ipv6, Answers: f.Match == SYNACK, LogBytes: logBytes, Pick: nft.PickArmed}
+	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
+		Servers: addressesOf(spec, servers), LogBytes: logBytes, Pick: nft.PickArmed}
+	if f.Do == Reject {
+		r.Verdict = nft.Reject
+	}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
 	case f.Probability == 1:
@@ -86,6 +93,19 @@ func (i *Injector) rule(place nft.Place, ipv6 bool) nft.DropSpec {
 	return r
 }
 
+// addressesOf lists the addresses of some nodes.
+func addressesOf(spec *topology.Spec, nodes []string) (all []netip.Addr) {
+	for _, name := range nodes {
+		n, _ := spec.Node(name)
+		for _, i := range n.Interfaces {
+			for _, p := range i.Addresses {
+				all = append(all, p.Addr())
+			}
+		}
+	}
+	return all
+}
+
 // Fault returns the fault at work.
 func (i *Injector) Fault() Fault { return i.fault }
 
@@ -95,25 +115,27 @@ func (i *Injector) Arm(ordinal, attempt int, source, destination netip.AddrPort)
 	lingers := i.takeBack(source, destination)
 	switch hits := i.hits(ordinal, attempt); {
 	case hits && !lingers:
-		i.note(i.drop.Arm(source, destination))
+		i.note(i.kernel.Arm(source, destination))
 	case lingers && !hits:
-		i.note(i.drop.Disarm(source, destination))
+		i.note(i.kernel.Disarm(source, destination))
 	}
 }
 
-// Disarm ends what Arm began — of SYN-ACKs only when the tuple's next turn comes:
-// a server repeats them after the other side has given up, and these are hit too.
+// Disarm, called once the connection is open or will never be, ends what Arm began
+// — but of anything but SYNs only when the tuple's next turn comes: data comes later,
+// and both sides' TCP may repeat what it sent after the other has given up; that is
+// hit too.
 func (i *Injector) Disarm(ordinal, attempt int, source, destination netip.AddrPort) {
 	if !i.hits(ordinal, attempt) {
 		return
 	}
-	if i.fault.Match == SYNACK {
+	if i.fault.Match != SYN {
 		i.mu.Lock()
 		defer i.mu.Unlock()
 		i.lingering[string(nft.Tuple(source, destination))] = struct{}{}
 		return
 	}
-	i.note(i.drop.Disarm(source, destination))
+	i.note(i.kernel.Disarm(source, destination))
 }
 
 // takeBack forgets that a tuple is still armed from its last turn, and says
@@ -146,7 +168,7 @@ func (i *Injector) note(err error) {
 // Call it when the lab is quiet. An error means that the ledger is not to be
 // trusted; the report holds what there is.
 func (i *Injector) Report(ctx context.Context) (Report, error) {
-	counter, err := i.drop.Count()
+	counter, err := i.kernel.Count()
 	if err != nil {
 		return Report{Fault: i.fault}, err
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// Entry is one packet that a fault hit, as the kernel reported it.
+// Entry is one packet that a fault hit, as the kernel reported it, or one request
+// that an actor misbehaved at, as it noted itself.
 type Entry struct {
 	Time        time.Time
 	Fault       string
@@ -23,8 +24,9 @@ type Entry struct {
 	Direction   Direction
 	Source      netip.AddrPort
 	Destination netip.AddrPort
-	Seq         uint32
-	IPID        uint16 // IPv4 identification; 0 with IPv6
+	Seq         uint32 // 0 of an actor's entry
+	IPID        uint16 // IPv4 identification; 0 with IPv6, and of an actor's entry
+	Ordinal     int    // of the request, as the actor read it; -1 of a packet, which does not tell
 }
 
 // Ends returns the two ends of the packet's connection, the one that opened it
@@ -196,6 +198,7 @@ func (d *headerDecoder) entry(packet []byte) (e Entry, err error) {
 		destination, _ = netip.AddrFromSlice(d.ip4.DstIP)
 		e.IPID = d.ip4.Id
 	}
+	e.Ordinal = -1
 	e.Source = netip.AddrPortFrom(source, uint16(d.tcp.SrcPort))
 	e.Destination = netip.AddrPortFrom(destination, uint16(d.tcp.DstPort))
 	e.Seq = d.tcp.Seq

@@ -22,6 +22,12 @@ func Build(t *testing.T, f topology.Family, middles ...string) *topology.Lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return BuildSpec(t, spec)
+}
+
+// BuildSpec is Build for a lab of one's own.
+func BuildSpec(t *testing.T, spec topology.Spec) *topology.Lab {
+	t.Helper()
 	lab, err := topology.Build(t.Context(), spec)
 	var unsupported *topology.UnsupportedError
 	if errors.As(err, &unsupported) {

@@ -1,0 +1,152 @@
+package nft
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Segments is a class of TCP segments.
+type Segments uint8
+
+// The classes.
+const (
+	SYNs     Segments = iota // SYN without ACK
+	SYNACKs                  // SYN with ACK
+	PureACKs                 // ACK and nothing else: no SYN, FIN or RST, no payload
+	Payload                  // with payload; a RST's is no data and none of these
+)
+
+// The TCP header's flags byte, and what of it is looked at.
+const (
+	tcpFlagsOffset = 13
+	fin            = 0x01
+	syn            = 0x02
+	rst            = 0x04
+	ack            = 0x10
+)
+
+// innerHeader is what follows the TCP header, NFT_PAYLOAD_INNER_HEADER of
+// include/uapi/linux/netfilter/nf_tables.h (Linux 5.16). A load from there that
+// finds nothing ends the rule (net/netfilter/nft_payload.c), so a load of one byte
+// matches segments with payload.
+const innerHeader expr.PayloadBase = 3
+
+// match matches the class, as far as one rule can: pure ACKs need [Segments.spare]
+// before it.
+func (s Segments) match() []expr.Any {
+	switch s {
+	case SYNs:
+		return append(tcp(), flags(syn|ack, syn)...)
+	case SYNACKs:
+		return append(tcp(), flags(syn|ack, syn|ack)...)
+	case PureACKs:
+		return append(tcp(), flags(syn|ack|fin|rst, ack)...)
+	}
+	return append(append(tcp(), flags(rst, 0)...), payload())
+}
+
+// spare matches what a rule before must let pass, because no rule can match a
+// segment by what it has not; nil where there is none.
+func (s Segments) spare() []expr.Any {
+	if s != PureACKs {
+		return nil
+	}
+	return append(tcp(), payload())
+}
+
+func tcp() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+	}
+}
+
+// flags matches TCP segments by some of their flags.
+func flags(mask, want byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlagsOffset, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{want}},
+	}
+}
+
+func payload() expr.Any {
+	return &expr.Payload{DestRegister: firstWord, Base: innerHeader, Offset: 0, Len: 1}
+}
+
+// header says where an IP header has its addresses.
+type header struct{ source, destination, size uint32 }
+
+func ipHeader(ipv6 bool) header {
+	if ipv6 {
+		return header{source: 8, destination: 24, size: 16}
+	}
+	return header{source: 12, destination: 16, size: 4}
+}
+
+// bound matches packets by the direction they go in: to one of some addresses, or
+// from one of them.
+func (r *Rule) bound() ([]expr.Any, error) {
+	h := ipHeader(r.spec.IPv6)
+	at := h.destination
+	if r.spec.Answers {
+		at = h.source
+	}
+	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, KeyType: r.addressType()}
+	var elements []nftables.SetElement
+	for _, a := range r.spec.Servers {
+		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
+	}
+	if err := r.conn.addSet(set, elements); err != nil {
+		return nil, err
+	}
+	return []expr.Any{
+		&expr.Payload{DestRegister: firstWord, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: h.size},
+		&expr.Lookup{SourceRegister: firstWord, SetName: set.Name, SetID: set.ID},
+	}, nil
+}
+
+func (r *Rule) addressType() nftables.SetDatatype {
+	if r.spec.IPv6 {
+		return nftables.TypeIP6Addr
+	}
+	return nftables.TypeIPAddr
+}
+
+// loadTuple puts saddr . sport . daddr . dport into consecutive registers, each
+// field padded to 4 bytes; those of an answer the other way round, so that both
+// directions of a connection have one tuple.
+func (r *Rule) loadTuple() []expr.Any {
+	h := ipHeader(r.spec.IPv6)
+	sport, dport := uint32(0), uint32(2)
+	if r.spec.Answers {
+		h.source, h.destination, sport, dport = h.destination, h.source, dport, sport
+	}
+	words := h.size / 4
+	load := func(register uint32, base expr.PayloadBase, offset, n uint32) expr.Any {
+		return &expr.Payload{DestRegister: register, Base: base, Offset: offset, Len: n}
+	}
+	return []expr.Any{
+		load(firstWord, expr.PayloadBaseNetworkHeader, h.source, h.size),
+		load(firstWord+words, expr.PayloadBaseTransportHeader, sport, 2),
+		load(firstWord+words+1, expr.PayloadBaseNetworkHeader, h.destination, h.size),
+		load(firstWord+2*words+1, expr.PayloadBaseTransportHeader, dport, 2),
+	}
+}
+
+func (r *Rule) tupleBytes() uint32 { return 2 * (ipHeader(r.spec.IPv6).size + 4) }
+
+// Tuple is a 4-tuple as the kernel's registers hold it: what is looked up in the
+// set of armed ones, and what is hashed.
+func Tuple(source, destination netip.AddrPort) []byte {
+	var b []byte
+	for _, a := range []netip.AddrPort{source, destination} {
+		port := a.Port()
+		b = append(b, a.Addr().AsSlice()...)
+		b = append(b, byte(port>>8), byte(port), 0, 0)
+	}
+	return b
+}

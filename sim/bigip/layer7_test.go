@@ -1,0 +1,118 @@
+package bigip
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/hopblame/hopblame/topology"
+)
+
+// client is an HTTP client in the client's namespace that trusts any certificate.
+func (b *bench) client(h2 bool) *http.Client {
+	t := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: h2, DialContext: b.Host(topology.Client).Dial}
+	b.t.Cleanup(t.CloseIdleConnections)
+	return &http.Client{Transport: t}
+}
+
+func TestHTTPSAndHTTP2ReachAPlainMember(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		profiles []Profile
+		h2       bool
+		proto    string
+	}{
+		{"https", []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL}, false, "HTTP/1.1"},
+		{"h2", []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL, ProfileHTTP2}, true, "HTTP/2.0"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := build(t, topology.IPv4)
+			b.member(func(c *net.TCPConn) {
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				n, _ := io.Copy(io.Discard, r.Body)
+				body := fmt.Sprintf("%s %s %d", r.Proto, r.Header.Get("X-Request-ID"), n)
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+			})
+			b.startWith(Config{Serverside: Fast, VirtualServer: VirtualServer{Profiles: row.profiles}})
+			c := b.client(row.h2)
+			for i := range 3 {
+				r, _ := http.NewRequestWithContext(t.Context(), "POST", "https://"+b.a.VIP.String()+"/batch", bytes.NewReader(megabytes(1, byte(i))))
+				r.Header.Set("X-Request-ID", "17")
+				answer, err := c.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body, err := io.ReadAll(answer.Body)
+				if err != nil || string(body) != "HTTP/1.1 17 1048576" || answer.Proto != row.proto {
+					t.Errorf("got %q by %s, %v", body, answer.Proto, err)
+				}
+				answer.Body.Close()
+			}
+			for _, f := range b.close() {
+				if f.Ordinal != 17 || f.Reset != "" || f.Connected.IsZero() {
+					t.Errorf("the flow is %+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestTheTrailersTellTheTLSSecretsWhereTheCaptureAsksForThem(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		tcpdump Tcpdump
+		version TLSVersion
+		label   string // of the key log's line
+		want    bool
+	}{
+		{"TLS 1.3", "0.0:nnn --f5 ssl", TLS13, "CLIENT_TRAFFIC_SECRET_0 ", true},
+		{"TLS 1.2", "0.0:nnn --f5 ssl", TLS12, "CLIENT_RANDOM ", true},
+		{"not asked for", "0.0:nnn", TLS13, "", false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := build(t, topology.IPv4)
+			b.member(func(c *net.TCPConn) { take(c); respond(c, 2) })
+			var keys bytes.Buffer // written to by the one connection's goroutine only
+			b.startWith(Config{KeyLog: &keys, Tcpdump: row.tcpdump, ClientSSL: ClientSSL{MaxVersion: row.version},
+				VirtualServer: VirtualServer{Profiles: []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL}}})
+			stop := b.capture()
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", "https://"+b.a.VIP.String()+"/", nil)
+			answer, err := b.client(false).Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			b.close()
+			told := 0
+			for _, f := range stop() {
+				for _, record := range f.trailer.TLS {
+					s, ok := record.TLSSecrets()
+					if !ok || f.vlan != ClientsideVLAN {
+						t.Fatalf("the record on VLAN %d is not understood", f.vlan)
+					}
+					told++
+					secret := s.ClientTraffic
+					if row.version == TLS12 {
+						secret = s.MasterSecret[:]
+					}
+					if line := fmt.Sprintf("%s%x %x", row.label, s.ClientRandom, secret); !strings.Contains(keys.String(), line) {
+						t.Errorf("the key log has no line %q:\n%s", line, keys.String())
+					}
+				}
+			}
+			if told != 1 && row.want || told != 0 && !row.want {
+				t.Errorf("%d frames tell the secrets", told)
+			}
+		})
+	}
+}

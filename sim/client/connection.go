@@ -1,0 +1,92 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// connection is one that carries several requests over TLS.
+type connection struct {
+	*http.ClientConn
+	local   netip.AddrPort
+	socket  *parting    // nil before it has come about
+	broken  atomic.Bool // no other request can be sent
+	release func()      // of the port
+}
+
+type connectionKey struct{}
+
+// open connects from an address and does the TLS handshake. What the server's error
+// means is the error's to say.
+func (l *lanes) open(ctx context.Context, local netip.AddrPort) (*connection, error) {
+	c := &connection{local: local}
+	var err error
+	c.ClientConn, err = l.transport.NewClientConn(context.WithValue(ctx, connectionKey{}, c), "https", l.Server.String())
+	if err != nil && c.socket != nil {
+		c.socket.Close()
+		<-c.socket.closed
+	}
+	return c, err
+}
+
+// dial is the transport's way to connect.
+func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	c := ctx.Value(connectionKey{}).(*connection)
+	tcp, err := dial(ctx, l.host, c.local, l.Server, nil)
+	if err != nil {
+		return nil, err
+	}
+	c.socket = &parting{TCPConn: tcp, closed: make(chan struct{})}
+	secured, err := handshake(ctx, c.socket, l.tlsConfig(alpn[l.Protocol]))
+	c.socket.orderly.Store(ctx.Err() == nil)
+	if err != nil {
+		return nil, err // open closes it
+	}
+	return secured, nil
+}
+
+// end closes the connection and frees its port.
+func (c *connection) end() {
+	c.Close()
+	<-c.socket.closed
+	c.release()
+}
+
+// parting is a connection that the client ends without a RST: a socket that is closed
+// with bytes unread, or that bytes reach afterwards, is reset by the kernel (RFC 2525
+// §2.17, RFC 9293 §3.10.7.1). So it sends its FIN, reads what nobody wants any more up
+// to the server's, and closes only then.
+type parting struct {
+	*net.TCPConn
+	orderly atomic.Bool // once the TLS handshake is over, well or not; else it closes at once
+	once    sync.Once
+	closed  chan struct{}
+}
+
+// partingTime bounds the wait for the server's FIN.
+const partingTime = time.Second
+
+// Close begins the end; closed says when it is over.
+func (p *parting) Close() error {
+	p.once.Do(func() {
+		if !p.orderly.Load() {
+			_ = p.TCPConn.Close()
+			close(p.closed)
+			return
+		}
+		_ = p.CloseWrite()
+		_ = p.SetReadDeadline(time.Now().Add(partingTime))
+		go func() { // ends with the deadline; connection.end waits for it
+			defer close(p.closed)
+			_, _ = io.Copy(io.Discard, p.TCPConn)
+			_ = p.TCPConn.Close()
+		}()
+	})
+	return nil
+}

@@ -1,0 +1,237 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sync/semaphore"
+)
+
+// lanes sends a batch of which several requests share a connection. A lane is a group of
+// as many requests in a row; it opens its connection from the port of the first, and
+// another, from the port of the next request, if that breaks. A request at which the
+// client misbehaves is a lane of its own: it would take its neighbours with it.
+type lanes struct {
+	Batch
+	host      *topology.Host
+	transport http.Transport
+	inFlight  *semaphore.Weighted // requests
+	running   sync.WaitGroup      // lanes
+	records   []Record
+
+	mu     sync.Mutex
+	port   map[uint16]chan struct{} // in use; closed when it no longer is
+	done   int
+	failed int
+}
+
+// sendOverTLS sends a batch over TLS.
+func sendOverTLS(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
+	l := &lanes{Batch: b, host: host, inFlight: semaphore.NewWeighted(int64(b.Concurrency)),
+		records: make([]Record, b.Requests), port: map[uint16]chan struct{}{}}
+	l.transport = http.Transport{Protocols: new(http.Protocols), DialTLSContext: l.dial, DisableCompression: true}
+	l.transport.Protocols.SetHTTP1(b.Protocol == HTTPS)
+	l.transport.Protocols.SetHTTP2(b.Protocol == HTTP2)
+	l.begin(ctx)
+	l.running.Wait()
+	return l.records, ctx.Err()
+}
+
+// begin starts lanes as there is room for their requests.
+func (l *lanes) begin(ctx context.Context) {
+	for first := 0; first < l.Requests; first += l.PerConnection {
+		var good []int
+		for o := first; o < min(first+l.PerConnection, l.Requests); o++ {
+			m := l.mood(o)
+			if m == nil {
+				good = append(good, o)
+				continue
+			}
+			if l.inFlight.Acquire(ctx, 1) != nil {
+				return
+			}
+			l.running.Go(func() {
+				defer l.inFlight.Release(1)
+				l.misbehave(ctx, o, m)
+			})
+		}
+		if len(good) == 0 {
+			continue
+		}
+		width := 1 // one after the other
+		if l.Protocol == HTTP2 {
+			width = min(len(good), l.Concurrency)
+		}
+		if l.inFlight.Acquire(ctx, int64(width)) != nil {
+			return
+		}
+		l.running.Go(func() { l.drive(ctx, good, width) })
+	}
+}
+
+// drive sends a lane's requests, of which so many are in flight at once, and ends its
+// connections when all have ended.
+func (l *lanes) drive(ctx context.Context, ordinals []int, width int) {
+	free := make(chan struct{}, width)
+	for range width {
+		free <- struct{}{}
+	}
+	var on *connection
+	var opened []*connection
+	for i, o := range ordinals {
+		<-free
+		var err error
+		var release func()
+		opens := on == nil || on.broken.Load()
+		if opens {
+			if release, err = l.hold(ctx, Port(o)); err != nil {
+				free <- struct{}{}
+				continue // the batch has been cancelled
+			}
+		}
+		ctx, cancel := l.start(ctx, o)
+		if opens {
+			if on, err = l.open(ctx, l.records[o].Local); err != nil {
+				release()
+				cancel()
+				l.finish(o, 0, err)
+				free <- struct{}{}
+				continue
+			}
+			on.release = release
+			opened = append(opened, on)
+		}
+		l.records[o].Local = on.local
+		stream := on
+		l.running.Go(func() {
+			defer cancel()
+			status, err := l.send(ctx, stream, o, i == len(ordinals)-1)
+			l.finish(o, status, err)
+			free <- struct{}{}
+		})
+	}
+	for range width {
+		<-free
+		l.inFlight.Release(1)
+	}
+	for _, c := range opened {
+		c.end()
+	}
+}
+
+// start begins a request: its time runs from here.
+func (l *lanes) start(ctx context.Context, ordinal int) (context.Context, context.CancelFunc) {
+	r := &l.records[ordinal]
+	r.Ordinal, r.Local, r.Start = ordinal, netip.AddrPortFrom(l.Local, Port(ordinal)), time.Now()
+	return context.WithDeadline(ctx, r.Start.Add(l.Timeout))
+}
+
+// send sends one request and reads its response.
+func (l *lanes) send(ctx context.Context, on *connection, ordinal int, last bool) (status int, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+l.Server.String()+l.Target, strings.NewReader(body(ordinal)))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("User-Agent", userAgent)
+	r.Header.Set("X-Request-ID", strconv.Itoa(ordinal))
+	r.Header.Set("Content-Type", "application/json")
+	r.Close = last && l.Protocol == HTTPS // the server closes first, as with single requests
+	answer, err := on.RoundTrip(r)
+	if err == nil {
+		status = answer.StatusCode
+		_, err = io.Copy(io.Discard, answer.Body)
+		answer.Body.Close()
+	}
+	if l.breaks(ctx, answer, err) {
+		on.broken.Store(true)
+	}
+	return status, err
+}
+
+// breaks says whether a connection can carry no other request after one that ended so.
+func (l *lanes) breaks(ctx context.Context, answer *http.Response, err error) bool {
+	if l.Protocol == HTTPS {
+		return err != nil || answer.Close
+	}
+	return err != nil && ctx.Err() == nil && !errors.As(err, new(streamError))
+}
+
+// finish records an outcome.
+func (l *lanes) finish(ordinal, status int, err error) {
+	r := &l.records[ordinal]
+	r.Status = status
+	switch {
+	case err != nil:
+		r.Outcome, r.Detail = outcomeOf(err), err.Error()
+	case status >= http.StatusInternalServerError:
+		r.Outcome = Error
+	default:
+		r.Outcome = OK
+	}
+	l.finished(r)
+}
+
+func (l *lanes) finished(r *Record) {
+	r.End = time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done++
+	if r.Outcome != OK {
+		l.failed++
+	}
+	if l.Progress != nil {
+		l.Progress(l.done, l.failed)
+	}
+}
+
+// misbehave has a fault its way with a request.
+func (l *lanes) misbehave(ctx context.Context, ordinal int, m *fault.Mood) {
+	free, err := l.hold(ctx, Port(ordinal))
+	if err != nil {
+		return // the batch has been cancelled
+	}
+	defer free()
+	_, cancel := l.start(ctx, ordinal)
+	cancel()
+	r := &l.records[ordinal]
+	saw, err := misbehave(ctx, l.host, &l.Batch, r, m)
+	r.Outcome, r.Status = saw.outcome, saw.status
+	if err != nil {
+		r.Detail = err.Error()
+	}
+	l.finished(r)
+}
+
+// hold waits until a port is free and takes it.
+func (l *lanes) hold(ctx context.Context, port uint16) (free func(), err error) {
+	for {
+		l.mu.Lock()
+		taken, isTaken := l.port[port]
+		if !isTaken {
+			mine := make(chan struct{})
+			l.port[port] = mine
+			l.mu.Unlock()
+			return func() {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				delete(l.port, port)
+				close(mine)
+			}, nil
+		}
+		l.mu.Unlock()
+		select {
+		case <-taken:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
