@@ -53,7 +53,9 @@ type analysis struct {
 	// Of what is in TLS:
 	keys       *tlstap.KeyRing
 	hidden     map[*survey][]failure
-	sealedOpen int // attempts of the proxy of which nobody knows whether a request failed with them
+	tied       bool          // trailers tie what the proxy does to sealed connections
+	ownerless  []*conclusion // on connections of the proxy that nothing ties to a request
+	sealedOpen int           // attempts of the proxy of which nobody knows whether a request failed with them
 }
 
 // Analyze reads the captures of all points, which are in path order with the

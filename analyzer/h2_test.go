@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,26 +23,37 @@ import (
 // request what it is told to.
 type h2Session struct {
 	*session
-	conn    *http2.ClientConn
-	arrived chan int // ids of requests that are at the server
-	orders  map[int]chan func(http.ResponseWriter)
-	done    map[int]chan error
-	cancel  map[int]context.CancelFunc
-	gone    chan int // ids of those that the client gave up on
+	conn     *http2.ClientConn
+	arrived  chan int // ids of requests that are at the server
+	gone     chan int // of those that the client gave up on there
+	mu       sync.Mutex
+	requests map[int]*h2Request
+}
+
+type h2Request struct {
+	order  chan func(http.ResponseWriter)
+	done   chan error
+	cancel context.CancelFunc
+}
+
+func (h *h2Session) request(id int) *h2Request {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.requests[id] == nil {
+		h.requests[id] = &h2Request{order: make(chan func(http.ResponseWriter), 1), done: make(chan error, 1)}
+	}
+	return h.requests[id]
 }
 
 func newH2Session(tb testing.TB, version uint16) *h2Session {
 	tb.Helper()
-	h := &h2Session{session: newSession(tb, version, "h2"), arrived: make(chan int), orders: map[int]chan func(http.ResponseWriter){}, done: map[int]chan error{}, cancel: map[int]context.CancelFunc{}, gone: make(chan int, 2000)}
-	for id := range 2000 {
-		h.orders[id], h.done[id] = make(chan func(http.ResponseWriter), 1), make(chan error, 1)
-	}
+	h := &h2Session{session: newSession(tb, version, "h2"), arrived: make(chan int), gone: make(chan int, 10), requests: map[int]*h2Request{}}
 	go (&http2.Server{}).ServeConn(h.server, &http2.ServeConnOpts{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		id, _ := strconv.Atoi(r.Header.Get("X-Request-ID"))
 		h.arrived <- id
 		select {
-		case do := <-h.orders[id]:
+		case do := <-h.request(id).order:
 			do(w)
 		case <-r.Context().Done():
 			h.gone <- id
@@ -59,7 +71,7 @@ func newH2Session(tb testing.TB, version uint16) *h2Session {
 func (h *h2Session) asks(id int) []written {
 	h.tb.Helper()
 	ctx, cancel := context.WithCancel(h.tb.Context())
-	h.cancel[id] = cancel
+	h.request(id).cancel = cancel
 	go func() {
 		req, _ := http.NewRequestWithContext(ctx, "POST", "https://vip/batch", strings.NewReader("hello"))
 		req.Header.Set("X-Request-ID", strconv.Itoa(id))
@@ -68,7 +80,7 @@ func (h *h2Session) asks(id int) []written {
 			_, err = io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
 		}
-		h.done[id] <- err
+		h.request(id).done <- err
 	}()
 	if got := <-h.arrived; got != id {
 		h.tb.Fatalf("request %d arrives, want %d", got, id)
@@ -78,8 +90,8 @@ func (h *h2Session) asks(id int) []written {
 
 // cancels lets the client give up on a request, and returns what was written for it.
 func (h *h2Session) cancels(id int) []written {
-	h.cancel[id]()
-	<-h.done[id]
+	h.request(id).cancel()
+	<-h.request(id).done
 	<-h.gone // the server has it
 	return h.take()
 }
@@ -87,8 +99,8 @@ func (h *h2Session) cancels(id int) []written {
 // answers lets the server do something with a request, and returns what was written
 // until the client has it.
 func (h *h2Session) answers(id int, do func(http.ResponseWriter)) []written {
-	h.orders[id] <- do
-	<-h.done[id]
+	h.request(id).order <- do
+	<-h.request(id).done
 	return h.take()
 }
 
@@ -204,6 +216,26 @@ func TestKeysInTrailers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestALongConnection has more packets than are kept of one at a point.
+func TestALongConnection(t *testing.T) {
+	s := newStory(t)
+	h := newH2Session(t, tls.VersionTLS13)
+	failed := s.overlapping(time.Second, 6000, h, "firewall/feth11", abort)
+	r := s.analyzeWith(h.session)
+	if r.Points[0].Packets <= maxSightings {
+		t.Fatalf("%d packets only", r.Points[0].Packets)
+	}
+	right := 0
+	for i, v := range r.Verdicts {
+		if v.Hop == "firewall" && v.Cause == SYNDropped && v.Request.ID == strconv.Itoa(failed[i]) {
+			right++
+		}
+	}
+	if right != len(failed) || len(r.Verdicts) != right {
+		t.Errorf("%d of %d verdicts are right, %d failed", right, len(r.Verdicts), len(failed))
 	}
 }
 

@@ -40,7 +40,7 @@ type named struct {
 // pair collects the flows of all failures and ties the two sides together.
 func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*matter, error) {
 	w := newWanted()
-	keys, lonely := map[uint64]bool{}, false
+	keys, lonely := map[uint64]bool{}, start.log.sealed > 0 && !a.tied
 	notes := a.notesByClient()
 	for i := range fs {
 		f := &fs[i]
@@ -136,6 +136,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		a.report.Requests.OK++
 		return true
 	})
+	a.disown(start, out, candidates)
 	sortBy(out, func(m **matter) int64 { return (*m).f.start })
 	return out, nil
 }

@@ -34,6 +34,7 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 		}
 		log = s.log
 	}
+	a.tied = a.tied || log.attempts.of != nil
 	var xs []*failure
 	habits := map[habit]*triedHow{}
 	for i := range log.failures {
@@ -192,15 +193,62 @@ func (a *analysis) countInside(fs []failure) {
 	}
 }
 
-// sealedFindings tells of attempts of which nobody knows whether a request failed with
-// them.
-func (a *analysis) sealedFindings() []Finding {
-	n := a.sealedOpen
-	if n == 0 {
-		return nil
+// disown remembers the serverside connections that came to nothing and belong to no
+// request that is known: where nothing ties them to clients, they may be those of
+// requests inside TLS.
+func (a *analysis) disown(start *survey, ms []*matter, cs []*candidate) {
+	if start.log.sealed == 0 || a.tied {
+		return
 	}
-	return []Finding{{Requests: n, Evidence: []Evidence{}, What: fmt.Sprintf("%s of the proxy for clients in TLS failed, and more followed: the captures do not tell whether it tried again, or those requests failed; the keys would",
-		plural(n, "one attempt", digits.Group(n)+" attempts"))}}
+	owned := map[uint64]bool{}
+	for _, m := range ms {
+		for _, v := range m.pairing.views {
+			owned[v.tuple.hash(v.isn)] = true
+		}
+		for _, c := range m.pairing.rivals {
+			owned[c.tuple.hash(c.isn)] = true
+		}
+	}
+	nobody := &matter{a: a, f: &failure{server: &serverSeen{}}, start: start, client: &flowView{a: a}}
+	for _, c := range cs {
+		if !owned[c.tuple.hash(c.isn)] && len(a.ownerless) < maxCandidates {
+			a.ownerless = append(a.ownerless, nobody.ask(a.look(c).view))
+		}
+	}
+}
+
+// sealedFindings tells of attempts of which nobody knows whether a request failed with
+// them, or whose.
+func (a *analysis) sealedFindings() (out []Finding) {
+	if n := a.sealedOpen; n > 0 {
+		out = append(out, Finding{Requests: n, Evidence: []Evidence{}, What: fmt.Sprintf("%s of the proxy for clients in TLS failed, and more followed: the captures do not tell whether it tried again, or those requests failed; the keys would",
+			plural(n, "one attempt", digits.Group(n)+" attempts"))})
+	}
+	type place struct {
+		hop   string
+		cause Cause
+	}
+	count, first := map[place]int{}, map[place]*conclusion{}
+	var order []place
+	for _, c := range a.ownerless {
+		p := place{c.hop, c.cause}
+		if count[p]++; count[p] == 1 {
+			order, first[p] = append(order, p), c
+		}
+	}
+	for _, p := range order {
+		n, where := count[p], "for reasons that are not clear"
+		if p.hop != "" {
+			where = fmt.Sprintf("(%s, %s)", p.hop, p.cause)
+		}
+		f := Finding{Requests: n, Evidence: first[p].evidence, What: fmt.Sprintf("%s of the proxy came to nothing %s, and nothing tells whose they are: requests of clients in TLS may have failed with them; the keys would tell, or the trailers of a BIG-IP",
+			plural(n, "one connection", digits.Group(n)+" connections"), where)}
+		if f.Evidence == nil {
+			f.Evidence = []Evidence{}
+		}
+		out = append(out, f)
+	}
+	return out
 }
 
 func plural(n int, one, many string) string {

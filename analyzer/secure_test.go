@@ -242,6 +242,21 @@ func TestFailuresInsideTLS(t *testing.T) {
 	}
 }
 
+// TestConnectionsThatNothingTiesToClients: without trailers and keys, what came to
+// nothing may be anyone's. It is told as a finding.
+func TestConnectionsThatNothingTiesToClients(t *testing.T) {
+	s := newStory(t)
+	s.trailers = false
+	failed := s.multiplexed(time.Second, 100, false)
+	s.background(0, 200)
+	s.background(14*time.Second, 50)
+	r := s.analyze()
+	if len(r.Verdicts) > 0 || len(r.Findings) != 1 || r.Findings[0].Requests != len(failed) ||
+		!strings.Contains(r.Findings[0].What, "came to nothing (firewall, syn-dropped)") {
+		t.Errorf("got %s", show(r))
+	}
+}
+
 // multiplexed tells of requests that overlap on one sealed connection, and of which
 // every twentieth meets with a firewall that swallows its SYNs. A proxy that tries
 // again has another member for it. It returns when the failing ones were asked for.

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -113,7 +114,8 @@ type matching struct {
 }
 
 // match pairs by request id, else by client address and the order among that
-// address's requests.
+// address's requests: of one connection's several, as HTTP/2 has them, some may have no
+// verdict, and the ones nearest in time are then meant.
 func match(truths []Truth, verdicts []analyzer.Verdict) matching {
 	m := matching{verdict: map[int]int{}, used: map[int]bool{}}
 	byID, byClient := map[string]int{}, map[string][]int{}
@@ -136,20 +138,70 @@ func match(truths []Truth, verdicts []analyzer.Verdict) matching {
 		}
 	}
 	for client, vs := range left {
+		ts := slices.DeleteFunc(byClient[client], func(i int) bool { _, taken := m.verdict[i]; return taken })
 		// Stable, for an analyzer that gives no times keeps its own order.
 		slices.SortStableFunc(vs, func(a, b int) int { return verdicts[a].Request.Start.Compare(verdicts[b].Request.Start) })
-		ts := byClient[client]
 		slices.SortStableFunc(ts, func(a, b int) int { return truths[a].Start.Compare(truths[b].Start) })
-		for _, v := range vs {
-			for _, i := range ts {
-				if _, taken := m.verdict[i]; !taken {
-					m.pair(i, v)
-					break
-				}
+		far := func(i, v int) float64 {
+			return math.Abs(verdicts[vs[v]].Request.Start.Sub(truths[ts[i]].Start).Seconds())
+		}
+		for i, v := range align(len(ts), len(vs), far) {
+			if v >= 0 {
+				m.pair(ts[i], vs[v])
 			}
 		}
 	}
 	return m
+}
+
+// maxAligned bounds the memory that align takes, in pairs.
+const maxAligned = 1 << 22
+
+// align pairs as many as it can of n things with m others, both in order, so that those
+// paired are as near to each other as can be. It returns the other of each of the n; -1
+// for none.
+func align(n, m int, far func(i, j int) float64) []int {
+	out := make([]int, n)
+	if n == m || n*m > maxAligned { // in order, whatever the clocks say
+		for i := range out {
+			if out[i] = i; i >= m {
+				out[i] = -1
+			}
+		}
+		return out
+	}
+	// cost[i][j] is that of the best way to pair the first i with the first j.
+	cost := make([][]float64, n+1)
+	for i := range cost {
+		cost[i] = make([]float64, m+1)
+		for j := range cost[i] {
+			switch {
+			case i == 0 || j == 0:
+				continue
+			case i < j: // all of the first i have a partner
+				cost[i][j] = min(cost[i-1][j-1]+far(i-1, j-1), cost[i][j-1])
+			case i > j:
+				cost[i][j] = min(cost[i-1][j-1]+far(i-1, j-1), cost[i-1][j])
+			default:
+				cost[i][j] = cost[i-1][j-1] + far(i-1, j-1)
+			}
+		}
+	}
+	for i := range out {
+		out[i] = -1
+	}
+	for i, j := n, m; i > 0 && j > 0; {
+		switch { // of equally good ways the one that takes the first
+		case i < j && cost[i][j] == cost[i][j-1]:
+			j--
+		case i > j && cost[i][j] == cost[i-1][j]:
+			i--
+		default:
+			i, j = i-1, j-1
+			out[i] = j
+		}
+	}
+	return out
 }
 
 // pair joins the two unless the request already has a verdict: a second one is a

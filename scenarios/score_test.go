@@ -110,6 +110,11 @@ func TestScore(t *testing.T) {
 				{Hop: silent.Hop, Cause: silent.Cause, Request: analyzer.RequestRef{Client: at(50000).String()}}}, Score{Failures: 2, Correct: 2}, nil},
 		{"a port that came round, one verdict too many", truths{fromPort(failed(1, dropped), 50000)},
 			verdicts{addressed(50000, 1, dropped), addressed(50000, 9, dropped)}, Score{Failures: 1, Correct: 1, FalseAlarms: 1}, []string{"false-alarm "}},
+		{"one connection's streams, of which some have no verdict: those nearest in time",
+			truths{fromPort(failed(1, dropped), 50000), fromPort(failed(4, silent), 50000), fromPort(failed(5, dropped), 50000), fromPort(failed(9, silent), 50000)},
+			verdicts{addressed(50000, 4, silent), addressed(50000, 9, silent)}, Score{Failures: 4, Correct: 2, Missed: 2}, []string{"missed 1", "missed 5"}},
+		{"and one verdict too many", truths{fromPort(failed(4, silent), 50000), fromPort(failed(9, dropped), 50000)},
+			verdicts{addressed(50000, 1, dropped), addressed(50000, 4, silent), addressed(50000, 9, dropped)}, Score{Failures: 2, Correct: 2, FalseAlarms: 1}, []string{"false-alarm "}},
 		{"one with its id leaves the other to the address", truths{fromPort(failed(1, dropped), 50000), fromPort(failed(9, silent), 50000)},
 			verdicts{addressed(50000, 9, silent), named(1, dropped)}, Score{Failures: 2, Correct: 2}, nil},
 	} {
