@@ -178,3 +178,12 @@ func TestAMonitorsConnectionThatWasHitAndShouldNotHaveBeenMakesARunInvalid(t *te
 		})
 	}
 }
+
+func TestConnectionsThatAreKeptForLaterAreAccountedForWhenTheyEnd(t *testing.T) {
+	c := config(100, 16)
+	c.F5.VirtualServer.Profiles = []bigip.Profile{bigip.ProfileTCP, bigip.ProfileHTTP, bigip.ProfileOneConnect}
+	f := checked(t, play(t, c))
+	if len(failing(f)) > 0 || len(f.Flows) >= c.Requests {
+		t.Errorf("%d requests failed; there were %d serverside connections", len(failing(f)), len(f.Flows))
+	}
+}

@@ -135,6 +135,13 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	if err := r.awaitQuiet(ctx); err != nil {
 		return err
 	}
+	// Connections that are kept to be used again end now, with packets.
+	if r.facts.Flows, err = r.closeProxy(); err != nil {
+		return err
+	}
+	if err := r.awaitQuiet(ctx); err != nil {
+		return err
+	}
 	after, err := r.serverSegments()
 	if err != nil {
 		return err
@@ -293,10 +300,7 @@ func (r *run) serverSegments() (map[string]uint64, error) {
 
 // collect ends the actors in the order of the packets and gathers what they know.
 func (r *run) collect(ctx context.Context) (err error) {
-	if r.facts.Flows, err = r.closeProxy(); err != nil {
-		return err
-	}
-	rsts, err := r.rstsOut() // with those of connections that Close has ended
+	rsts, err := r.rstsOut() // with those of connections that the proxy has ended
 	if err != nil {
 		return err
 	}
