@@ -273,14 +273,14 @@ func (c *conn) end(e Event) {
 	p.loop.Disarm(&c.timer)
 	p.loop.Disarm(&c.idle)
 	p.loop.Disarm(&c.stall)
-	if how.server == rst && c.server.isTCP() {
+	if how.server == rst && c.server.canReset() {
 		p.noteReset(c, serverside, e)
 	}
 	if how.client == rst {
 		if c.flow != nil {
 			c.flow.Reset, c.flow.Peer = p.config.HTTP.causeOf(e).Text, how.peer(clientside)
 		}
-		if c.client.isTCP() {
+		if c.client.canReset() {
 			p.noteReset(c, clientside, e)
 		}
 	}

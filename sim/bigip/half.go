@@ -10,6 +10,20 @@ import (
 
 func (h *half) isTCP() bool { return h.fd >= 0 && h.pipe == nil }
 
+// canReset says whether closing h sends a RST: not where both FINs have passed, nor where
+// the SYN has not been answered (tcp_need_reset in net/ipv4/tcp.c).
+func (h *half) canReset() bool {
+	i, err := h.info()
+	if err != nil {
+		return false
+	}
+	switch i.State {
+	case unix.BPF_TCP_ESTABLISHED, unix.BPF_TCP_SYN_RECV, unix.BPF_TCP_FIN_WAIT1, unix.BPF_TCP_FIN_WAIT2, unix.BPF_TCP_CLOSE_WAIT:
+		return true
+	}
+	return false
+}
+
 // read and write are read(2) and write(2), with their errors, for a pipe too.
 func (h *half) read(b []byte) (int, error) {
 	h.wrote = false
@@ -72,7 +86,7 @@ func (h *half) close(with packet) {
 // sendRST closes a half with a RST.
 func (h *half) sendRST() {
 	p, c := h.conn.proxy, h.conn
-	if p.raw == nil {
+	if p.raw == nil || h.told == "" { // which says that there is none to send
 		eventloop.Reset(h.fd)
 		return
 	}

@@ -191,6 +191,7 @@ func (l *layer7) end(client *pipe, e Event, flow *Flow) {
 			return
 		}
 		c.because = flow
+		c.server.readable = true // the loop may not have heard of the last bytes yet
 		c.server.readable = true // an alert, say, of which the loop may not have heard yet
 		if _, err := c.toClient.pump(); err == nil {
 			c.end(e)
