@@ -71,7 +71,7 @@ func entries() (list []TableEntry) {
 			if s.Lab.Family = f; s.Validate() != nil {
 				continue // it names an address of the other family
 			}
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, SpecTimeout(time.Minute)))
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

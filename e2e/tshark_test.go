@@ -78,10 +78,8 @@ var _ = DescribeTable("Wireshark reads the f5's capture as it would a real one's
 		Expect(r.Requests.Failed).To(BeNumerically(">", 0))
 		capture := filepath.Join(dir, "captures", "f5-0.0.pcapng")
 
-		for _, t := range r.Truths {
-			if !t.Failed() {
-				continue
-			}
+		failed := slices.DeleteFunc(r.Truths, func(t scenarios.Truth) bool { return !t.Failed() })
+		for _, t := range failed[:min(5, len(failed))] { // each is two runs of tshark over everything
 			truth := flowOf(dir, t.Ordinal)
 			rsts := tshark(ctx, capture, "tcp.flags.reset == 1 && vlan.id == 4094 && tcp.dstport == "+port(truth.Client),
 				"f5ethtrailer.rstcausetxt", "f5ethtrailer.rstcausepeer", "f5ethtrailer.peerid",
