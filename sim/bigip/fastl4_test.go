@@ -393,6 +393,28 @@ func TestFastL4AnswersASYNThatItCannotPassOnWithARST(t *testing.T) {
 	}
 }
 
+func TestAFastL4RSTCarriesItsCauseWhereItIsTold(t *testing.T) {
+	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+		t.Run(string(family), func(t *testing.T) {
+			b := build(t, family)
+			b.startFastL4(FastL4Profile{}, func(c *Config) {
+				c.RSTCause.Packet = true
+				c.Pool.Members = []Member{{Name: topology.Server1, Address: b.a.Server1, State: Disabled}}
+			})
+			stop := b.witnesses()
+			if err := b.dialError(); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("the client got %v", err)
+			}
+			w := stop()
+			rst := only(t, "RST", with(w.client, flagRST))
+			if got, want := string(rst.tcp[20:]), NoPoolMember.payload(false); got != want {
+				t.Errorf("the RST says %q, want %q", got, want)
+			}
+			w.checkChecksums(t)
+		})
+	}
+}
+
 func TestWhatTheMemberAnswersASYNWithIsTheClients(t *testing.T) {
 	b := build(t, topology.IPv4)
 	b.startFastL4(FastL4Profile{}) // and nobody listens
