@@ -14,6 +14,8 @@
 // f5's namespace. Because the virtual server has an HTTP profile, the serverside
 // connection is opened only after the request's header is complete (K8082).
 //
+// A virtual server of type fastl4 is none of that: it passes packets through, see fastL4.
+//
 // Words and defaults are BIG-IP's: virtual server, pool, member, SNAT,
 // syn-max-retrans, syn-rto-base, RST cause.
 package bigip

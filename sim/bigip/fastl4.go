@@ -152,10 +152,6 @@ func (v *fastL4) fromClient(frame []byte) {
 	c := v.byClient[tuple{remote: s.src, local: s.dst}]
 	switch {
 	case s.opens() && (c == nil || c.state == closed):
-		if cause := v.refusal(); cause != (Cause{}) {
-			v.reject(clientside, &s, cause)
-			return
-		}
 		v.balance(&s, c)
 	case c == nil:
 		v.unmatched(clientside, &s)
@@ -196,7 +192,7 @@ func (v *fastL4) balance(s *datagram, old *connflow) {
 		old.superseded()
 	}
 	if cause := v.refusal(); cause != (Cause{}) {
-		v.refuseFor(s, cause)
+		v.reject(clientside, s, cause)
 		return
 	}
 	if limit := v.config.VirtualServer.ConnectionLimit; limit > 0 && v.open >= limit {

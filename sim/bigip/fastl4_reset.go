@@ -15,10 +15,8 @@ type ownRST struct {
 
 // refuse answers a client's SYN with a RST: unlike a full proxy, which has accepted the
 // client by the time it asks for a member (K9812).
-func (v *fastL4) refuse(s *datagram, e Event) { v.refuseFor(s, endings[e].cause) }
-
-func (v *fastL4) refuseFor(s *datagram, cause Cause) {
-	r := rstFor(clientside, s, cause)
+func (v *fastL4) refuse(s *datagram, e Event) {
+	r := rstFor(clientside, s, endings[e].cause)
 	r.Time = v.table.reset(clientside, r.Client, nil, r.Cause, r.Peer)
 	v.table.closed(r.Client, nil)
 	v.resets = append(v.resets, r.Reset)
