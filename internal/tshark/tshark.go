@@ -45,6 +45,11 @@ func Frames(ctx context.Context, file, filter string) ([]uint64, error) {
 	return frames(ctx, file, filter)
 }
 
+// FramesOpened is [Frames] of a capture whose TLS is opened with a key log.
+func FramesOpened(ctx context.Context, file, keys, filter string) ([]uint64, error) {
+	return frames(ctx, file, filter, "-o", "tls.keylog_file:"+keys)
+}
+
 func frames(ctx context.Context, file, filter string, preferences ...string) ([]uint64, error) {
 	out, err := run(ctx, append(preferences, "-r", file, "-Y", filter, "-T", "fields", "-e", "frame.number")...)
 	if err != nil {

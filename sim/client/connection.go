@@ -14,25 +14,28 @@ import (
 // connection is one that carries several requests over TLS.
 type connection struct {
 	*http.ClientConn
-	local   netip.AddrPort
-	socket  *parting    // nil before it has come about
-	broken  atomic.Bool // no other request can be sent
-	release func()      // of the port
+	lanes  *lanes
+	local  netip.AddrPort
+	socket *parting    // nil before it has come about
+	broken atomic.Bool // no other request can be sent
 }
 
 type connectionKey struct{}
 
-// open connects from an address and does the TLS handshake. What the server's error
-// means is the error's to say.
+// open connects from an address, whose port must be held, and does the TLS handshake.
 func (l *lanes) open(ctx context.Context, local netip.AddrPort) (*connection, error) {
-	c := &connection{local: local}
+	c := &connection{lanes: l, local: local}
 	var err error
 	c.ClientConn, err = l.transport.NewClientConn(context.WithValue(ctx, connectionKey{}, c), "https", l.Server.String())
-	if err != nil && c.socket != nil {
+	if err == nil {
+		return c, nil
+	}
+	if c.socket != nil {
 		c.socket.Close()
 		<-c.socket.closed
 	}
-	return c, err
+	l.free(local.Port())
+	return nil, err
 }
 
 // dial is the transport's way to connect.
@@ -55,7 +58,7 @@ func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (c *connection) end() {
 	c.Close()
 	<-c.socket.closed
-	c.release()
+	c.lanes.free(c.local.Port())
 }
 
 // parting is a connection that the client ends without a RST: a socket that is closed

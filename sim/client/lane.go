@@ -46,7 +46,8 @@ func sendOverTLS(ctx context.Context, host *topology.Host, b Batch) ([]Record, e
 	return l.records, ctx.Err()
 }
 
-// begin starts lanes as there is room for their requests.
+// begin starts lanes as there is room for their requests: with HTTP/2 for each of them,
+// else for one at a time.
 func (l *lanes) begin(ctx context.Context) {
 	for first := 0; first < l.Requests; first += l.PerConnection {
 		var good []int
@@ -64,67 +65,72 @@ func (l *lanes) begin(ctx context.Context) {
 				l.misbehave(ctx, o, m)
 			})
 		}
-		if len(good) == 0 {
-			continue
+		lane := make(chan int, len(good))
+		for i, o := range good {
+			if (i == 0 || l.Protocol == HTTP2) && l.inFlight.Acquire(ctx, 1) != nil {
+				close(lane)
+				return
+			}
+			if i == 0 {
+				l.running.Go(func() { l.drive(ctx, lane, good[len(good)-1]) })
+			}
+			lane <- o
 		}
-		width := 1 // one after the other
-		if l.Protocol == HTTP2 {
-			width = min(len(good), l.Concurrency)
-		}
-		if l.inFlight.Acquire(ctx, int64(width)) != nil {
-			return
-		}
-		l.running.Go(func() { l.drive(ctx, good, width) })
+		close(lane)
 	}
 }
 
-// drive sends a lane's requests, of which so many are in flight at once, and ends its
-// connections when all have ended.
-func (l *lanes) drive(ctx context.Context, ordinals []int, width int) {
-	free := make(chan struct{}, width)
-	for range width {
-		free <- struct{}{}
-	}
+// drive sends a lane's requests as they come, and ends the lane's connections when all
+// have ended.
+func (l *lanes) drive(ctx context.Context, lane <-chan int, last int) {
 	var on *connection
 	var opened []*connection
-	for i, o := range ordinals {
-		<-free
-		var err error
-		var release func()
+	var streams sync.WaitGroup
+	for o := range lane {
 		opens := on == nil || on.broken.Load()
 		if opens {
-			if release, err = l.hold(ctx, Port(o)); err != nil {
-				free <- struct{}{}
+			on = nil
+			if l.hold(ctx, Port(o)) != nil {
+				l.ended(false)
 				continue // the batch has been cancelled
 			}
 		}
-		ctx, cancel := l.start(ctx, o)
+		timed, cancel := l.start(ctx, o)
 		if opens {
-			if on, err = l.open(ctx, l.records[o].Local); err != nil {
-				release()
+			var err error
+			if on, err = l.open(timed, l.records[o].Local); err != nil {
 				cancel()
 				l.finish(o, 0, err)
-				free <- struct{}{}
-				continue
+				l.ended(false)
+				continue // the next request tries again
 			}
-			on.release = release
 			opened = append(opened, on)
 		}
 		l.records[o].Local = on.local
 		stream := on
-		l.running.Go(func() {
+		exchange := func() {
 			defer cancel()
-			status, err := l.send(ctx, stream, o, i == len(ordinals)-1)
+			status, err := l.send(timed, stream, o, o == last)
 			l.finish(o, status, err)
-			free <- struct{}{}
-		})
+			l.ended(false)
+		}
+		if l.Protocol == HTTP2 {
+			streams.Go(exchange)
+		} else {
+			exchange()
+		}
 	}
-	for range width {
-		<-free
-		l.inFlight.Release(1)
-	}
+	streams.Wait()
+	l.ended(true)
 	for _, c := range opened {
 		c.end()
+	}
+}
+
+// ended gives up the room of a request or of a whole lane, whichever it was that had it.
+func (l *lanes) ended(lane bool) {
+	if lane == (l.Protocol != HTTP2) {
+		l.inFlight.Release(1)
 	}
 }
 
@@ -195,11 +201,10 @@ func (l *lanes) finished(r *Record) {
 
 // misbehave has a fault its way with a request.
 func (l *lanes) misbehave(ctx context.Context, ordinal int, m *fault.Mood) {
-	free, err := l.hold(ctx, Port(ordinal))
-	if err != nil {
+	if l.hold(ctx, Port(ordinal)) != nil {
 		return // the batch has been cancelled
 	}
-	defer free()
+	defer l.free(Port(ordinal))
 	_, cancel := l.start(ctx, ordinal)
 	cancel()
 	r := &l.records[ordinal]
@@ -212,26 +217,29 @@ func (l *lanes) misbehave(ctx context.Context, ordinal int, m *fault.Mood) {
 }
 
 // hold waits until a port is free and takes it.
-func (l *lanes) hold(ctx context.Context, port uint16) (free func(), err error) {
+func (l *lanes) hold(ctx context.Context, port uint16) error {
 	for {
 		l.mu.Lock()
 		taken, isTaken := l.port[port]
 		if !isTaken {
-			mine := make(chan struct{})
-			l.port[port] = mine
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				delete(l.port, port)
-				close(mine)
-			}, nil
+			l.port[port] = make(chan struct{})
 		}
 		l.mu.Unlock()
+		if !isTaken {
+			return nil
+		}
 		select {
 		case <-taken:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
+}
+
+// free ends what hold began.
+func (l *lanes) free(port uint16) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.port[port])
+	delete(l.port, port)
 }

@@ -1,11 +1,19 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
+	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/hopblame/hopblame/sim/backend"
 	"github.com/hopblame/hopblame/sim/bigip"
@@ -95,4 +103,153 @@ func TestRequestsInARowShareAConnectionFromThePortOfTheFirst(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWhatComesAfterABrokenConnectionHasAnother(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		protocol Protocol
+		before   func(n int, c *net.TCPConn) bool
+		handle   http.HandlerFunc
+		want     []Outcome
+		from     []int // the ordinal whose port each request has
+	}{
+		{"after one that ends in the second of five requests", HTTPS, nil, func(w http.ResponseWriter, r *http.Request) {
+			if ordinalOf(r) == "1" {
+				panic(http.ErrAbortHandler)
+			}
+		}, []Outcome{OK, Truncated, OK, OK, OK}, []int{0, 0, 2, 2, 2}},
+		{"after one that the server wants to be the last", HTTPS, nil, func(w http.ResponseWriter, r *http.Request) {
+			if ordinalOf(r) == "2" {
+				w.Header().Set("Connection", "close")
+			}
+		}, []Outcome{OK, OK, OK, OK, OK}, []int{0, 0, 0, 3, 3}},
+		{"after two that did not come about", HTTPS, func(n int, c *net.TCPConn) bool {
+			if n < 2 {
+				resets(c)
+			}
+			return n < 2
+		}, func(http.ResponseWriter, *http.Request) {}, []Outcome{Reset, Reset, OK, OK, OK}, []int{0, 1, 2, 2, 2}},
+		{"after two that did not come about, for streams", HTTP2, func(n int, c *net.TCPConn) bool {
+			if n < 2 {
+				resets(c)
+			}
+			return n < 2
+		}, func(http.ResponseWriter, *http.Request) {}, []Outcome{Reset, Reset, OK, OK, OK}, []int{0, 1, 2, 2, 2}},
+		{"a stream that is reset leaves the others alone", HTTP2, nil, func(w http.ResponseWriter, r *http.Request) {
+			if ordinalOf(r) == "1" {
+				panic(http.ErrAbortHandler)
+			}
+		}, []Outcome{OK, Reset, OK, OK, OK}, []int{0, 0, 0, 0, 0}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			host, b := buildTLS(t, nil, row.before, row.handle)
+			b.Protocol, b.PerConnection, b.Requests, b.Concurrency = row.protocol, 5, 5, 3
+			records, err := Run(t.Context(), host, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range records {
+				if r.Outcome != row.want[i] || r.Local.Port() != Port(row.from[i]) {
+					t.Errorf("the record is %+v, want %s from port %d", r, row.want[i], Port(row.from[i]))
+				}
+			}
+		})
+	}
+}
+
+func TestNoMoreThanSoManyRequestsAreInFlightOverTLS(t *testing.T) {
+	for _, row := range []struct {
+		protocol         Protocol
+		per, concurrency int
+	}{{HTTPS, 1, 1}, {HTTPS, 4, 5}, {HTTP2, 8, 1}, {HTTP2, 8, 5}, {HTTP2, 8, 20}, {HTTP2, 30, 7}} {
+		t.Run(fmt.Sprintf("%s, %d a connection, %d at once", row.protocol, row.per, row.concurrency), func(t *testing.T) {
+			var mu sync.Mutex
+			now, most := 0, 0
+			seen := map[string]int{}
+			host, b := buildTLS(t, nil, nil, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				mu.Lock()
+				seen[ordinalOf(r)]++
+				now++
+				most = max(most, now)
+				mu.Unlock()
+				runtime.Gosched()
+				mu.Lock()
+				now-- // before the answer: the client starts the next one upon it
+				mu.Unlock()
+			})
+			b.Protocol, b.PerConnection, b.Requests, b.Concurrency = row.protocol, row.per, 100, row.concurrency
+			if _, err := Run(t.Context(), host, b); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if len(seen) != b.Requests || most > row.concurrency {
+				t.Errorf("%d requests arrived, %d at once", len(seen), most)
+			}
+			for id, n := range seen {
+				if n != 1 {
+					t.Errorf("request %s arrived %d times", id, n)
+				}
+			}
+		})
+	}
+}
+
+func TestACancelledBatchOverTLSEndsEarlyAndLeavesNothing(t *testing.T) {
+	for _, protocol := range []Protocol{HTTPS, HTTP2} {
+		t.Run(string(protocol), func(t *testing.T) {
+			reached := make(chan struct{}, 1000)
+			host, b := buildTLS(t, nil, nil, func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				reached <- struct{}{}
+				<-r.Context().Done() // never answers
+			})
+			b.Protocol, b.Requests, b.Concurrency = protocol, 100, 10
+			round := func() {
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() {
+					_, err := Run(ctx, host, b)
+					ended <- err
+				}()
+				for range b.Concurrency {
+					<-reached
+				}
+				cancel()
+				select {
+				case err := <-ended:
+					if !errors.Is(err, context.Canceled) {
+						t.Errorf("got %v, want the context's error", err)
+					}
+				case <-time.After(patience):
+					t.Fatal("the batch does not end")
+				}
+			}
+			round()
+			before := settled(t, [2]int{})
+			round()
+			if after := settled(t, before); after[0] > before[0] || after[1] > before[1] {
+				t.Errorf("descriptors and goroutines before: %v, after: %v", before, after)
+			}
+		})
+	}
+}
+
+// settled waits until there are no more descriptors and goroutines than there were, or
+// until their number does not fall any more; the server ends its own side in its time.
+func settled(t *testing.T, than [2]int) (now [2]int) {
+	t.Helper()
+	still := 0
+	for last := [2]int{}; still < 100; last = now {
+		if now = state(t); now[0] <= than[0] && now[1] <= than[1] {
+			break
+		}
+		if still++; now != last {
+			still = 0
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return now
 }
