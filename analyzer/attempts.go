@@ -29,6 +29,7 @@ type attempt struct {
 	// connected: the connection had come about when it failed.
 	connected bool
 	ended     bool // somebody ended it; else it was given up some time after the last try
+	alone     bool // the client's connection ended after the last try: nothing more can come of it
 }
 
 // sealedRequest is where a request inside TLS may have begun.
@@ -102,7 +103,7 @@ func (x *attempt) tried(at int64, e *exchange) {
 	if x.last != 0 {
 		x.gap = max(x.gap, at-x.last)
 	}
-	x.last, x.next = at, nothingMore
+	x.last, x.next, x.alone = at, nothingMore, false
 	x.spoken, x.turns = e.up.stream.next, e.tls.turns
 }
 
@@ -184,6 +185,13 @@ func (s *survey) failedAttempt(c *conn, at int64) *attempt {
 	s.renew(x, at)
 	x.connected, x.ended = c.flags&completed != 0, x.ended || at > c.lastSYN
 	return x
+}
+
+// leavesAlone notes that a client's connection ended.
+func (s *survey) leavesAlone(c *conn, at int64) {
+	for _, x := range s.log.attempts.fronts[s.tuple(c)] {
+		x.alone = x.alone || x.asked.isn == c.isn && at >= x.last
+	}
 }
 
 // asking is what the client asked for last on a sealed connection, as well as can be

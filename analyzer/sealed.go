@@ -103,10 +103,10 @@ func (a *analysis) watch(ctx context.Context, i int) (s *survey, err error) {
 }
 
 // over tells whether an attempt surely came to its end while the capture ran: had the
-// proxy gone on trying, it would have been seen to.
+// proxy gone on trying, it would have been seen to, or for nobody any more.
 func (x *attempt) over(s *survey) bool {
 	_, until := s.coverage()
-	return until-x.last >= x.patience()
+	return x.alone || until-x.last >= x.patience()
 }
 
 // patience is how long after its last try an attempt may go on: by then the next one
