@@ -60,6 +60,9 @@ type attempts struct {
 	of     map[flowKey]*attempt // by their own connection
 	n      int
 	lost   int // that were not followed for want of memory
+	// pooled: the proxy uses connections again. A request for which it opens one may be
+	// sent on another that comes free, and what became of the new one means nothing.
+	pooled bool
 }
 
 // maxAttempts bounds the attempts that are followed at a time.
@@ -93,6 +96,7 @@ func (s *survey) attempted(c *conn, p *packet, frame []byte, wireLength int, seq
 	for _, y := range a.fronts[x.front] {
 		y.followed(x, p.time)
 	}
+	a.pooled = a.pooled || seq != 0
 	a.n++
 	a.of[c.key] = x
 	a.fronts[x.front] = append(a.fronts[x.front], x)
@@ -111,7 +115,7 @@ func (x *attempt) tried(at int64, e *exchange) {
 // after a try it waits for the answer, and will not try anything else.
 func (x *attempt) followed(y *attempt, at int64) {
 	waits := max(x.gap/2, soonest)
-	if x.ended {
+	if x.ended || !y.asked.multiplex { // but on a connection that came free
 		waits = 0
 	}
 	if x.next != nothingMore || at < x.last+waits {
