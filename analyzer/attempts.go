@@ -29,6 +29,7 @@ type attempt struct {
 	// connected: the connection had come about when it failed.
 	connected bool
 	ended     bool // somebody ended it; else it was given up some time after the last try
+	alone     bool // the client's connection ended after the last try: nothing more can come of it
 }
 
 // sealedRequest is where a request inside TLS may have begun.
@@ -59,6 +60,9 @@ type attempts struct {
 	of     map[flowKey]*attempt // by their own connection
 	n      int
 	lost   int // that were not followed for want of memory
+	// pooled: the proxy uses connections again. A request for which it opens one may be
+	// sent on another that comes free, and what became of the new one means nothing.
+	pooled bool
 }
 
 // maxAttempts bounds the attempts that are followed at a time.
@@ -92,6 +96,7 @@ func (s *survey) attempted(c *conn, p *packet, frame []byte, wireLength int, seq
 	for _, y := range a.fronts[x.front] {
 		y.followed(x, p.time)
 	}
+	a.pooled = a.pooled || seq != 0
 	a.n++
 	a.of[c.key] = x
 	a.fronts[x.front] = append(a.fronts[x.front], x)
@@ -102,7 +107,7 @@ func (x *attempt) tried(at int64, e *exchange) {
 	if x.last != 0 {
 		x.gap = max(x.gap, at-x.last)
 	}
-	x.last, x.next = at, nothingMore
+	x.last, x.next, x.alone = at, nothingMore, false
 	x.spoken, x.turns = e.up.stream.next, e.tls.turns
 }
 
@@ -110,7 +115,7 @@ func (x *attempt) tried(at int64, e *exchange) {
 // after a try it waits for the answer, and will not try anything else.
 func (x *attempt) followed(y *attempt, at int64) {
 	waits := max(x.gap/2, soonest)
-	if x.ended {
+	if x.ended || !y.asked.multiplex { // but on a connection that came free
 		waits = 0
 	}
 	if x.next != nothingMore || at < x.last+waits {
@@ -184,6 +189,13 @@ func (s *survey) failedAttempt(c *conn, at int64) *attempt {
 	s.renew(x, at)
 	x.connected, x.ended = c.flags&completed != 0, x.ended || at > c.lastSYN
 	return x
+}
+
+// leavesAlone notes that a client's connection ended.
+func (s *survey) leavesAlone(c *conn, at int64) {
+	for _, x := range s.log.attempts.fronts[s.tuple(c)] {
+		x.alone = x.alone || x.asked.isn == c.isn && at >= x.last
+	}
 }
 
 // asking is what the client asked for last on a sealed connection, as well as can be

@@ -163,6 +163,15 @@ func (e *exchange) complete() {
 	e.forget()
 }
 
+// laterSeq is where the latest request begins on a connection that had others before;
+// 0 on one that had none.
+func (e *exchange) laterSeq() uint32 {
+	if e.ordinal < 2 {
+		return 0
+	}
+	return e.seq
+}
+
 // succeed counts a good request.
 func (e *exchange) succeed() {
 	e.counts.OK++

@@ -101,6 +101,9 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 	} else {
 		e.reset(&c.server.counts, s.log)
 	}
+	if e.tls != nil && how != cutOff && s.log.attempts.of != nil {
+		s.leavesAlone(c, at)
+	}
 	if e.tls != nil && e.tls.h2 != nil {
 		s.decideStreams(c, e, how, at, frame)
 	}

@@ -59,9 +59,10 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 	open := 0
 	for _, f := range xs {
 		h := habits[habitOf(f)]
+		idle := f.attempt.asked.multiplex && !f.attempt.connected && log.attempts.pooled
 		switch next := f.attempt.next; {
 		case next == triedAgain, next == eitherOne && h.again > 0 && h.gaveUp == 0: // it always tries again
-		case next == eitherOne && (h.gaveUp == 0 || h.again > 0 || log.attempts.lost > 0):
+		case idle, next == eitherOne && (h.gaveUp == 0 || h.again > 0 || log.attempts.lost > 0):
 			open++
 		case !a.covered(start, f.attempt, at):
 			out = append(out, a.inside(start, f, at))
@@ -103,10 +104,10 @@ func (a *analysis) watch(ctx context.Context, i int) (s *survey, err error) {
 }
 
 // over tells whether an attempt surely came to its end while the capture ran: had the
-// proxy gone on trying, it would have been seen to.
+// proxy gone on trying, it would have been seen to, or for nobody any more.
 func (x *attempt) over(s *survey) bool {
 	_, until := s.coverage()
-	return until-x.last >= x.patience()
+	return x.alone || until-x.last >= x.patience()
 }
 
 // patience is how long after its last try an attempt may go on: by then the next one

@@ -431,7 +431,7 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 		case e.counts.OK > ok:
 			s.succeeded(c)
 		case e.ordinal > begun && s.attemptOf(c) == nil:
-			s.attempted(c, p, frame, wireLength, e.seq)
+			s.attempted(c, p, frame, wireLength, e.laterSeq())
 		}
 	}
 	if e.failed != OK {
