@@ -126,7 +126,7 @@ func hops(spec *topology.Spec) (names []string) {
 // way to; none if it is no cause by itself.
 func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
 	for _, member := range []string{topology.Server1, topology.Server2} {
-		if !slices.Contains(spec.Path(topology.Client, member), f.At) {
+		if f.At != topology.Client && !slices.Contains(spec.Path(topology.F5, member), f.At) {
 			continue
 		}
 		p := Pair{Hop: project(spec, member, f.At), Cause: causeOf(f, spec)}
