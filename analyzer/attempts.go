@@ -38,6 +38,7 @@ type sealedRequest struct {
 	seq       uint32 // of a byte of it
 	first     bool   // it is the first of its connection
 	multiplex bool   // others may be under way on the connection
+	more      bool   // and the client's records may ask for more than the proxy attempted so far
 }
 
 // following is what the proxy did next for a client.
@@ -46,6 +47,7 @@ type following uint8
 const (
 	nothingMore following = iota
 	triedAgain            // at once: the client had not spoken
+	seemsAgain            // the same, only that the client had asked for more before
 	another               // another request of the client, surely
 	eitherOne             // the one or the other
 )
@@ -122,6 +124,8 @@ func (x *attempt) followed(y *attempt, at int64) {
 		return
 	}
 	switch {
+	case y.spoken == x.spoken && y.asked.multiplex && y.asked.more:
+		x.next = seemsAgain
 	case y.spoken == x.spoken:
 		x.next = triedAgain
 	case !y.asked.multiplex && y.turns != x.turns:
@@ -204,7 +208,7 @@ func (s *survey) leavesAlone(c *conn, at int64) {
 func (t *secure) asking(e *exchange, c *conn) sealedRequest {
 	r := sealedRequest{isn: c.isn, seq: e.seq, first: !t.later, multiplex: t.mayMultiplex()}
 	if r.multiplex {
-		r.seq, r.first = t.latest, t.attempts == 0
+		r.seq, r.first, r.more = t.latest, t.attempts == 0, t.records > t.attempts
 	}
 	t.attempts++
 	return r

@@ -208,7 +208,10 @@ func (a *analysis) named(cols []*collection, w *wanted, f *failure, notes map[tu
 		}
 	}
 	if f.stream != 0 { // the client's connection has many on the other side
-		return a.byMessage(cols, f)
+		for _, n := range a.byMessage(cols, f) {
+			add(n)
+		}
+		return out
 	}
 	v := a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 	for _, s := range v.steps {

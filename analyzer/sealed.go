@@ -51,7 +51,7 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 		switch f.attempt.next {
 		case nothingMore:
 			h.gaveUp++
-		case triedAgain:
+		case triedAgain, seemsAgain:
 			h.again++
 		}
 	}
@@ -61,8 +61,12 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 		h := habits[habitOf(f)]
 		idle := f.attempt.asked.multiplex && !f.attempt.connected && log.attempts.pooled
 		switch next := f.attempt.next; {
-		case next == triedAgain, next == eitherOne && h.again > 0 && h.gaveUp == 0: // it always tries again
-		case idle, next == eitherOne && (h.gaveUp == 0 || h.again > 0 || log.attempts.lost > 0):
+		case next == triedAgain:
+		case next == seemsAgain || next == eitherOne && h.again > 0:
+			if h.gaveUp > 0 { // else it always tries again
+				open++
+			}
+		case idle, next == eitherOne && (h.gaveUp == 0 || log.attempts.lost > 0):
 			open++
 		case !a.covered(start, f.attempt, at):
 			out = append(out, a.inside(start, f, at))

@@ -29,6 +29,7 @@ type secure struct {
 	answered answering
 	turns    uint32 // how often the client spoke again after it was surely answered
 	latest   uint32 // where the client's latest record begins
+	records  int    // of the client
 	attempts int    // of the proxy, for this connection
 	later    bool   // a request of the connection went before, though it cannot be told apart
 }
@@ -204,6 +205,7 @@ func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
 		return
 	}
 	t.latest = at.Seq
+	t.records++
 	switch {
 	case !e.active:
 		t.begin(at)
