@@ -27,7 +27,7 @@ type wholeF5 struct {
 }
 
 // startF5 starts all that a client may want. It ends with the spec.
-func startF5(ctx SpecContext, family topology.Family) *wholeF5 {
+func startF5(ctx SpecContext, family topology.Family, profiles ...bigip.Profile) *wholeF5 {
 	GinkgoHelper()
 	spec, err := topology.Standard(family)
 	Expect(err).NotTo(HaveOccurred())
@@ -43,7 +43,7 @@ func startF5(ctx SpecContext, family topology.Family) *wholeF5 {
 	}
 	host := f.Host(topology.F5)
 	f.proxy, err = bigip.Start(host, bigip.Config{
-		VirtualServer: bigip.VirtualServer{Name: "/Common/vs", Destination: f.VIP}, Pool: pool, SNAT: bigip.SNAT{SelfIP: f.SNAT},
+		VirtualServer: bigip.VirtualServer{Name: "/Common/vs", Destination: f.VIP, Profiles: profiles}, Pool: pool, SNAT: bigip.SNAT{SelfIP: f.SNAT},
 	}, bigip.Hooks{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { f.close() })
