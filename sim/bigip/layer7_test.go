@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -112,6 +113,128 @@ func TestTheTrailersTellTheTLSSecretsWhereTheCaptureAsksForThem(t *testing.T) {
 			}
 			if told != 1 && row.want || told != 0 && !row.want {
 				t.Errorf("%d frames tell the secrets", told)
+			}
+		})
+	}
+}
+
+// echo is a member that answers every request on a connection with what format makes of it.
+func (b *bench) echo(format func(r *http.Request) string) {
+	b.member(func(c *net.TCPConn) {
+		in := bufio.NewReader(c)
+		for {
+			r, err := http.ReadRequest(in)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body)
+			body := format(r)
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		}
+	})
+}
+
+// get asks for a path and returns status and body.
+func (b *bench) get(c *http.Client, url, id string) (int, string, error) {
+	r, _ := http.NewRequestWithContext(b.t.Context(), "GET", url, nil)
+	r.Header.Set("X-Request-ID", id)
+	answer, err := c.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, string(body), err
+}
+
+func TestTheMemberIsToldTheClientsAddressWhereTheProfileSaysSo(t *testing.T) {
+	for _, inserted := range []bool{true, false} {
+		b := build(t, topology.IPv4)
+		b.echo(func(r *http.Request) string { return strings.Join(r.Header["X-Forwarded-For"], " ") })
+		b.startWith(Config{HTTP: HTTPProfile{InsertXForwardedFor: inserted}})
+		want := ""
+		if inserted {
+			want = b.a.Client.String()
+		}
+		if status, got, err := b.get(b.client(false), "http://"+b.a.VIP.String()+"/", "1"); status != 200 || got != want || err != nil {
+			t.Errorf("the member is told %q, want %q; %d, %v", got, want, status, err)
+		}
+		b.close()
+	}
+}
+
+func TestWithOneConnectClientsShareAMembersConnection(t *testing.T) {
+	for _, row := range []struct {
+		profiles []Profile
+		flows    int
+	}{
+		{[]Profile{ProfileTCP, ProfileHTTP, ProfileOneConnect}, 1},
+		{[]Profile{ProfileTCP, ProfileHTTP}, 3},
+	} {
+		b := build(t, topology.IPv4)
+		b.echo(func(r *http.Request) string { return r.Header.Get("X-Request-ID") })
+		b.startWith(Config{VirtualServer: VirtualServer{Profiles: row.profiles}})
+		for i := range 3 {
+			id := fmt.Sprint(i)
+			if _, got, err := b.get(b.client(false), "http://"+b.a.VIP.String()+"/", id); got != id || err != nil {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+		if flows := b.close(); len(flows) != row.flows {
+			t.Errorf("with %v there are %d flows, want %d", row.profiles, len(flows), row.flows)
+		}
+	}
+}
+
+func TestAStreamThatNoMemberAnswersFailsAloneAsConfigured(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		failed LBFailed
+		status int // 0: the stream is reset
+	}{
+		{"reset by default", "", 0},
+		{"503", LBFailed503, http.StatusServiceUnavailable},
+		{"502", LBFailed502, http.StatusBadGateway},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := build(t, topology.IPv4)
+			b.echo(func(r *http.Request) string { return "well" })
+			b.startWith(Config{Serverside: Fast, HTTP: HTTPProfile{LBFailed: row.failed},
+				VirtualServer: VirtualServer{Profiles: []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL, ProfileHTTP2}}})
+			i := b.inject(fault.PerConnection)
+			b.hooks.Dialing = func(d Dial) {
+				switch d.Ordinal {
+				case 1:
+					i.Arm(d.Ordinal, d.Attempt, d.SNAT, d.Member)
+				case 2: // which has the same source port again
+					i.Disarm(1, d.Attempt, d.SNAT, d.Member)
+				}
+			}
+			stop := b.capture()
+			c := b.client(true)
+			for id, want := range []int{200, row.status, 200} {
+				status, _, err := b.get(c, "https://"+b.a.VIP.String()+"/", fmt.Sprint(id))
+				if status != want || want == 0 && (err == nil || !strings.Contains(err.Error(), "INTERNAL_ERROR")) {
+					t.Errorf("request %d: got %d, %v; want %d", id, status, err, want)
+				}
+			}
+			c.CloseIdleConnections()
+			b.awaitNobody()
+			flows := b.close()
+			if len(flows) != 3 || flows[1].Reset != RetransmitTimeout.Text || !flows[1].Peer || flows[1].Tries != Fast.Tries() {
+				t.Errorf("the flows are %+v", flows)
+			}
+			connections := map[uint16]bool{}
+			for _, f := range stop() {
+				if f.vlan == ClientsideVLAN && f.trailer.Low.Ingress {
+					connections[f.src.Port()] = true
+				}
+				if f.has(flagRST) && !f.trailer.Low.Ingress {
+					t.Errorf("the f5 sent a RST on VLAN %d", f.vlan)
+				}
+			}
+			if len(connections) != 1 {
+				t.Errorf("the client needed %d connections, want 1", len(connections))
 			}
 		})
 	}
