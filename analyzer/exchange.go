@@ -215,7 +215,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 			return Error, true
 		}
 		return OK, true
-	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
+	case c.serverFirst(e.tls):
 		if c.flags&finBeyond != 0 { // what is not in the capture may have been the rest
 			return "", false
 		}

@@ -78,7 +78,7 @@ func (s *survey) decideStreams(c *conn, e *exchange, how closing, at int64, fram
 	h := e.tls.h2
 	for _, id := range slices.Sorted(maps.Keys(h.streams)) {
 		st := h.streams[id]
-		outcome, known := st.closed(c, how)
+		outcome, known := st.closed(c, e.tls, how)
 		if !known {
 			continue
 		}
@@ -88,7 +88,7 @@ func (s *survey) decideStreams(c *conn, e *exchange, how closing, at int64, fram
 }
 
 // closed decides a request by how its connection ends; what is known is a failure.
-func (st *h2stream) closed(c *conn, how closing) (Outcome, bool) {
+func (st *h2stream) closed(c *conn, t *secure, how closing) (Outcome, bool) {
 	switch {
 	case how == cutOff:
 		return "", false
@@ -96,7 +96,7 @@ func (st *h2stream) closed(c *conn, how closing) (Outcome, bool) {
 		return Error, true
 	case how == serverReset:
 		return Reset, true
-	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
+	case c.serverFirst(t):
 		return Truncated, c.flags&finBeyond == 0
 	}
 	return Timeout, true

@@ -23,6 +23,7 @@ type secure struct {
 	refused  bool        // somebody ended the handshake with an alert under encryption
 	alerts   tlstap.Mark // and there it is
 	alerter  tlstap.Side
+	goodbye  goodbye
 	// Of what is sealed:
 	heard    int64 // when the server spoke last
 	burst    int64 // when the server's first record behind the handshake came
@@ -42,6 +43,27 @@ const (
 	http1
 	multiplexed
 )
+
+// goodbye is who said good-bye first inside TLS (close_notify, RFC 8446 §6.1): its
+// FIN need not be the first.
+type goodbye uint8
+
+const (
+	nobodys goodbye = iota
+	clients
+	servers
+)
+
+func (t *secure) says(side tlstap.Side) {
+	if t.goodbye == nobodys {
+		t.goodbye = clients + goodbye(side)
+	}
+}
+
+// serverFirst tells whether the server closed the connection before the client did.
+func (c *conn) serverFirst(t *secure) bool {
+	return c.flags&serverFIN != 0 && (c.flags&clientFirst == 0 || t != nil && t.goodbye == servers)
+}
 
 // answering tells whether the server answered the latest request, as far as sealed
 // records show.
@@ -100,6 +122,8 @@ func (t *secure) Record(r *tlstap.Record) {
 	switch {
 	case r.Opened && r.Type == tlstap.Alert:
 		t.alert(r)
+	case r.Type == tlstap.Alert && t.FromServer:
+		t.says(r.Side) // in TLS 1.2 its type is not encrypted
 	case r.Type != tlstap.ApplicationData:
 	case r.Opened:
 		t.keyed = true
@@ -115,6 +139,9 @@ func (t *secure) Record(r *tlstap.Record) {
 // handshake that nobody took further.
 func (t *secure) alert(r *tlstap.Record) {
 	const closeNotify, userCanceled = 0, 90
+	if len(r.Plain) == 2 && r.Plain[1] == closeNotify {
+		t.says(r.Side)
+	}
 	if len(r.Plain) == 2 && r.Plain[1] != closeNotify && r.Plain[1] != userCanceled && t.e.ordinal == 0 {
 		t.refuses(r)
 	}
@@ -169,10 +196,12 @@ func (t *secure) inHandshake(r *tlstap.Record) bool {
 		return false
 	}
 	switch {
+	case t.keyed && r.Length == alert13:
+		t.says(r.Side)
 	case r.Side == tlstap.Server:
-		return !t.keyed || r.Length == alert13
+		return !t.keyed
 	case t.keyed:
-		return r.Length == alert13 || r.Length == keyUpdate13
+		return r.Length == keyUpdate13
 	case r.Length == alert13:
 		t.refuses(r)
 	default:
@@ -259,9 +288,9 @@ func (t *secure) closed(e *exchange, c *conn, how closing) (Outcome, bool) {
 		return "", false
 	case t.answered == perhaps:
 		return OK, true
-	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&finBeyond != 0:
+	case c.serverFirst(t) && c.flags&finBeyond != 0:
 		return "", false
-	case c.flags&serverFIN != 0 && c.flags&clientFirst == 0:
+	case c.serverFirst(t):
 		return Truncated, true
 	}
 	return Timeout, true
