@@ -22,6 +22,7 @@ var own = map[string]Pair{
 	bigip.IRuleReject.Text:         {topology.F5, analyzer.Rejected},
 	bigip.LimitExceeded.Text:       {topology.F5, analyzer.ConnectionLimit},
 	bigip.NoPoolMember.Text:        {topology.F5, analyzer.NoPoolMember},
+	bigip.NoServerSelected.Text:    {topology.F5, analyzer.NoPoolMember},
 	bigip.NoRoute.Text:             {topology.F5, analyzer.NoRoute},
 	bigip.NoLocalPort.Text:         {topology.F5, analyzer.SNATExhausted},
 	bigip.NoSNATAddress.Text:       {topology.F5, analyzer.SNATExhausted},

@@ -28,6 +28,7 @@ const (
 	VirtualServerFull // connection-limit of the virtual server
 	MembersFull       // connection-limit of every member that is up
 	NoMember          // no member is up
+	NoServer          // the virtual server has no pool
 	Unroutable        // no route or no neighbour on the way to the member
 	PortsExhausted    // every source port of the SNAT address is in use
 	NoTranslation     // no SNAT address of the member's family
@@ -92,6 +93,7 @@ var endings = [events]ending{
 	VirtualServerFull: {client: rst, cause: LimitExceeded},
 	MembersFull:       {client: rst, cause: LimitExceeded},
 	NoMember:          {client: rst, cause: NoPoolMember},
+	NoServer:          {client: rst, cause: NoServerSelected},
 	Unroutable:        {client: rst, cause: NoRoute},
 	PortsExhausted:    {client: rst, cause: NoLocalPort},
 	NoTranslation:     {client: rst, cause: NoSNATAddress},

@@ -183,6 +183,31 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 				io.Copy(io.Discard, second)
 			},
 			toClient: aRST(LimitExceeded, false), toMember: aFIN, flows: 1},
+		{name: "the client does not answer keep-alive probes",
+			config: Config{Clientside: TCPProfile{KeepAliveInterval: time.Second, MaxRetrans: retrans(2), MinimumRTO: 50 * time.Millisecond}},
+			member: func(b *bench, c *net.TCPConn) {
+				take(c)
+				b.unplug(topology.Client, topology.ClientFace)
+				io.Copy(io.Discard, c)
+			},
+			client:   func(b *bench, c *net.TCPConn) { b.write(c, request(0, 0)) },
+			toMember: aRST(KeepAlive, true), flows: 1},
+		{name: "the member does not answer keep-alive probes",
+			config: Config{Serverside: TCPProfile{KeepAliveInterval: time.Second, MaxRetrans: retrans(2), MinimumRTO: 50 * time.Millisecond}},
+			member: func(b *bench, c *net.TCPConn) {
+				take(c)
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+				io.Copy(io.Discard, c)
+			},
+			client: func(b *bench, c *net.TCPConn) {
+				b.write(c, request(0, 0))
+				_, _ = io.ReadFull(c, make([]byte, len("HTTP/1.1 200 OK")))
+				b.unplug(topology.Server1, topology.ServerFace)
+				_, _ = io.Copy(io.Discard, c)
+			},
+			// The kernel's own RST to the member, of which nobody knew before.
+			toClient: aRST(KeepAlive, true), toMember: sent{packet: rst}, flows: 1},
+		{name: "there is no pool", config: Config{Pool: Pool{Members: []Member{}}}, toClient: aRST(NoServerSelected, false)},
 		{name: "no member is enabled", config: Config{Pool: Pool{Members: []Member{{State: Disabled}}}}, toClient: aRST(NoPoolMember, false)},
 		{name: "no source port is left",
 			config: Config{SNAT: SNAT{Ports: 1}},
@@ -284,7 +309,7 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 				serve = func(_ *bench, c *net.TCPConn) { take(c); respond(c, 2) }
 			}
 			b.member(func(c *net.TCPConn) { serve(b, c) })
-			if m := row.config.Pool.Members; m != nil {
+			if m := row.config.Pool.Members; len(m) > 0 {
 				row.config.Pool.Members = slices.Clone(m)
 				row.config.Pool.Members[0].Name, row.config.Pool.Members[0].Address = topology.Server1, b.a.Server1
 			}

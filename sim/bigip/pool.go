@@ -135,6 +135,9 @@ func (m *members) none() bool { return len(m.order) == 0 }
 
 // pick returns the member whose turn it is; -1 and why if there is none.
 func (m *members) pick(turn int) (int, Event) {
+	if len(m.pool.Members) == 0 {
+		return -1, NoServer
+	}
 	if m.none() {
 		return -1, NoMember
 	}

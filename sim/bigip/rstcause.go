@@ -32,14 +32,15 @@ var (
 
 	LinuxHost = Cause{"RST from BIG-IP internal Linux host", 2649} // of a monitor's connection
 
-	NoPoolMember   = Cause{"No pool member available", 1804}
-	NoRoute        = Cause{"No route to host", 2031}
-	NoLocalPort    = Cause{"Unable to obtain local port", 877} // spelling unconfirmed
-	NoSNATAddress  = Cause{"No available SNAT addr", 912}
-	IRuleReject    = Cause{"iRule execution (reject command)", 3310}                           // spelling unconfirmed
-	HeaderTooLarge = Cause{"HTTP header (32768) exceeded maximum allowed size of 32768", 3907} // with the profile's size
-	HeaderCount    = Cause{"HTTP header count exceeded maximum allowed count of 64", 3921}     // … and its count
-	HTTPInternal   = Cause{"HTTP internal error (bad state transition)", 3988}                 // spelling unconfirmed
+	NoServerSelected = Cause{"No server selected", 1790}
+	NoPoolMember     = Cause{"No pool member available", 1804}
+	NoRoute          = Cause{"No route to host", 2031}
+	NoLocalPort      = Cause{"Unable to obtain local port", 877} // spelling unconfirmed
+	NoSNATAddress    = Cause{"No available SNAT addr", 912}
+	IRuleReject      = Cause{"iRule execution (reject command)", 3310}                           // spelling unconfirmed
+	HeaderTooLarge   = Cause{"HTTP header (32768) exceeded maximum allowed size of 32768", 3907} // with the profile's size
+	HeaderCount      = Cause{"HTTP header count exceeded maximum allowed count of 64", 3921}     // … and its count
+	HTTPInternal     = Cause{"HTTP internal error (bad state transition)", 3988}                 // spelling unconfirmed
 
 	NoSharedCiphers     = Cause{"No shared ciphers between SSL peers", 5102} // spelling unconfirmed
 	BadSSLRecord        = Cause{"Bad SSL record", 5140}                      // spelling unconfirmed
