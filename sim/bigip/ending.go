@@ -70,9 +70,11 @@ type ending struct {
 //
 // Sources: K9812 for idle timeouts (RST on both sides), connection limits, rejects and
 // pools without a member; K7381 and K10372 for max-retrans and syn-max-retrans (RST on
-// the client's side). Of a handshake that takes too
-// long nothing says which side is the peer: here it is the one that was waited for. A half that timed out is silent: a kernel's socket that gave up
-// sends nothing more, and whether a BIG-IP sends a last RST there is not documented.
+// the client's side). Of a handshake that takes too long nothing says which side is the
+// peer: here it is the one that was waited for. A half that timed out is silent: a
+// kernel's socket that gave up sends nothing more — but where keep-alive probes ran out,
+// a RST of its own, without a cause — and whether a BIG-IP sends a last RST there is not
+// documented.
 var endings = [events]ending{
 	NothingLeft: {client: fin, server: fin},
 	ClientGone:  {client: fin},
