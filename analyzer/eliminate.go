@@ -109,13 +109,23 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 				for _, j := range g.of[i] {
 					m.pairing.rivals = append(m.pairing.rivals, a.look(cs[j]))
 				}
-				m.pairing.how = "found by timing: the only unanswered connection of the proxy in that time"
-				if len(m.pairing.rivals) > 1 {
-					m.pairing.how = "found by timing: one of several unanswered connections of the proxy in that time, all with the same fate"
-				}
+				m.pairing.how = m.howEliminated()
 			}
 		}
 	}
+}
+
+// howEliminated tells how a request's connection, or several that could be it, were
+// found.
+func (m *matter) howEliminated() string {
+	by, of := "timing", ""
+	if !slices.ContainsFunc(m.pairing.rivals, func(c *candidate) bool { return c.front != m.f.tuple }) {
+		by, of = "F5 trailer and timing", " for this client"
+	}
+	if len(m.pairing.rivals) > 1 {
+		return "found by " + by + ": one of several unanswered connections of the proxy" + of + " in that time, all with the same fate"
+	}
+	return "found by " + by + ": the only unanswered connection of the proxy" + of + " in that time"
 }
 
 func (a *analysis) look(c *candidate) *candidate {

@@ -68,6 +68,19 @@ func bytewise(dir, s string) []string {
 // playScript runs a script through the survey and tells the outcome.
 func playScript(script []string) string {
 	s := newSurvey(Point{Name: "p"}, 0, true)
+	play(s, script)
+	out := ""
+	for _, v := range s.servers {
+		out = fmt.Sprintf("%d seen %d ok", v.counts.Seen, v.counts.OK)
+	}
+	for _, f := range s.log.failures {
+		out += fmt.Sprintf("; %s %s %s %s", f.outcome, f.method, f.target, f.id)
+	}
+	return out
+}
+
+// play runs a script through a survey.
+func play(s *survey, script []string) {
 	now, seq := int64(1e9), [2]uint32{100, 500}
 	send := func(from int, flags byte, payload string, gap uint32) {
 		now += 1e6
@@ -104,14 +117,6 @@ func playScript(script []string) string {
 		}
 	}
 	s.end()
-	out := ""
-	for _, v := range s.servers {
-		out = fmt.Sprintf("%d seen %d ok", v.counts.Seen, v.counts.OK)
-	}
-	for _, f := range s.log.failures {
-		out += fmt.Sprintf("; %s %s %s %s", f.outcome, f.method, f.target, f.id)
-	}
-	return out
 }
 
 func TestStreamPutsSegmentsInOrder(t *testing.T) {

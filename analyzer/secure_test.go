@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/tlstap"
 )
 
 // resets ends the client's connection with the f5's RST.
@@ -334,4 +336,61 @@ func TestMultiplexedFailuresWithoutKeys(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzInsideTLS damages the packets of connections in TLS, opened and sealed: no crash,
+// and counts that add up.
+func FuzzInsideTLS(f *testing.F) {
+	var packets [][]written
+	var rings []*tlstap.KeyRing
+	for _, keys := range []bool{true, false} {
+		for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+			h1, h2 := newSession(f, version, "http/1.1"), newH2Session(f, version)
+			one := h1.take()
+			one = append(append(one, h1.says(true, post(1))...), h1.says(false, answer)...)
+			two := append(h2.asks(1), h2.asks(2)...)
+			two = append(append(two, h2.answers(1, respond(200))...), h2.answers(2, abort)...)
+			packets = append(packets, one, two)
+			for _, s := range []*session{h1, h2.session} {
+				ring := &tlstap.KeyRing{}
+				if keys {
+					if err := ring.ReadKeyLog(bytes.NewReader(s.keys.Bytes())); err != nil {
+						f.Fatal(err)
+					}
+				}
+				rings = append(rings, ring)
+			}
+		}
+	}
+	f.Add(uint8(0), uint16(0), []byte{}, uint8(0), uint8(0), uint8(0))
+	f.Add(uint8(1), uint16(40), []byte{1}, uint8(3), uint8(9), uint8(1))
+	f.Add(uint8(7), uint16(900), []byte{255, 0}, uint8(5), uint8(2), uint8(2))
+	f.Fuzz(func(t *testing.T, which uint8, at uint16, patch []byte, lost, cut, end uint8) {
+		k := int(which) % len(packets)
+		var script []string
+		for i, w := range packets[k] {
+			way := map[bool]string{true: ">", false: "<"}[w.toServer]
+			b := bytes.Clone(w.b)
+			if i == int(at)%len(packets[k]) {
+				copy(b[int(at)%len(b):], patch)
+			}
+			switch {
+			case i == int(lost):
+				script = append(script, fmt.Sprintf("%sG%d", way, min(99, len(b))))
+			case i == int(cut) && len(b) > 1:
+				script = append(script, way+string(b[:len(b)/2]), way+string(b[len(b)/2:]))
+			default:
+				script = append(script, way+string(b))
+			}
+		}
+		script = append(script, []string{"<R", ">R", "<F", ">F"}[end%4], ">F")
+		s := newSurvey(Point{Name: "p"}, 0, true)
+		s.log.keys = rings[k]
+		play(s, script)
+		for _, v := range s.servers {
+			if n := v.counts; n.Seen < n.OK+n.Failed || n.Failed != len(s.log.failures) {
+				t.Fatalf("counted %+v, %d failures", n, len(s.log.failures))
+			}
+		}
+	})
 }
