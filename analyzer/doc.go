@@ -22,6 +22,8 @@
 //	read, source, spool, discover      files become points
 //	decode, tunnel, fragments, copies  frames become packets
 //	survey, exchange, http, accounts   the first pass: what each capture has
+//	secure, h2, inside                 requests inside TLS, sealed or opened
+//	attempts, sealed                   what the proxy did for sealed ones
 //	infer…                             which capture is where on the path
 //	steady, clock, loss, calibrate     what each capture is worth
 //	pace, anchors, translate           what proxies and boxes on the way do

@@ -55,6 +55,11 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 			h.again++
 		}
 	}
+	ofFront := map[tuple][]*failure{}
+	for i := range start.log.failures {
+		f := &start.log.failures[i]
+		ofFront[f.tuple] = append(ofFront[f.tuple], f)
+	}
 	var out []failure
 	open := 0
 	for _, f := range xs {
@@ -68,7 +73,7 @@ func (a *analysis) sealedFailures(ctx context.Context, start *survey) ([]failure
 			}
 		case idle, next == eitherOne && (h.gaveUp == 0 || log.attempts.lost > 0):
 			open++
-		case !a.covered(start, f.attempt, at):
+		case !a.covered(ofFront[f.attempt.front], f.attempt, at, start.index):
 			out = append(out, a.inside(start, f, at))
 		}
 	}
@@ -118,18 +123,18 @@ func (x *attempt) over(s *survey) bool {
 // would have come, were the time between them doubled (RFC 6298 §5.5).
 func (x *attempt) patience() int64 { return max(synPatience, 2*x.gap+disorder) }
 
-// covered tells whether a failed attempt belongs to a request that failed with the
-// client's connection: nothing was answered between the two, or the end of the one
+// covered tells whether an attempt seen to fail at one point belongs to one of the
+// requests that failed with the client's connection, as the start point saw: nothing was answered between the two, or the end of the one
 // came with the end of the other.
-func (a *analysis) covered(start *survey, x *attempt, at int) bool {
-	return slices.ContainsFunc(start.log.failures, func(f failure) bool {
-		if f.tuple != x.front || f.knowsISN && f.isn != x.asked.isn || f.inside {
+func (a *analysis) covered(fs []*failure, x *attempt, at, start int) bool {
+	return slices.ContainsFunc(fs, func(f *failure) bool {
+		if f.knowsISN && f.isn != x.asked.isn || f.inside {
 			return false
 		}
 		if f.began != 0 && !f.doubtful && int32(x.asked.seq-f.seq) >= 0 {
 			return true
 		}
-		off := a.cal.offset(at, start.index, x.last)
+		off := a.cal.offset(at, start, x.last)
 		return !off.bounded() || x.begun+off.lo <= f.ended && f.ended <= x.last+x.patience()+off.hi
 	})
 }

@@ -54,7 +54,8 @@ const (
 	servers
 )
 
-func (t *secure) says(side tlstap.Side) {
+// leaves notes a good-bye.
+func (t *secure) leaves(side tlstap.Side) {
 	if t.goodbye == nobodys {
 		t.goodbye = clients + goodbye(side)
 	}
@@ -123,7 +124,7 @@ func (t *secure) Record(r *tlstap.Record) {
 	case r.Opened && r.Type == tlstap.Alert:
 		t.alert(r)
 	case r.Type == tlstap.Alert && t.FromServer:
-		t.says(r.Side) // in TLS 1.2 its type is not encrypted
+		t.leaves(r.Side) // in TLS 1.2 its type is not encrypted
 	case r.Type != tlstap.ApplicationData:
 	case r.Opened:
 		t.keyed = true
@@ -140,13 +141,14 @@ func (t *secure) Record(r *tlstap.Record) {
 func (t *secure) alert(r *tlstap.Record) {
 	const closeNotify, userCanceled = 0, 90
 	if len(r.Plain) == 2 && r.Plain[1] == closeNotify {
-		t.says(r.Side)
+		t.leaves(r.Side)
 	}
 	if len(r.Plain) == 2 && r.Plain[1] != closeNotify && r.Plain[1] != userCanceled && t.e.ordinal == 0 {
 		t.refuses(r)
 	}
 }
 
+// refuses notes the alert that ended the handshake.
 func (t *secure) refuses(r *tlstap.Record) { t.refused, t.alerts, t.alerter = true, r.Begins, r.Side }
 
 // read follows what a record says.
@@ -197,7 +199,7 @@ func (t *secure) inHandshake(r *tlstap.Record) bool {
 	}
 	switch {
 	case t.keyed && r.Length == alert13:
-		t.says(r.Side)
+		t.leaves(r.Side)
 	case r.Side == tlstap.Server:
 		return !t.keyed
 	case t.keyed:
