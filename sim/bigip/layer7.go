@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -243,7 +244,8 @@ func (l *layer7) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return
 		}
 		if l.transport.DisableKeepAlives {
-			client.behind = append(client.behind, member)
+			over := func(m *pipe) bool { return m.conn == nil }
+			client.behind = append(slices.DeleteFunc(client.behind, over), member)
 		}
 		p.live[c] = struct{}{}
 		timeout, _ := p.idleTimeout()
