@@ -24,15 +24,21 @@ func (f *Facts) joinFlows() {
 	}
 }
 
-// joinResets does the same for every RST that the f5 made.
+// joinResets does the same for every RST that the f5 made. One that answers what a
+// client had sent before it heard of an earlier one is no matter of the request's.
 func (f *Facts) joinResets() {
 	at := f.requestAt()
-	for i := range f.Resets {
-		if r := &f.Resets[i]; r.Ordinal < 0 {
-			r.Ordinal = at(r.Client, r.Time)
-		}
-	}
 	slices.SortStableFunc(f.Resets, func(a, b bigip.Reset) int { return a.Time.Compare(b.Time) })
+	over := map[int]bool{}
+	for i := range f.Resets {
+		r := &f.Resets[i]
+		if r.Ordinal < 0 {
+			if r.Ordinal = at(r.Client, r.Time); over[r.Ordinal] {
+				r.Ordinal = -1
+			}
+		}
+		over[r.Ordinal] = over[r.Ordinal] || !r.Serverside
+	}
 }
 
 // requestAt finds the request that a client's address was used for at a time; -1 if

@@ -33,7 +33,8 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 	}
 	t.rsts.Sent++
 	m := &t.trailer.Medium
-	if h != nil && h.reset != nil {
+	answersACK := seg.flags&flagACK == 0 // RFC 9293 §3.5.2
+	if h != nil && h.reset != nil && !(h.wasReset && answersACK) {
 		m.RSTCause, m.HasRSTCause = *h.reset, true
 		if !h.wasReset {
 			h.wasReset = true
@@ -58,7 +59,7 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		cause = LinuxHost
 	case answersSYN:
 		cause = NoLocalListener
-	case seg.flags&flagACK == 0 && (h == nil || h.closed): // RFC 9293 §3.5.2: an answer to an ACK
+	case answersACK && (h == nil || h.closed):
 		cause = NoFlowForACK
 	default:
 		return // a socket of the kernel's that was closed with bytes unread

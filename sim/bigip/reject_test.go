@@ -47,3 +47,22 @@ func TestAPacketWithoutAFlowIsRejectedWithItsCause(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatComesAfterTheResetBelongsToNoFlow(t *testing.T) {
+	b := newBox(t, DPT, false)
+	b.see(1000, clientside, toServer, flagSYN, 0)
+	b.connectAt(2000)
+	b.reset(clientside, b.client, b.flow, RetransmitTimeout, true)
+	b.at(3000)
+	b.closedAt(3001)
+	if tr := b.see(3002, clientside, toClient, flagRST|flagACK, 0); tr.Medium.RSTCause != RetransmitTimeout.record(true) {
+		t.Errorf("the RST says %v", tr.Medium.RSTCause)
+	}
+	if tr := b.see(3003, clientside, toClient, flagRST, 0); tr.Medium.RSTCause != NoFlowForACK.record(false) {
+		t.Errorf("the answer to what the client had still sent says %v", tr.Medium.RSTCause)
+	}
+	r := b.RSTs()
+	if r.Sent != 2 || len(r.Rejected) != 1 || r.ByCause[Reset{Cause: RetransmitTimeout, Peer: true}] != 1 {
+		t.Errorf("the ledger is %+v", r)
+	}
+}
