@@ -4,7 +4,7 @@ import "strings"
 
 // saidCauses maps what a BIG-IP writes into the trailer of a RST it makes
 // (F5 K13223 and the tables of its message catalogue) to causes that lie with the
-// proxy itself. The longest prefix counts. What it resets because of the other
+// proxy itself. The first that fits counts. What it resets because of the other
 // side's fate ("TCP retransmit timeout", "TCP RST from remote system") is not here:
 // those frames lead to the other side.
 var saidCauses = []struct {
@@ -34,6 +34,7 @@ var saidCauses = []struct {
 	{"HTTP parse error", ProtocolViolation},
 	{"Bad request", ProtocolViolation},
 	{"APM HTTP body too big", ProtocolViolation},
+	{"SSL alert", ""}, // the client's: which of the two is set up wrongly it does not say
 	{"SSL ", TLSFailure},
 	{"No shared ciphers", TLSFailure},
 	{"Bad SSL record", TLSFailure},

@@ -33,7 +33,6 @@ var own = map[string]Pair{
 	bigip.NoSharedCiphers.Text:     {topology.F5, analyzer.TLSFailure},
 	bigip.BadSSLRecord.Text:        {topology.F5, analyzer.TLSFailure},
 	bigip.SSLHandshakeExpired.Text: {topology.F5, analyzer.TLSFailure},
-	bigip.SSLAlert.Text:            {topology.F5, analyzer.TLSFailure},
 }
 
 // ownPair returns the answer that a RST of the f5's own making stands for; false if it

@@ -187,6 +187,7 @@ var causeTexts = []struct {
 	{"http internal error", analyzer.ProtocolViolation},
 	{"http process", analyzer.ProtocolViolation},
 	{"http parse", analyzer.ProtocolViolation},
+	{"ssl alert", ""}, // the client's, which blames nobody
 	{"ssl ", analyzer.TLSFailure},
 	{"no shared ciphers", analyzer.TLSFailure},
 	{"bad ssl record", analyzer.TLSFailure},
