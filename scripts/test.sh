@@ -18,7 +18,7 @@ fi
 grep -E '^(ok|Ran [0-9]+ of)' "$log"
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 	echo "as nobody:"
-	scripts/rootless.sh "$go" ./topology ./sim/... ./scenarios ./internal/cli ./e2e || status=$?
+	scripts/rootless.sh "$go" ./topology ./sim/... ./internal/cli ./e2e || status=$?
 fi
 skipped=$(grep -E -A1 '^ *--- SKIP|\[SKIPPED\]' "$log" | grep -vE '^--$')
 if [ -n "$skipped" ]; then
