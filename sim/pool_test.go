@@ -99,6 +99,9 @@ func TestWhatAnF5RefusesByItselfIsAccountedFor(t *testing.T) {
 				if r.Serverside { // the monitor's
 					continue
 				}
+				if r.Cause == bigip.NoFlowForACK && r.Ordinal < 0 { // an answer to what was sent before the RST was heard of
+					continue
+				}
 				if told[r.Ordinal] = true; r.Cause != row.cause || r.Peer {
 					t.Errorf("the ledger has %+v", r)
 				}
