@@ -90,7 +90,7 @@ func TestEveryScenarioIsSolvedFromItsCapturesAlone(t *testing.T) {
 				t.Errorf("%d correct of %d failures, of %d requests", r.Score.Correct, r.Requests.Failed, r.Requests.Sent)
 			}
 			configured := len(s.Faults) == 0 && len(s.Expect) > 0 // the f5's own doing, which nobody can plan
-			late := r.RSTCauses[bigip.NoFlowForACK.Text] // answers to what a client had sent before it heard
+			late := r.RSTCauses[bigip.NoFlowForACK.Text]          // answers to what a client had sent before it heard
 			if n := sum(r.RSTCauses) - late; configured && n != r.Requests.Failed {
 				t.Errorf("the f5 has reset %d of %d failures: %v", n, r.Requests.Failed, r.RSTCauses)
 			}
