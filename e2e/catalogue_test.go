@@ -71,8 +71,8 @@ func entries() (list []TableEntry) {
 	}
 	for _, s := range all {
 		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
-			if s.Lab.Family = f; s.Validate() != nil {
-				continue // it names an address of the other family
+			if s.Lab.Family = f; s.Validate() != nil || f == topology.IPv6 && s.Name == "f5-no-snat-address" {
+				continue // it names an address of the other family, or means to
 			}
 			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
 		}
