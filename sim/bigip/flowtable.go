@@ -61,6 +61,7 @@ type flowHalf struct {
 	closed   bool
 	reset    *f5trailer.RSTCause
 	wasReset bool            // its RST has been seen
+	fins     [2]bool         // seen from the other end, and to it
 	tls      []f5trailer.TLV // for the next frame
 	matched  bool            // the capture's filter, by one of its packets
 	followed bool            // captured because its peer did
@@ -264,6 +265,7 @@ func (t *FlowTable) remove(h *flowHalf) {
 	if t.halves[h.ends] != h {
 		return // replaced before, and freed then
 	}
+	t.overtaken(h)
 	delete(t.halves, h.ends)
 	if h.peer != nil && h.peer.peer == h {
 		h.peer.peer = nil

@@ -1,6 +1,7 @@
 package bigip
 
 import (
+	"math"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
@@ -18,13 +19,30 @@ const (
 // RSTs is what the f5's capture has seen of the RSTs that the f5 sent: the witness for
 // the proxy's own ledger, and the ledger of those that no proxy made.
 type RSTs struct {
-	Sent     uint64        // by the f5, whatever the reason
-	ByCause  map[Reset]int // flows that were reset by the proxy: Serverside, Cause and Peer are set
-	Rejected []Reset       // answers to packets that belong to no flow, which the kernel sends by itself
+	Sent    uint64        // by the f5, whatever the reason
+	ByCause map[Reset]int // flows that were reset by the proxy: Serverside, Cause and Peer are set
+	// Overtaken are resets that nobody sent: the other end's FIN came while the socket was
+	// being closed, and behind both FINs the kernel has nothing to reset. Keys as above.
+	Overtaken map[Reset]int
+	Rejected  []Reset // answers to packets that belong to no flow, which the kernel sends by itself
 }
 
 // RSTs returns what the capture has seen. Call it when the capture has ended.
-func (t *FlowTable) RSTs() RSTs { return t.rsts }
+func (t *FlowTable) RSTs() RSTs {
+	t.advance(math.MaxInt64) // which removes all that is closed
+	return t.rsts
+}
+
+// overtaken counts a half that is removed if it was to be reset and both FINs had passed.
+func (t *FlowTable) overtaken(h *flowHalf) {
+	if h.reset == nil || h.wasReset || h.rejected || h.fins != [2]bool{true, true} {
+		return
+	}
+	if t.rsts.Overtaken == nil {
+		t.rsts.Overtaken = map[Reset]int{}
+	}
+	t.rsts.Overtaken[Reset{Serverside: h.vlan == ServersideVLAN, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}]++
+}
 
 // fillRST writes the cause into the trailer of a RST that the f5 sends, and counts it.
 func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, seg segment) {

@@ -66,3 +66,29 @@ func TestWhatComesAfterTheResetBelongsToNoFlow(t *testing.T) {
 		t.Errorf("the ledger is %+v", r)
 	}
 }
+
+func TestAResetBehindBothFINsIsCountedAsOneThatNobodySent(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		fins []direction
+		want int
+	}{
+		{"both FINs have passed", []direction{toServer, toClient}, 1},
+		{"the member's has not", []direction{toServer}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBox(t, DPT, false)
+			b.see(1000, clientside, toServer, flagSYN, 0)
+			b.connectAt(2000)
+			for _, d := range row.fins {
+				b.see(2500, serverside, d, flagFIN|flagACK, 0)
+			}
+			b.reset(serverside, b.client, b.flow, RemoteReset, true)
+			b.at(3000)
+			b.closedAt(3001)
+			if got := b.RSTs().Overtaken[Reset{Serverside: true, Cause: RemoteReset, Peer: true}]; got != row.want {
+				t.Errorf("%d, want %d", got, row.want)
+			}
+		})
+	}
+}

@@ -113,6 +113,9 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	m := &tr.Medium
 	m.FlowID, m.FlowType = h.id, flowTypeNormal
 	m.CFFlags = flagsNew
+	if seg.flags&flagFIN != 0 {
+		h.fins[0], h.fins[1] = h.fins[0] || !f.Outgoing, h.fins[1] || f.Outgoing
+	}
 	h.carrying = h.carrying || seg.payload > 0 || seg.flags&(flagFIN|flagRST) != 0
 	if h.carrying {
 		m.CFFlags = flagsCarrying
