@@ -2,23 +2,18 @@ package analyzer
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"io"
-	"math/big"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
+	"github.com/hopblame/hopblame/internal/tlstap"
+	"github.com/hopblame/hopblame/internal/tlstap/tlstest"
 )
 
 // session is a TLS connection made by crypto/tls. What its two sides write is not
@@ -50,44 +45,12 @@ func (t *tapped) Write(b []byte) (int, error) {
 	return t.Conn.Write(b)
 }
 
-var serverCertificate = sync.OnceValues(func() (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "vip"}, NotAfter: storyStart.Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-})
-
-// connected returns two ends of a connection that buffers, unlike [net.Pipe]: TLS
-// has both sides write at a time.
-func connected(tb testing.TB) (a, b net.Conn) {
-	tb.Helper()
-	l, err := net.Listen("unix", filepath.Join(tb.TempDir(), "s"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	if a, err = net.Dial("unix", l.Addr().String()); err != nil {
-		tb.Fatal(err)
-	}
-	if b, err = l.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { a.Close(); b.Close() })
-	return a, b
-}
-
 // newSession shakes hands in a version of TLS, with protocols that the client offers.
 func newSession(tb testing.TB, version uint16, alpn ...string) *session {
 	tb.Helper()
-	cert, err := serverCertificate()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	cert := tlstest.Certificate(tb)
 	s := &session{tb: tb}
-	a, b := connected(tb)
+	a, b := tlstest.Connected(tb)
 	s.client = tls.Client(&tapped{a, true, s}, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, NextProtos: alpn, KeyLogWriter: &s.keys,
 		ClientSessionCache: tls.NewLRUClientSessionCache(1)})
 	s.server = tls.Server(&tapped{b, false, s}, &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: alpn})
@@ -106,30 +69,18 @@ func newSession(tb testing.TB, version uint16, alpn ...string) *session {
 func (s *session) record() f5trailer.TLV {
 	s.tb.Helper()
 	var out f5trailer.TLSSecrets
-	for line := range strings.Lines(s.keys.String()) {
-		f := strings.Fields(line)
-		random, err := hex.DecodeString(f[1])
-		if err != nil {
-			s.tb.Fatal(err)
-		}
-		secret, err := hex.DecodeString(f[2])
-		if err != nil {
-			s.tb.Fatal(err)
-		}
-		copy(out.ClientRandom[:], random)
-		switch f[0] {
-		case "CLIENT_RANDOM":
-			copy(out.MasterSecret[:], secret)
-		case "CLIENT_HANDSHAKE_TRAFFIC_SECRET":
-			out.ClientHandshake = secret
-		case "SERVER_HANDSHAKE_TRAFFIC_SECRET":
-			out.ServerHandshake = secret
-		case "CLIENT_TRAFFIC_SECRET_0":
-			out.ClientTraffic = secret
-		case "SERVER_TRAFFIC_SECRET_0":
-			out.ServerTraffic = secret
-		}
+	line := strings.Fields(s.keys.String()) // the first one
+	if _, err := hex.Decode(out.ClientRandom[:], []byte(line[1])); err != nil {
+		s.tb.Fatal(err)
 	}
+	var keys tlstap.KeyRing
+	if err := keys.ReadKeyLog(strings.NewReader(s.keys.String())); err != nil {
+		s.tb.Fatal(err)
+	}
+	k := keys.Of(out.ClientRandom)
+	copy(out.MasterSecret[:], k.Master)
+	out.ClientHandshake, out.ServerHandshake = k.ClientHandshake, k.ServerHandshake
+	out.ClientTraffic, out.ServerTraffic = k.ClientTraffic, k.ServerTraffic
 	v, err := out.TLV()
 	if err != nil {
 		s.tb.Fatal(err)

@@ -57,20 +57,7 @@ backend f5
 // nginxInFront does the same; upstream and header decide which.
 func nginxInFront(upstream, header string) front {
 	return front{program: "nginx", file: "front.conf", args: []string{"-p", ".", "-c", "front.conf", "-e", "stderr"}, stop: syscall.SIGTERM,
-		config: `user root root;
-daemon off;
-worker_processes 2;
-pid front.pid;
-error_log stderr crit;
-events { worker_connections 1024; }
-http {
-	access_log off;
-	client_body_temp_path body;
-	proxy_temp_path proxy;
-	fastcgi_temp_path fastcgi;
-	uwsgi_temp_path uwsgi;
-	scgi_temp_path scgi;
-	upstream f5 { server %[2]s; ` + upstream + ` }
+		config: nginxHead + `	upstream f5 { server %[2]s; ` + upstream + ` }
 	server {
 		listen %[1]s;
 		location / {

@@ -12,10 +12,10 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// nginxConfig answers every request. Without root the workers can be nobody but
-// the one user there is, who is called root in here; and every directory that
-// nginx would make below /var must be elsewhere.
-const nginxConfig = `user root root;
+// nginxHead is what every configuration begins with. Without root the workers can be
+// nobody but the one user there is, who is called root in here; and every directory
+// that nginx would make below /var must be elsewhere.
+const nginxHead = `user root root;
 daemon off;
 worker_processes 2;
 pid nginx.pid;
@@ -28,7 +28,10 @@ http {
 	fastcgi_temp_path fastcgi;
 	uwsgi_temp_path uwsgi;
 	scgi_temp_path scgi;
-	server {
+`
+
+// nginxConfig answers every request.
+const nginxConfig = nginxHead + `	server {
 		listen %s;
 		location / { return 200 "%s\n"; }
 	}

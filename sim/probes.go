@@ -7,7 +7,8 @@ import (
 )
 
 // checkProbes sees that each fault per tuple has hit those of the monitor's connections
-// that it had to hit: they belong to no request, and faults meet them all the same. One that was not hit is excused if another fault has hit it.
+// that it had to hit: they belong to no request, and faults meet them all the same. One
+// that was not hit is excused if another fault has hit it.
 func (f *Facts) checkProbes(bad func(string, ...any)) {
 	if len(f.Probes) == 0 {
 		return

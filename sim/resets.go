@@ -67,7 +67,7 @@ func (f *Facts) checkResets(bad func(string, ...any)) {
 	}
 	made := map[bigip.Reset]int{}
 	for _, r := range f.made {
-		made[bigip.Reset{Serverside: r.Serverside, Cause: r.Cause, Peer: r.Peer}]++
+		made[r.Kind()]++
 	}
 	var wrong []string
 	for k := range made {
@@ -91,7 +91,7 @@ func sideOf(r bigip.Reset) string {
 	return "clientside connections"
 }
 
-// rstsOut reads how many RSTs a node's kernel has sent.
+// rstsOut reads how many RSTs the f5's kernel has sent.
 func (r *run) rstsOut() (uint64, error) {
 	counters, err := r.lab.Host(topology.F5).SNMP()
 	return counters["Tcp.OutRsts"], err

@@ -2,22 +2,16 @@ package tlstap
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
 	"io"
-	"math/big"
 	mathrand "math/rand/v2"
 	"net"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/hopblame/hopblame/internal/tlstap/tlstest"
 )
 
 // tape is what both sides of a connection sent, in the order in which it was written.
@@ -45,48 +39,15 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.Conn.Write(b)
 }
 
-func certificate(t testing.TB) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "vip"}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-// connected returns two ends of a connection that buffers, unlike [net.Pipe]: TLS
-// has both sides write at a time.
-func connected(t testing.TB) (a, b net.Conn) {
-	t.Helper()
-	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if a, err = net.Dial("unix", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close(); b.Close() })
-	return a, b
-}
-
 // talk lets a client ask and a server answer, three times, and returns what was on
 // the wire, and the key log.
 func talk(t testing.TB, client, server *tls.Config) (*tape, string) {
 	t.Helper()
-	a, b := connected(t)
+	a, b := tlstest.Connected(t)
 	tp := &tape{}
 	var log bytes.Buffer
 	client.InsecureSkipVerify, client.KeyLogWriter = true, &log
-	server.Certificates = []tls.Certificate{certificate(t)}
+	server.Certificates = []tls.Certificate{tlstest.Certificate(t)}
 	c, s := tls.Client(&recorder{a, Client, tp}, client), tls.Server(&recorder{b, Server, tp}, server)
 	done := make(chan error, 1)
 	go func() {

@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+
+	"github.com/hopblame/hopblame/internal/tlstap/tlstest"
 )
 
 // TestOpenSSLsConnections reads connections whose server is OpenSSL: in suites that
@@ -126,7 +128,7 @@ func (b *bothWays) Read(p []byte) (int, error) {
 
 func writePEM(t *testing.T, file string) {
 	t.Helper()
-	cert := certificate(t)
+	cert := tlstest.Certificate(t)
 	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {
 		t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -107,7 +108,7 @@ func (s *clientSSL) handshake(ctx context.Context, client *pipe) (*tls.Conn, Eve
 		return nil, HandshakeSlow
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return nil, ClientSendsAlert
-	case errors.As(err, &remote), client.broken() != nil, strings.HasSuffix(err.Error(), "EOF"):
+	case errors.As(err, &remote), client.broken() != nil, errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, ClientGone
 	}
 	return nil, NoCommonCipher

@@ -145,18 +145,15 @@ func (c *conn) readRequest() {
 // request does what is to be done with a request of which the header is there.
 func (c *conn) request(header []byte) {
 	p := c.proxy
-	if event, bad := p.config.HTTP.violation(header); bad {
+	event, refused := p.config.HTTP.violation(header)
+	if !refused {
+		event, refused = decideHeader(p.config.Rules, header)
+	}
+	if refused {
 		c.end(event)
 		return
 	}
-	switch decide(p.config.Rules, header) {
-	case RuleReject:
-		c.end(RuleRejects)
-	case RuleDrop:
-		c.end(RuleDrops)
-	default:
-		c.dial(requestOrdinal(header))
-	}
+	c.dial(requestOrdinal(header))
 }
 
 // watchClient sees a client that gives up while the serverside is being opened.
@@ -299,7 +296,6 @@ func (c *conn) end(e Event) {
 	c.server.end(how.server, e)
 	if c.flow != nil {
 		c.flow.Closed = now
-		p.closed(c)
 		p.members.closed(c.member)
 		p.translation.release(c.flow.SNAT, c.flow.Member)
 	}
@@ -308,8 +304,7 @@ func (c *conn) end(e Event) {
 	}
 	c.client.end(how.client, e)
 	delete(p.live, c)
-	c.recycle()
-	p.free = append(p.free, c)
+	p.keep(c)
 }
 
 // pump reads and writes until neither makes progress. It returns the half that

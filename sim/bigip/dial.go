@@ -96,7 +96,6 @@ func (c *conn) sendSYN() {
 			break
 		}
 		p.dialed(c)
-		p.closed(c)
 		f.SNAT = next
 		if p.hooks.Dialing != nil {
 			p.hooks.Dialing(f.Dial)
@@ -130,7 +129,7 @@ func (c *conn) connect() error {
 	}
 	if err == nil {
 		c.server.fd = fd
-		err = c.proxy.loop.Add(fd, &c.server, eventloop.Readable|eventloop.Writable|eventloop.PeerShut)
+		err = c.server.watch()
 	}
 	if err != nil {
 		c.server.fd = -1
@@ -217,13 +216,6 @@ func (c *conn) connected(events uint32) {
 func (c *conn) dialFailed(err error) {
 	c.proxy.dialed(c)
 	c.end(c.server.event(err))
-}
-
-// closed tells of the end of what dial began.
-func (p *Proxy) closed(c *conn) {
-	if p.hooks.Closed != nil {
-		p.hooks.Closed(c.flow.Dial)
-	}
 }
 
 func (p *Proxy) dialed(c *conn) {

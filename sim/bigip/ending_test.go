@@ -339,7 +339,7 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 			}
 			made := map[Reset]int{}
 			for _, r := range p.Resets() {
-				made[Reset{Serverside: r.Serverside, Cause: r.Cause, Peer: r.Peer}]++
+				made[r.Kind()]++
 			}
 			for r, n := range made {
 				if seen := p.Table().RSTs().ByCause[r]; seen != n {

@@ -130,9 +130,6 @@ func (c *connflow) close() {
 	c.state = closed
 	c.tell()
 	c.Closed = time.Now()
-	if v.hooks.Closed != nil {
-		v.hooks.Closed(c.Dial)
-	}
 	v.open--
 	v.members.closed(c.member)
 	v.translation.release(c.SNAT, c.Member)

@@ -2,6 +2,7 @@ package bigip
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
@@ -83,17 +84,28 @@ func (h *half) close(with packet) {
 	h.reset()
 }
 
+// ends are the f5's address of a half that is a TCP connection, and the other end's.
+func (h *half) ends() (local, remote netip.AddrPort) {
+	c := h.conn
+	if h.side() == serverside {
+		return c.flow.SNAT, c.flow.Member
+	}
+	return c.proxy.config.VirtualServer.Destination, c.clientAddr
+}
+
+// watch has the loop tell of everything that happens to h.
+func (h *half) watch() error {
+	return h.conn.proxy.loop.Add(h.fd, h, eventloop.Readable|eventloop.Writable|eventloop.PeerShut)
+}
+
 // sendRST closes a half with a RST.
 func (h *half) sendRST() {
-	p, c := h.conn.proxy, h.conn
+	p := h.conn.proxy
 	if p.raw == nil || h.told == "" { // which says that there is none to send
 		eventloop.Reset(h.fd)
 		return
 	}
-	local, remote := p.config.VirtualServer.Destination, c.clientAddr
-	if h.side() == serverside {
-		local, remote = c.flow.SNAT, c.flow.Member
-	}
+	local, remote := h.ends()
 	// One that the other end has reset meanwhile is gone, and so is the need.
 	_ = p.raw.reset(h.fd, local, remote, h.told)
 }

@@ -2,7 +2,6 @@ package bigip
 
 import (
 	"bytes"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -34,34 +33,10 @@ func (r *Rule) validate(bad report) {
 	}
 }
 
-// matches says whether a rule is for a request, of which the header is given.
-func (r *Rule) matches(header []byte) bool {
-	line, fields, _ := bytes.Cut(header, []byte("\r\n"))
-	_, target, _ := bytes.Cut(line, []byte(" "))
-	if !bytes.HasPrefix(target, []byte(r.Path)) {
-		return false
-	}
-	if r.Header == "" {
-		return true
-	}
-	name, value, _ := strings.Cut(r.Header, ":")
-	got, found := field(fields, name)
-	return found && (strings.TrimSpace(value) == "" || string(got) == strings.TrimSpace(value))
-}
-
-// decide returns the action of the first rule that matches; "" if none does.
-func decide(rules []Rule, header []byte) RuleAction {
-	for i := range rules {
-		if rules[i].matches(header) {
-			return rules[i].Do
-		}
-	}
-	return ""
-}
-
-// matchesRequest is matches for a request that has been parsed.
-func (r *Rule) matchesRequest(req *http.Request) bool {
-	if !strings.HasPrefix(req.RequestURI, r.Path) {
+// matches says whether a rule is for a request: by its target, and by the values that
+// its header has for a field's name.
+func (r *Rule) matches(target string, values func(name string) []string) bool {
+	if !strings.HasPrefix(target, r.Path) {
 		return false
 	}
 	if r.Header == "" {
@@ -69,6 +44,36 @@ func (r *Rule) matchesRequest(req *http.Request) bool {
 	}
 	name, value, _ := strings.Cut(r.Header, ":")
 	value = strings.TrimSpace(value)
-	got, found := req.Header[http.CanonicalHeaderKey(name)]
-	return found && (value == "" || slices.Contains(got, value))
+	got := values(name)
+	return len(got) > 0 && (value == "" || slices.Contains(got, value))
+}
+
+// decide returns what the first rule that matches a request does to it; false if none
+// does.
+func decide(rules []Rule, target string, values func(name string) []string) (Event, bool) {
+	for i := range rules {
+		if !rules[i].matches(target, values) {
+			continue
+		}
+		if rules[i].Do == RuleDrop {
+			return RuleDrops, true
+		}
+		return RuleRejects, true
+	}
+	return 0, false
+}
+
+// decideHeader is decide for a request of which nothing but its header is known.
+func decideHeader(rules []Rule, header []byte) (Event, bool) {
+	if len(rules) == 0 {
+		return 0, false
+	}
+	line, fields, _ := bytes.Cut(header, []byte("\r\n"))
+	_, target, _ := bytes.Cut(line, []byte(" "))
+	return decide(rules, string(target), func(name string) []string {
+		if value, found := field(fields, name); found {
+			return []string{string(value)}
+		}
+		return nil
+	})
 }

@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-
-	"github.com/hopblame/hopblame/internal/eventloop"
 )
 
 // layer7 is the part of the proxy that looks into every request: TLS, HTTP/2,
@@ -44,7 +42,6 @@ func (c *Config) looksInto() bool {
 
 func (p *Proxy) newLayer7() (*layer7, error) {
 	l := &layer7{proxy: p, accepted: make(chan net.Conn)}
-	l.ctx, l.stop = context.WithCancel(context.Background())
 	if p.config.VirtualServer.Has(ProfileClientSSL) {
 		var err error
 		if l.tls, err = newClientSSL(&p.config); err != nil {
@@ -54,6 +51,7 @@ func (p *Proxy) newLayer7() (*layer7, error) {
 			l.tls.provides = p.table
 		}
 	}
+	l.ctx, l.stop = context.WithCancel(context.Background())
 	quiet := log.New(io.Discard, "", 0) // the flow table tells what happened
 	l.transport = http.Transport{
 		DialContext: l.dial,
@@ -113,10 +111,9 @@ func (l *listener) Addr() net.Addr {
 
 // begin gives a client's connection to a goroutine. It is called on the loop's thread.
 func (l *layer7) begin(c *conn) {
-	p := l.proxy
 	client, err := c.server.newPipe(c.clientAddr)
 	if err == nil {
-		err = p.loop.Add(c.server.fd, &c.server, eventloop.Readable|eventloop.Writable|eventloop.PeerShut)
+		err = c.server.watch()
 	}
 	if err != nil {
 		c.end(ClientGone)
@@ -192,7 +189,6 @@ func (l *layer7) end(client *pipe, e Event, flow *Flow) {
 			return
 		}
 		c.because = flow
-		c.server.readable = true // the loop may not have heard of the last bytes yet
 		c.server.readable = true // an alert, say, of which the loop may not have heard yet
 		if _, err := c.toClient.pump(); err == nil {
 			c.end(e)
@@ -231,25 +227,22 @@ func (l *layer7) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return
 		}
 		c := p.newConn()
-		c.clientAddr, c.active = client.client, p.loop.Now()
+		c.clientAddr = client.client
 		member, err := c.client.newPipe(client.client)
 		if err == nil {
-			err = p.loop.Add(c.client.fd, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut)
+			err = c.client.watch()
 		}
 		if err != nil {
 			failed <- err
 			c.client.close(fin)
-			c.recycle()
-			p.free = append(p.free, c)
+			p.keep(c)
 			return
 		}
 		if l.transport.DisableKeepAlives {
 			over := func(m *pipe) bool { return m.conn == nil }
 			client.behind = append(slices.DeleteFunc(client.behind, over), member)
 		}
-		p.live[c] = struct{}{}
-		timeout, _ := p.idleTimeout()
-		p.loop.Arm(&c.idle, c.active.Add(timeout), c.sinceActive)
+		p.enlist(c)
 		made <- member
 		c.dial(ordinal)
 	})
@@ -261,8 +254,7 @@ func (l *layer7) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	case <-l.ctx.Done():
 		return nil, net.ErrClosed
 	}
-	// The pipe's end is its first byte or its end: the loop closes its side with the
-	// reason on record.
+	// A pipe that ends before it is opened has the reason on record.
 	select {
 	case <-member.opened:
 		return member, nil
@@ -333,15 +325,7 @@ func (l *layer7) refuses(r *http.Request) (Event, bool) {
 	case count > c.HTTP.headerCount():
 		return TooManyHeaders, true
 	}
-	for i := range c.Rules {
-		if c.Rules[i].matchesRequest(r) {
-			if c.Rules[i].Do == RuleDrop {
-				return RuleDrops, true
-			}
-			return RuleRejects, true
-		}
-	}
-	return 0, false
+	return decide(c.Rules, r.RequestURI, r.Header.Values)
 }
 
 // rewrite turns the client's request into the member's.

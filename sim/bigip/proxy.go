@@ -24,7 +24,6 @@ type Dial struct {
 type Hooks struct {
 	Dialing func(Dial) // just before the first SYN
 	Dialed  func(Dial) // once the outcome is known
-	Closed  func(Dial) // once the connection is closed, or given up
 }
 
 // Flow is what the proxy knows of one serverside connection: facts for the truth.
@@ -50,6 +49,9 @@ type Reset struct {
 	Cause      Cause
 	Peer       bool // the cause arose on the other half
 }
+
+// Kind is what r has in common with others that are counted together: all else is zero.
+func (r Reset) Kind() Reset { return Reset{Serverside: r.Serverside, Cause: r.Cause, Peer: r.Peer} }
 
 // Proxy is a running virtual server.
 type Proxy struct {
@@ -235,18 +237,15 @@ func (p acceptor) Ready(fd int, _ uint32) {
 
 // begin takes a client that has connected.
 func (p *Proxy) begin(c *conn) {
-	p.live[c] = struct{}{}
+	p.enlist(c)
 	p.clients++
-	c.active = time.Now()
 	if limit := p.config.VirtualServer.ConnectionLimit; limit > 0 && p.clients > limit {
 		c.end(VirtualServerFull)
 		return
 	}
-	timeout, _ := p.idleTimeout()
-	p.loop.Arm(&c.idle, c.active.Add(timeout), c.sinceActive)
 	// The request is usually there already, and readers need no event until then;
 	// the registration tells of it either way.
-	if err := p.loop.Add(c.client.fd, &c.client, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
+	if err := c.client.watch(); err != nil {
 		c.end(ClientGone)
 		return
 	}
@@ -258,6 +257,14 @@ func (p *Proxy) begin(c *conn) {
 	}
 }
 
+// enlist begins to count a connection, and its idle time.
+func (p *Proxy) enlist(c *conn) {
+	p.live[c] = struct{}{}
+	c.active = time.Now()
+	timeout, _ := p.idleTimeout()
+	p.loop.Arm(&c.idle, c.active.Add(timeout), c.sinceActive)
+}
+
 // noteReset puts a RST on record before it is sent.
 func (p *Proxy) noteReset(c *conn, s side, e Event) {
 	r := Reset{Serverside: s == serverside, Client: c.clientAddr, Flow: orElse(c.flow, c.because), Ordinal: c.ordinal,
@@ -265,18 +272,22 @@ func (p *Proxy) noteReset(c *conn, s side, e Event) {
 	if r.Flow != nil {
 		r.Ordinal = r.Flow.Ordinal
 	}
-	if r.From, r.To = p.config.VirtualServer.Destination, c.clientAddr; r.Serverside {
-		r.From, r.To = r.Flow.SNAT, r.Flow.Member
+	h := &c.client
+	if r.Serverside {
+		h = &c.server
 	}
+	r.From, r.To = h.ends()
 	if p.raw != nil {
-		h := &c.client
-		if r.Serverside {
-			h = &c.server
-		}
 		h.told = r.Cause.payload(r.Peer)
 	}
 	r.Time = p.table.reset(s, c.clientAddr, r.Flow, r.Cause, r.Peer)
 	p.resets = append(p.resets, r)
+}
+
+// keep keeps a connection's memory for the next one.
+func (p *Proxy) keep(c *conn) {
+	c.recycle()
+	p.free = append(p.free, c)
 }
 
 func (p *Proxy) newConn() *conn {

@@ -20,9 +20,9 @@ const (
 // the proxy's own ledger, and the ledger of those that no proxy made.
 type RSTs struct {
 	Sent    uint64        // by the f5, whatever the reason
-	ByCause map[Reset]int // flows that were reset by the proxy: Serverside, Cause and Peer are set
+	ByCause map[Reset]int // flows that were reset by the proxy, by [Reset.Kind]
 	// Overtaken are resets that nobody sent: the other end's FIN came while the socket was
-	// being closed, and behind both FINs the kernel has nothing to reset. Keys as above.
+	// being closed, and behind both FINs the kernel has nothing to reset.
 	Overtaken map[Reset]int
 	Rejected  []Reset // answers to packets that belong to no flow, which the kernel sends by itself
 }
@@ -38,10 +38,12 @@ func (t *FlowTable) overtaken(h *flowHalf) {
 	if h.reset == nil || h.wasReset || h.rejected || h.fins != [2]bool{true, true} {
 		return
 	}
-	if t.rsts.Overtaken == nil {
-		t.rsts.Overtaken = map[Reset]int{}
-	}
-	t.rsts.Overtaken[Reset{Serverside: h.vlan == ServersideVLAN, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}]++
+	t.rsts.Overtaken[h.kind(h.vlan == ServersideVLAN)]++
+}
+
+// kind is how the reset of a half is counted.
+func (h *flowHalf) kind(serverside bool) Reset {
+	return Reset{Serverside: serverside, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}
 }
 
 // fillRST writes the cause into the trailer of a RST that the f5 sends, and counts it.
@@ -56,10 +58,7 @@ func (t *FlowTable) fillRST(s side, h *flowHalf, ends tuple, f capture.Frame, se
 		m.RSTCause, m.HasRSTCause = *h.reset, true
 		if !h.wasReset {
 			h.wasReset = true
-			if t.rsts.ByCause == nil {
-				t.rsts.ByCause = map[Reset]int{}
-			}
-			t.rsts.ByCause[Reset{Serverside: s == serverside, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}]++
+			t.rsts.ByCause[h.kind(s == serverside)]++
 		}
 		if h.rejected {
 			t.fillReject(*h.reset)

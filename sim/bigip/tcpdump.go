@@ -12,7 +12,8 @@ import (
 // Tcpdump is what the f5's capture is made with, as one types it behind tcpdump -i on
 // the box (K13637): the interface 0.0, which is every VLAN; a noise level, which
 // decides how much of the flow's state a trailer tells; p for the peer flows; --f5 ssl
-// for the secrets of the clients' TLS; and a filter (see [pcapfilter]), which sees a frame without its tag:
+// for the secrets of the clients' TLS; and a filter (see [pcapfilter]), which sees a
+// frame without its tag:
 //
 //	0.0:nnnp host 198.18.50.88 and tcp port 8165
 //

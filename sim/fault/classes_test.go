@@ -19,26 +19,12 @@ import (
 // echo answers every line on a server with the same line.
 func echo(t *testing.T, host *topology.Host, at netip.AddrPort) {
 	t.Helper()
-	l, err := host.Listen(t.Context(), "tcp", at.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_ = c.SetDeadline(time.Now().Add(patience))
-			if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
-				_, _ = io.WriteString(c, line)
-			}
-			c.Close()
+	accept(t, host, at, func(c net.Conn) {
+		_ = c.SetDeadline(time.Now().Add(patience))
+		if line, err := bufio.NewReader(c).ReadString('\n'); err == nil {
+			_, _ = io.WriteString(c, line)
 		}
-	}()
-	t.Cleanup(func() { l.Close(); <-ended })
+	})
 }
 
 // asked is how far a request came.

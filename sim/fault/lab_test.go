@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -176,6 +177,13 @@ func serve(t *testing.T, host *topology.Host, at netip.AddrPort) {
 	if err := host.Set("net.ipv4.tcp_synack_retries", "0"); err != nil {
 		t.Fatal(err)
 	}
+	accept(t, host, at, func(net.Conn) {})
+}
+
+// accept gives each connection to a server to a function, one after the other, and
+// closes it then.
+func accept(t *testing.T, host *topology.Host, at netip.AddrPort, with func(c net.Conn)) {
+	t.Helper()
 	l, err := host.Listen(t.Context(), "tcp", at.String())
 	if err != nil {
 		t.Fatal(err)
@@ -188,6 +196,7 @@ func serve(t *testing.T, host *topology.Host, at netip.AddrPort) {
 			if err != nil {
 				return
 			}
+			with(c)
 			c.Close()
 		}
 	}()
