@@ -67,10 +67,16 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 		if err != nil {
 			return err
 		}
-		for _, m := range matters {
-			cs = append(cs, m.conclude())
+		concluded := make([]*conclusion, len(matters))
+		for i, m := range matters {
+			concluded[i] = m.conclude()
 		}
-		all = append(all, matters...)
+		seen := seenToFail(matters)
+		for i, m := range matters {
+			if !m.f.hidden() || !seen[attemptOf(m, m.f.attempt.tuple)] {
+				all, cs = append(all, m), append(cs, concluded[i])
+			}
+		}
 	}
 	settleSizes(cs)
 	a.blameReuse(all, cs)
@@ -80,6 +86,29 @@ func (a *analysis) judgeAll(ctx context.Context, starts []*survey) error {
 	a.report.Requests.Failed = len(all)
 	a.report.Findings = a.findings(all)
 	return nil
+}
+
+// requestAttempt is what the proxy did for a client's connection.
+type requestAttempt struct {
+	front, back tuple
+	isn         uint32 // of the client's connection
+}
+
+func attemptOf(m *matter, back tuple) requestAttempt {
+	return requestAttempt{m.f.tuple, back, m.f.isn}
+}
+
+// seenToFail are the attempts of requests whose end was seen, at the client or by
+// another point where its capture missed it. What is known of them from the proxy's
+// side alone is known already.
+func seenToFail(matters []*matter) map[requestAttempt]bool {
+	seen := map[requestAttempt]bool{}
+	for _, m := range matters {
+		if !m.f.hidden() && m.view != nil && m.view != m.client {
+			seen[attemptOf(m, m.view.tuple)] = true
+		}
+	}
+	return seen
 }
 
 // failures are the failed requests of clients, in order of their start; those

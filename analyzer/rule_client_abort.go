@@ -24,7 +24,7 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 		at, end = c.numbered(m.start, m.f.endFrame)
 		what, k = "the stream", byteKind(c, true, m.f.endSeq)
 	}
-	if end == nil || !end.toServer || m.f.outcome == Error {
+	if end == nil || !end.toServer || m.f.outcome == Error || !m.f.inside && c.endsSecond(end) {
 		return nil
 	}
 	if m.f.began == 0 || !m.f.inside && !c.delivered(true) {
@@ -50,6 +50,20 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 	}
 	return out
 }}
+
+// endsSecond tells whether a client's end acknowledges a FIN of the server's: the server
+// was done before, wherever in the file that was captured.
+func (v *flowView) endsSecond(end *sighting) bool {
+	for i := range v.steps {
+		for j := range v.steps[i].packets {
+			g := &v.steps[i].packets[j]
+			if !g.toServer && g.is(flagFIN, 0) && end.is(flagACK, 0) && int32(end.ack-g.seq)-int32(g.length) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // firstEnd is the first FIN or RST of a connection, as the point nearest to the
 // client saw it.

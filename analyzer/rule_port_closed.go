@@ -6,7 +6,7 @@ package analyzer
 //	 |--SYN----------------->|
 //	 |<----------------RST---|
 //
-// A proxy that does so and tells why in its trailer has no listener there.
+// It does so at once. A proxy that does so and tells why in its trailer has no listener there.
 var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *conclusion {
 	at, g := v.refusal()
 	if at < 0 || !v.atServer(at) || g.icmp {
@@ -21,6 +21,23 @@ var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *co
 	if g.note != nil && g.note.hasCause && !g.note.ingress { // proxySays would have known it
 		c.hop, c.settle = "", "the documentation of the RST cause \""+g.note.cause+"\": it is none of those whose meaning is known"
 	}
+	if late(syns, g) {
+		c.hop, c.settle = "", "the log of "+v.server.Addr().String()+", or its trailers: its RST comes long after the SYN, as that of somebody who has waited for another in vain"
+	}
 	c.eliminated = v.hypotheses(at, true)
 	return c
 }}
+
+// promptly is longer than any host thinks about a SYN to a port that is closed.
+const promptly = int64(500e6)
+
+// late tells whether a RST comes long after the latest SYN before it.
+func late(syns []*sighting, rst *sighting) bool {
+	latest := int64(0)
+	for _, s := range syns {
+		if s.frame < rst.frame {
+			latest = max(latest, s.time)
+		}
+	}
+	return latest != 0 && rst.time-latest > promptly
+}

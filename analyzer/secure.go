@@ -32,6 +32,7 @@ type secure struct {
 	latest   uint32 // where the client's latest record begins
 	records  int    // of the client
 	attempts int    // of the proxy, for this connection
+	blind    bool   // bytes were lost before the handshake was over
 	later    bool   // a request of the connection went before, though it cannot be told apart
 }
 
@@ -82,6 +83,7 @@ const (
 	aeadTag       = 16
 	explicitNonce = 8 // TLS 1.2 with AES-GCM
 	alert13       = 2 + 1 + aeadTag
+	alertRecord   = 5 + explicitNonce + 2 + aeadTag // the longest that one is, header and all
 	keyUpdate13   = 4 + 1 + 1 + aeadTag
 	finished256   = 4 + 32 + 1 + aeadTag
 	finished384   = 4 + 48 + 1 + aeadTag
@@ -105,16 +107,32 @@ func newSecure(e *exchange) *secure {
 func (t *secure) feed(e *exchange, s tlstap.Side, b []byte, seq uint32) {
 	t.e = e
 	at := tlstap.Mark{Seq: seq, Time: e.now, Epoch: e.nowEpoch}
-	if t.Feed(s, b, at, t); t.Broken(s) {
+	if t.Feed(s, b, at, t); t.Broken(s) && !t.farewell(s, len(b)) {
 		t.spoke(s, len(b), at)
 	}
+}
+
+// farewell tells whether so few bytes of the client's, behind the handshake and of which
+// it is not known where records begin, may be nothing but an alert: no request is as short.
+func (t *secure) farewell(s tlstap.Side, n int) bool {
+	return t.keyed && s == tlstap.Client && n <= alertRecord
 }
 
 // gap tells that n bytes passed that were not captured.
 func (t *secure) gap(e *exchange, s tlstap.Side, n int, seq uint32) {
 	t.e = e
-	if t.Lost(s, n); t.Broken(s) {
-		t.spoke(s, n, tlstap.Mark{Seq: seq, Time: e.now, Epoch: e.nowEpoch})
+	t.Lost(s, n)
+	if !t.Broken(s) {
+		return
+	}
+	if t.farewell(s, n) {
+		return
+	}
+	t.blind = t.blind || !t.keyed
+	t.keyed = t.keyed || s == tlstap.Client // its Finished may be what is missing
+	t.spoke(s, n, tlstap.Mark{Seq: seq, Time: e.now, Epoch: e.nowEpoch})
+	if s == tlstap.Client { // whether that was a request nobody has seen
+		t.answered = max(t.answered, perhaps)
 	}
 }
 
@@ -243,6 +261,7 @@ func (t *secure) spoke(s tlstap.Side, length int, at tlstap.Mark) {
 	case small && !t.Broken(s): // nobody can tell whether it wants an answer
 		t.answered = min(t.answered, perhaps)
 		return
+	case t.blind: // nor is it known where the handshake ended
 	case t.answered == surely:
 		t.turns++
 		t.turn(at)

@@ -416,7 +416,8 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 		return
 	}
 	begun, ok := e.ordinal, e.counts.OK
-	from.push(p.seq, p.payload, p.length, fromSink)
+	// What it acknowledges came before what it says: an answer belongs to a request, also
+	// where that was not captured.
 	if p.flags&flagACK != 0 && to.known {
 		ack := p.ack
 		if c.flags&(serverFIN|clientFIN) != 0 {
@@ -424,6 +425,7 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 		}
 		to.acked(ack, toSink)
 	}
+	from.push(p.seq, p.payload, p.length, fromSink)
 	if e.tls != nil {
 		s.feedInside(c, e, p)
 	} else if s.log.sealed > 0 {
