@@ -33,11 +33,11 @@ const promptly = int64(500e6)
 
 // late tells whether a RST comes long after the latest SYN before it.
 func late(syns []*sighting, rst *sighting) bool {
-	latest := int64(0)
+	var latest *sighting
 	for _, s := range syns {
-		if s.frame < rst.frame {
-			latest = max(latest, s.time)
+		if s.frame < rst.frame && (latest == nil || s.time > latest.time) {
+			latest = s
 		}
 	}
-	return latest != 0 && rst.time-latest > promptly
+	return latest != nil && rst.time-latest.time > promptly
 }
