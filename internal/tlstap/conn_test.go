@@ -50,20 +50,10 @@ func talk(t testing.TB, client, server *tls.Config) (*tape, string) {
 	server.Certificates = []tls.Certificate{tlstest.Certificate(t)}
 	c, s := tls.Client(&recorder{a, Client, tp}, client), tls.Server(&recorder{b, Server, tp}, server)
 	done := make(chan error, 1)
-	go func() {
-		defer s.Close()
-		buf := make([]byte, len(question))
-		for range 3 {
-			if _, err := io.ReadFull(s, buf); err != nil {
-				done <- err
-				return
-			}
-			if _, err := s.Write(reply); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
+	go func() { // the tape is whole when it has closed
+		err := answer(s)
+		s.Close()
+		done <- err
 	}()
 	buf := make([]byte, len(reply))
 	for range 3 {
@@ -78,6 +68,20 @@ func talk(t testing.TB, client, server *tls.Config) (*tape, string) {
 		t.Fatal(err)
 	}
 	return tp, log.String()
+}
+
+// answer reads three questions and answers each.
+func answer(s net.Conn) error {
+	buf := make([]byte, len(question))
+	for range 3 {
+		if _, err := io.ReadFull(s, buf); err != nil {
+			return err
+		}
+		if _, err := s.Write(reply); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const question = "GET / HTTP/1.1\r\nHost: vip\r\n\r\n"

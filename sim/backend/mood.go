@@ -55,9 +55,10 @@ func (s *Server) perform(f *fault.Fault, a answer) {
 		a.write(http.StatusServiceUnavailable)
 		return
 	case fault.AnswerSlowly:
-		if s.pause(f.After) {
-			a.write(http.StatusOK)
+		if !s.pause(f.After) {
+			panic(http.ErrAbortHandler) // net/http would answer 200 for one who returns
 		}
+		a.write(http.StatusOK)
 		return
 	}
 	c, _, err := http.NewResponseController(a.w).Hijack()
