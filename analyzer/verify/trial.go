@@ -219,6 +219,9 @@ func (t *trial) request() string {
 	if t.v.Outcome == analyzer.Refused && r.Method+r.Target+r.ID != "" {
 		return "nothing was requested on a connection that was refused"
 	}
+	if t.v.Outcome == analyzer.Unknown && r.Method+r.Target+r.ID == "" {
+		return "" // it is inside TLS, and nothing is said of it
+	}
 	why := ""
 	for _, x := range t.frames("", isData) {
 		method, target, id, hasID, ok := x.frame.request()
