@@ -128,6 +128,16 @@ func TestCauses(t *testing.T) {
 			s.tell(when+3*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
 			s.resets(when+3*time.Second, c, int(n), "Phase of the moon", true)
 		}, "server2", AppSilent, ""},
+		{"the f5 gives up a client that stops in the middle of its request, and does not say so", func(s *story) {
+			half := post(17)[:len(post(17))-2]
+			n := uint32(len(half))
+			c, b, when := s.opened(at, 17, 54373, 2, half)
+			when = s.handshake(when, b)
+			s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: half})
+			s.tell(when+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+			s.tell(when+3*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+3*time.Second, c, len(half), "Phase of the moon", false)
+		}, "", Inconclusive, "before the request was whole"},
 		{"the firewall has forgotten an idle connection", func(s *story) {
 			s.pooled(at, func(when time.Duration, c, b *telling, up, down uint32) {
 				req := post(17)
