@@ -49,6 +49,7 @@ var rules = []rule{
 	ackDropped,
 	dataDropped,
 	responseDropped,
+	keepAliveDropped,
 	clientAbort,
 	appSilent,
 }
