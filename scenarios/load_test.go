@@ -218,6 +218,16 @@ func FuzzLoad(f *testing.F) {
 		case err != nil && !placed.MatchString(err.Error()):
 			t.Errorf("not one line with its place: %q", err)
 		}
+		if err != nil {
+			return
+		}
+		written, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Load("f.yaml", written); len(written) <= maxText && (err != nil || same(s, again) != "") {
+			t.Errorf("it is not read as it is written: %v\n%s", err, written)
+		}
 	})
 }
 
