@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/hopblame/hopblame/internal/nearest"
 	"golang.org/x/sys/unix"
 )
@@ -192,12 +193,15 @@ func fileError(file string, text []byte, err error) error {
 	var unknown *yaml.UnknownFieldError
 	var mistyped *yaml.TypeError
 	var large *yaml.OverflowError
+	var shape *yaml.UnexpectedNodeTypeError
 	switch {
 	case t == nil:
 	case errors.As(err, &unknown):
 		e.Why = fmt.Sprintf("unknown key %q%s", t.Value, meant(t.Value))
 	case errors.As(err, &large):
 		e.Why = fmt.Sprintf("%s is too large", large.SrcNum)
+	case errors.As(err, &shape):
+		e.Why = fmt.Sprintf("got %s, want %s", shapeInWords(shape.Actual), shapeInWords(shape.Expected))
 	case errors.As(err, &mistyped):
 		e.Why = fmt.Sprintf("got %q, want %s", t.Value, inWords(mistyped.DstType))
 	}
@@ -218,6 +222,21 @@ func inWords(t reflect.Type) string {
 		return "a number"
 	}
 	return "a " + t.Kind().String()
+}
+
+// shapeInWords says what a piece of YAML is.
+func shapeInWords(t ast.NodeType) string {
+	switch t {
+	case ast.MappingType:
+		return "keys with values"
+	case ast.SequenceType:
+		return "a list"
+	case ast.NullType:
+		return "nothing"
+	case ast.IntegerType, ast.FloatType:
+		return "a number"
+	}
+	return "a " + t.YAMLName()
 }
 
 // meant says where an unknown key belongs, or which one was meant.
