@@ -94,6 +94,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a client that speaks plain where that is right", head + "faults:\n  - {name: x, at: client, do: speak-plain, per: connection, probability: 1}\n",
 			`f.yaml:5:31: fault x: do "speak-plain": has no meaning with traffic's protocol http; it is for https and h2`},
 		{"a port of nobody's", edited(t, "probability: 0.5", "probability: 0.5, port: 70000"), `f.yaml:5:121: 70000 is too large`},
+		{"a port of packets that are lost", edited(t, "probability: 0.5", "probability: 0.5, port: 8166"), `f.yaml:5:121: fault syn-drop: port 8166: only connect-elsewhere has it`},
 		{"an abort that is not among the right answers", head + "faults:\n  - {name: x, at: client, do: abort, per: connection, probability: 1}\n",
 			`f.yaml:1:1: expect: the truth of fault x is {hop: "client", cause: client-abort}, which is not listed`},
 

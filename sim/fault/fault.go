@@ -183,6 +183,9 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	if f.After != 0 {
 		bad("after %v: only an actor that answers slowly has it", f.After)
 	}
+	if f.Port != 0 {
+		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
+	}
 	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
 	f.validatePlace(spec, bad)
 }
