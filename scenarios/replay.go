@@ -94,6 +94,9 @@ type Difference struct {
 	Because string `json:"because"`
 }
 
+// ByChance explains a difference where it does not follow from the seed who is hit.
+const ByChance = "whom this scenario hits is chance"
+
 // Fate is what became of a request.
 type Fate struct {
 	Outcome client.Outcome `json:"outcome"`
@@ -196,7 +199,7 @@ func compare(r *Recording, again *Result, without []string, predictable bool) *R
 		}
 		because := ""
 		if !predictable {
-			because = "whom this scenario hits is chance"
+			because = ByChance
 		}
 		c.differ(t, now, was[i], is[i], because)
 	}

@@ -112,17 +112,20 @@ func writeReplay(w io.Writer, r *scenarios.Replay) error {
 		}
 		p.line("  %s %s", mark(h.OK+h.Others == h.Requests), line)
 	}
-	p.line("  %s the rest: %s requests, %s as they were", mark(r.Rest.Requests == r.Rest.Unchanged || !r.Predictable),
-		digits.Group(r.Rest.Requests), digits.Group(r.Rest.Unchanged))
+	rest := mark(r.Rest.Requests == r.Rest.Unchanged && r.Digest.Now == r.Digest.Before)
+	if !r.Predictable {
+		rest = "·" // it is held to nothing
+	}
+	p.line("  %s the rest: %s requests, %s as they were", rest, digits.Group(r.Rest.Requests), digits.Group(r.Rest.Unchanged))
 	if d := r.Digest; d.Hits > 0 || d.Now != d.Before {
 		now := "the same now"
 		if d.Now != d.Before {
 			now = fmt.Sprintf("%.16s… now", d.Now)
 		}
-		p.line("  %s hit among the rest: %s connections, digest %.16s…, %s", mark(d.Now == d.Before || !r.Predictable), digits.Group(d.Hits), d.Before, now)
+		p.line("  %s hit among the rest: %s connections, digest %.16s…, %s", rest, digits.Group(d.Hits), d.Before, now)
 	}
 	if !r.Predictable {
-		p.line("    whom this scenario hits is chance: a fault is per packet, or the f5 goes by load, limits, rules or a monitor")
+		p.line("    " + scenarios.ByChance + ": a fault is per packet, or the f5 goes by load, limits, rules or a monitor")
 	}
 	writeDifferences(p, r.Differs)
 	for _, h := range r.Hit {
@@ -130,20 +133,25 @@ func writeReplay(w io.Writer, r *scenarios.Replay) error {
 			p.line("%s had hit nobody, so this says nothing about it.", h.Fault)
 		}
 	}
+	verdict := "It does NOT hold"
 	switch {
 	case !r.Valid:
-		p.line("%s", p.bold("The repetition is INVALID: it says nothing"))
+		verdict = "The repetition is INVALID and says nothing"
+	case !r.Predictable && len(r.Without) == 0:
+		verdict = "There was nothing to hold"
+	case !r.Predictable && r.Holds:
+		verdict = "It holds, as far as the seed decides"
 	case r.Holds:
-		p.line("%s", p.bold("It holds")+fmt.Sprintf(": %s failed, %s do now", digits.Group(r.Before.Failed), digits.Group(r.Now.Failed)))
-	default:
-		p.line("%s", p.bold("It does NOT hold")+fmt.Sprintf(": %s failed, %s do now", digits.Group(r.Before.Failed), digits.Group(r.Now.Failed)))
+		verdict = "It holds"
 	}
+	p.line("%s: %s failed, %s do now", p.bold(verdict), digits.Group(r.Before.Failed), digits.Group(r.Now.Failed))
 	return p.err
 }
 
 // writeDifferences lists the requests that are not what one would expect, contradictions
-// first.
+// first. What is chance is counted only.
 func writeDifferences(p *printer, all []scenarios.Difference) {
+	all = slices.DeleteFunc(slices.Clone(all), func(d scenarios.Difference) bool { return d.Because == scenarios.ByChance })
 	if len(all) == 0 {
 		return
 	}

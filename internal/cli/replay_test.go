@@ -43,14 +43,28 @@ It does NOT hold: 1,004 failed, 7 do now
 			Run: "demo", Scenario: "x", Seed: 7, Concurrency: 256, Valid: true, Holds: true,
 			Rest:   scenarios.RestCounts{Requests: 200, Unchanged: 150},
 			Digest: scenarios.Digests{Hits: 5, Before: digest("0"), Now: digest("0")},
-			Before: scenarios.RequestCounts{Sent: 200, Failed: 4}, Now: scenarios.RequestCounts{Sent: 200, Failed: 7}},
+			Before: scenarios.RequestCounts{Sent: 200, Failed: 4}, Now: scenarios.RequestCounts{Sent: 200, Failed: 7},
+			Differs: []scenarios.Difference{{Ordinal: 1, Because: scenarios.ByChance}}},
 			`x — the same again
 demo, seed 7, 200 requests, at most 200 in flight
 
-  ✓ the rest: 200 requests, 150 as they were
-  ✓ hit among the rest: 5 connections, digest 00123456789abcde…, the same now
+  · the rest: 200 requests, 150 as they were
+  · hit among the rest: 5 connections, digest 00123456789abcde…, the same now
     whom this scenario hits is chance: a fault is per packet, or the f5 goes by load, limits, rules or a monitor
-It holds: 4 failed, 7 do now
+There was nothing to hold: 4 failed, 7 do now
+`, exitOK},
+		{"nor does it keep one from saying what became of a fault's requests", scenarios.Replay{
+			Run: "demo", Scenario: "x", Seed: 7, Concurrency: 256, Without: []string{"a"}, Valid: true, Holds: true,
+			Hit:    []scenarios.HitCounts{{Fault: "a", Requests: 3, Failed: 3, OK: 3}},
+			Rest:   scenarios.RestCounts{Requests: 197, Unchanged: 150},
+			Before: scenarios.RequestCounts{Sent: 200, Failed: 4}, Now: scenarios.RequestCounts{Sent: 200, Failed: 7}},
+			`x — without a
+demo, seed 7, 200 requests, at most 200 in flight
+
+  ✓ hit by a: 3 requests, of which 3 failed; 3 succeed now
+  · the rest: 197 requests, 150 as they were
+    whom this scenario hits is chance: a fault is per packet, or the f5 goes by load, limits, rules or a monitor
+It holds, as far as the seed decides: 4 failed, 7 do now
 `, exitOK},
 		{"an INVALID repetition says nothing", scenarios.Replay{
 			Run: "demo", Scenario: "x", InvalidBecause: []string{"a tap lost 3 packets"}, Holds: true, Predictable: true},
@@ -58,7 +72,7 @@ It holds: 4 failed, 7 do now
 demo, seed 0, 0 requests, at most 0 in flight
 
   ✓ the rest: 0 requests, 0 as they were
-The repetition is INVALID: it says nothing
+The repetition is INVALID and says nothing: 0 failed, 0 do now
 `, exitInvalid},
 	} {
 		t.Run(row.name, func(t *testing.T) {
