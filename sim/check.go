@@ -211,7 +211,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 		return earlier // it was built, so this cannot be
 	}
 	for _, member := range f.Config.servers() {
-		for _, other := range f.Config.earlierOn(spec.Path(topology.F5, member.Name), &x) {
+		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, f.Config.Faults) {
 			earlier[other.Name] = true
 		}
 	}

@@ -27,13 +27,13 @@ func turn(path []string, x *fault.Fault) int {
 	return x.Stage()*len(path) + at
 }
 
-// earlierOn lists the faults that keep a connection, whose way is path, from meeting a
-// fault: at an earlier stage of its life, or nearer to where the packet comes from, or at
-// the same place and listed before it.
-func (c *Config) earlierOn(path []string, x *fault.Fault) (earlier []*fault.Fault) {
+// earlierOn lists those of some faults that keep a connection, whose way is path, from
+// meeting another of them: at an earlier stage of its life, or nearer to where the packet
+// comes from, or at the same place and listed before it.
+func earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fault.Fault) {
 	at := turn(path, x)
-	for i := range c.Faults {
-		other := &c.Faults[i]
+	for i := range all {
+		other := &all[i]
 		if other.Name == x.Name {
 			// From here on those at the same place come later.
 			at--
@@ -62,7 +62,7 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 			if turn(path, x) < 0 {
 				continue
 			}
-			earlier := c.earlierOn(path, x)
+			earlier := earlierOn(path, x, c.Faults)
 			i := slices.IndexFunc(earlier, c.leavesNothing)
 			if i < 0 {
 				met = true
