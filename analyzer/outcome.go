@@ -81,11 +81,15 @@ func (m *matter) requestEvidence() (out []Evidence) {
 			}
 		}
 		return out
-	case m.f.began == 0 || m.f.method == "": // its head was not read, and nothing is said of it
+	case m.f.began == 0 || m.f.method == "" && !m.f.reused: // its head was not read, and nothing is said of it
 		return out
 	}
+	what := "the request"
+	if m.f.method == "" {
+		what = "the client's data with which the request begins"
+	}
 	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
-		return append(out, v.frame(at, g, "the request"))
+		return append(out, v.frame(at, g, what))
 	}
 	return out
 }

@@ -181,6 +181,19 @@ func (m *matter) attempted() bool {
 	return false
 }
 
+// lastAttempt says what would settle whether the attempt was the proxy's last one for the
+// request; "" if it was. Of another, its SYN and its request would both have been missed.
+func (m *matter) lastAttempt() string {
+	at, x := m.a.proxyPoint(), m.f.attempt
+	loss := m.a.cal.losses[at]
+	if loss.missedAll(up, []int64{x.last, x.last}) <= loss.limit(up) {
+		return ""
+	}
+	_, hi := loss.bounds()
+	return fmt.Sprintf("the keys, or a capture at %s that loses less: for all that is known it may itself miss up to %.2g %% of the packets, and that the proxy tried again",
+		m.a.points[at].Name, 100*hi)
+}
+
 // speaks tells whether any of the client's bytes up to the attempt were captured.
 func (m *matter) speaks() bool {
 	return slices.ContainsFunc(m.client.steps, func(s step) bool { return m.record(&s) != nil })

@@ -25,6 +25,9 @@ type Config struct {
 	Requests    int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
+	// AnswerAfter is how long our own servers take for a request that is answered in
+	// good order: what is slow by nature is no fault. 0 is at once.
+	AnswerAfter time.Duration
 	Protocol    client.Protocol
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
@@ -127,7 +130,7 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol()}
+	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers()}
 	seen := map[string]bool{}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
@@ -146,6 +149,17 @@ func (c *Config) Validate() error {
 		return err // what is wrong in itself need not be compared
 	}
 	return c.validateMeetings(&spec)
+}
+
+// maxAnswerAfter keeps a run finite.
+const maxAnswerAfter = time.Minute
+
+// validateAnswers sees that the servers' time is one.
+func (c *Config) validateAnswers() error {
+	if c.AnswerAfter < 0 || c.AnswerAfter > maxAnswerAfter {
+		return fmt.Errorf("traffic: answer-after %v: must be 0s to %v", c.AnswerAfter, maxAnswerAfter)
+	}
+	return nil
 }
 
 // validateMembers sees that every member is somewhere.
