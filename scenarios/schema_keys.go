@@ -21,6 +21,7 @@ var properties = map[string]property{
 	"traffic.requests":                {what: "Requests to send. Default: 20000.", least: 1, most: 10_000_000},
 	"traffic.concurrency":             {what: "Requests in flight. Default: 256.", least: 1, most: 8192},
 	"traffic.timeout":                 {what: "How long the client waits for a response: 100ms to 10m. Default: 2m."},
+	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},
 	"traffic.protocol":                {what: "What the client speaks; the virtual server needs the profiles for it. Default: http."},
 	"traffic.requests-per-connection": {what: "Requests that share a connection: one after the other with https, at once with h2. Default: 1, with h2 8.", least: 1, most: 1000},
 	"traffic.key-log":                 {what: "Whether the TLS secrets of the client lie beside the captures. Default: true where there are any."},
