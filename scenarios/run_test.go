@@ -248,7 +248,7 @@ func readJSON(t *testing.T, path string, v any) {
 const (
 	resultKeys = `balances[].direction balances[].in balances[].ledger balances[].out balances[].where ` +
 		`captures[].dropped captures[].file captures[].packets captures[].point invalid_because ` +
-		`ledger.connections ledger.counter ledger.packets ledger.planned ` +
+		`ledger.connections ledger.counter ledger.digest ledger.packets ledger.planned ` +
 		`requests.failed requests.ok requests.sent rst_causes scenario schema_version ` +
 		`score.acceptable score.correct score.failures score.false_alarms score.inconclusive score.missed score.wrong ` +
 		`seed settings.concurrency settings.family settings.kernel settings.syn_backoff settings.syn_max_retrans settings.syn_rto_base_s settings.sysctls ` +
@@ -278,7 +278,7 @@ func checkRunDirectory(t *testing.T, out string, r *Result) {
 	}
 	want := []string{"captures/", "captures/client-eth0.pcapng", "captures/f5-0.0.pcapng", "captures/firewall-feth10.pcapng",
 		"captures/firewall-feth11.pcapng", "captures/points.json", "captures/server1-eth0.pcapng", "captures/server2-eth0.pcapng",
-		"result.json", "truth/", "truth/flows.ndjson", "truth/ledger.ndjson", "truth/requests.ndjson", "verdicts.json"}
+		"result.json", "scenario.yaml", "truth/", "truth/flows.ndjson", "truth/ledger.ndjson", "truth/requests.ndjson", "verdicts.json"}
 	if r.Played.Traffic.logsKeys() {
 		want = slices.Insert(want, 5, "captures/keys.log")
 	}
