@@ -140,7 +140,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.RuleAction]():        list(bigip.RuleReject, bigip.RuleDrop),
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
-	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.Response),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.Response, fault.Any),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
 	reflect.TypeFor[analyzer.Cause]():          list(slices.Sorted(maps.Keys(analyzer.Causes))...),
@@ -155,7 +155,7 @@ func list[T ~string](all ...T) (words []string) {
 
 // allDeeds is what a fault can do: to packets, and what actors do.
 func allDeeds() []fault.Do {
-	all := []fault.Do{fault.Drop, fault.Reject}
+	all := fault.Treatments()
 	for _, node := range []string{topology.Client, topology.Server1, topology.Server2} {
 		for _, do := range fault.Behaviours(node) {
 			if !slices.Contains(all, do) {
@@ -184,7 +184,11 @@ func faultRules(spec *topology.Spec) []object {
 	}
 	for _, m := range words[reflect.TypeFor[fault.Match]()] {
 		match := fault.Match(m)
-		add("match", m, rule("match", append(valid(spec, fault.Fault{Do: fault.Drop, Match: match}), valid(spec, fault.Fault{Do: fault.Reject, Match: match})...)))
+		var with []fault.Fault
+		for _, do := range fault.Treatments() {
+			with = append(with, valid(spec, fault.Fault{Do: do, Match: match})...)
+		}
+		add("match", m, rule("match", with))
 	}
 	return same
 }
@@ -201,11 +205,13 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
 			for _, match := range matches {
 				for _, after := range []time.Duration{0, time.Second} {
-					for _, port := range []uint16{0, 8166} {
-						for _, per := range words[reflect.TypeFor[fault.Per]()] {
-							f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Port: port, Per: fault.Per(per), Probability: 1}
-							if f.Validate(spec) == nil {
-								all = append(all, f)
+					for _, jitter := range []time.Duration{0, time.Second} {
+						for _, port := range []uint16{0, 8166} {
+							for _, per := range words[reflect.TypeFor[fault.Per]()] {
+								f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, Per: fault.Per(per), Probability: 1}
+								if f.Validate(spec) == nil {
+									all = append(all, f)
+								}
 							}
 						}
 					}
@@ -232,6 +238,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("match", string(f.Match))
 		note("per", string(f.Per))
 		note("after", zeroIs(f.After == 0, "a duration"))
+		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
 	}
 	keys, required := object{}, []string{}
@@ -242,7 +249,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "port":
+		case other != "after" && other != "jitter" && other != "port":
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

@@ -78,6 +78,10 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 	switch inHost := isNode && n.Kind == topology.KindHost; {
 	case f.Acts():
 		return deeds[f.Do]
+	case f.Do == fault.InjectRST:
+		return analyzer.ResetInjected
+	case !f.Loses():
+		return "" // it is late, or there twice, and that is all
 	case f.Do == fault.Reject && inHost:
 		return analyzer.PortClosed // the same on the wire
 	case f.Do == fault.Reject:

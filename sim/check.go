@@ -19,8 +19,8 @@ type Balance struct {
 	Where     string // a node or a link
 	Direction fault.Direction
 	In, Out   uint64 // TCP segments
-	Ledger    uint64 // of them, taken by faults there
-	Made      uint64 // RSTs that faults there answered with, and which came out
+	Ledger    uint64 // of them, taken by faults there for good
+	Made      uint64 // what faults there added, and which came out: RSTs, copies
 }
 
 // Holds says whether nothing is missing but what faults took, and nothing is there
@@ -78,8 +78,8 @@ func (f *Facts) balance() {
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
 		f.Balances = append(f.Balances,
-			Balance{where, fault.ToServer, toServerIn, toServerOut, f.taken(fault.ToServer, places...), 0},
-			Balance{where, fault.ToClient, toClientIn, toClientOut, f.taken(fault.ToClient, places...), f.resets(places...)})
+			Balance{where, fault.ToServer, toServerIn, toServerOut, f.taken(fault.ToServer, places...), f.added(fault.ToServer, places...)},
+			Balance{where, fault.ToClient, toClientIn, toClientOut, f.taken(fault.ToClient, places...), f.resets(places...) + f.added(fault.ToClient, places...)})
 	}
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
@@ -94,11 +94,22 @@ func (f *Facts) balance() {
 	}
 }
 
-// taken sums the kernel's counters of the faults at some places, one way.
+// taken sums what the faults at some places have taken for good, one way, as the kernel
+// counted it.
 func (f *Facts) taken(way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
 		if !r.Fault.Acts() && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
-			n += r.Counter
+			n += r.Taken()
+		}
+	}
+	return n
+}
+
+// added sums what the wires of faults at some places have made, one way.
+func (f *Facts) added(way fault.Direction, places ...string) (n uint64) {
+	for _, r := range f.Reports {
+		if r.MadeWay == way && slices.Contains(places, r.Fault.At) {
+			n += r.Wire.Made
 		}
 	}
 	return n
@@ -128,6 +139,9 @@ func (f *Facts) Check() []string {
 	for _, r := range f.Reports {
 		if n := uint64(len(r.Entries)); n != r.Counter {
 			bad("fault %s: the kernel counted %d packets, the ledger holds %d", r.Fault.Name, r.Counter, n)
+		}
+		if r.Fault.OnWire() && r.Wire.Returned != r.Counter {
+			bad("fault %s: the wire was to put %d packets back and has put back %d", r.Fault.Name, r.Counter, r.Wire.Returned)
 		}
 		f.checkPlan(r.Fault, bad)
 	}
@@ -288,7 +302,11 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	for i := range f.Config.Faults {
 		faults[f.Config.Faults[i].Name] = &f.Config.Faults[i]
 	}
-	syns := map[*bigip.Flow]int{}
+	type once struct { // a fault's doing at a flow
+		flow  *bigip.Flow
+		fault string
+	}
+	syns := map[once]int{}
 	noted := map[Planned]int{}
 	var through, unharmed, again []connection
 	last := f.lastAttempts()
@@ -305,8 +323,8 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 				again = append(again, c)
 			}
 		case x.Match == fault.SYN:
-			syns[h.Flow]++
-		case x.Match == fault.SYNACK && !h.Flow.Connected.IsZero():
+			syns[once{h.Flow, h.Fault}]++
+		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
 		if x.Breaks() && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
@@ -314,10 +332,14 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		}
 	}
 	var uneven []connection
-	perPacket := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
-	for flow, n := range syns {
-		if n != flow.Tries && flow.Tries > 0 && !perPacket {
-			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})
+	// How many SYNs of a flow come to a fault is chance where another takes single ones, or
+	// makes more of them.
+	chance := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool {
+		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
+	})
+	for at, n := range syns {
+		if n != at.flow.Tries && at.flow.Tries > 0 && !chance {
+			uneven = append(uneven, connection{at.flow.Ordinal, at.flow.Attempt})
 		}
 	}
 	some(bad, uneven, "the ledger does not hold exactly the SYNs that the f5 sent for it")

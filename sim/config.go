@@ -100,10 +100,11 @@ func (c *Config) Spec() (topology.Spec, error) {
 // minute for SYN-ACKs and a quarter of an hour for a response. With these it is three
 // seconds. They are of IPv6 too. How often the f5 repeats is up to its profiles.
 func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
-	switch f.Match {
-	case fault.SYNACK:
+	switch {
+	case !f.Loses():
+	case f.Match == fault.SYNACK:
 		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.Server1, topology.Server2)
-	case fault.Response:
+	case f.Match == fault.Response:
 		// The timer that fires 1.4 s after the first, or the next one, is the last, also
 		// of a socket that its program has closed (net/ipv4/tcp_timer.c,
 		// retransmits_timed_out).

@@ -184,6 +184,11 @@ func (r *run) unsettled() (busy string, err error) {
 			return fmt.Sprintf("%s to be done with %d requests", m.Name, s.Busy()), nil
 		}
 	}
+	for _, i := range r.injectors {
+		if n := i.Held(); n > 0 {
+			return fmt.Sprintf("fault %s to send %d packets on", i.Fault().Name, n), nil
+		}
+	}
 	for _, node := range []string{topology.F5, topology.Server1, topology.Server2} {
 		n, err := r.lab.Host(node).Unsettled()
 		if err != nil {

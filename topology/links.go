@@ -9,6 +9,12 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
+// Names of the two ports of a link's middle: MiddleNear faces the link's end A.
+const (
+	MiddleNear = "near"
+	MiddleFar  = "far"
+)
+
 // createLinks makes the veth pairs. Addresses of the hardware are numbered, so
 // that they are the same in every lab.
 func (l *Lab) createLinks() error {
@@ -29,9 +35,9 @@ func (l *Lab) createLinks() error {
 		}
 		m := l.middles[link.Name()]
 		if err := errors.Join(
-			veth(a, link.A.Interface, macA, m, "near", next()),
-			veth(b, link.B.Interface, macB, m, "far", next()),
-			bridge(m, []string{"near", "far"}),
+			veth(a, link.A.Interface, macA, m, MiddleNear, next()),
+			veth(b, link.B.Interface, macB, m, MiddleFar, next()),
+			bridge(m, []string{MiddleNear, MiddleFar}),
 		); err != nil {
 			return fmt.Errorf("%s: %w", link.Name(), err)
 		}

@@ -26,9 +26,17 @@ type Packet struct {
 	IPID        uint16 // IPv4 identification; 0 with IPv6
 }
 
+// Frame is a logged packet with all its bytes. They are good until the function that is
+// given them returns.
+type Frame struct {
+	Ether  []byte // the Ethernet header it came with
+	Packet []byte // from the IP header on
+}
+
 // Log reads a namespace's NFLOG group.
 type Log struct {
 	socket *nflog.Nflog
+	take   func(Frame) // nil for nobody
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
@@ -39,18 +47,29 @@ type Log struct {
 // Bytes of a packet are enough for its IP and TCP headers.
 const Bytes = 96
 
+// WholeBytes of a packet are all that there can be.
+const WholeBytes = 1<<16 - 1
+
 // readBuffer is asked of the kernel for the reports; without root it grants at
 // most net.core.rmem_max, which is enough at 20,000 packets a second.
 const readBuffer = 4 << 20
 
 // Open begins to read a group. It must come before the rule that logs to it: what is
 // logged while nobody reads is gone.
-func Open(r Runner, group uint16) (*Log, error) {
-	l := &Log{}
+func Open(r Runner, group uint16) (*Log, error) { return open(r, group, Bytes, nil) }
+
+// OpenWhole does the same for a rule that logs [WholeBytes], and gives each packet to a
+// function before it is in the log. The function is called by one goroutine, in order.
+func OpenWhole(r Runner, group uint16, take func(Frame)) (*Log, error) {
+	return open(r, group, WholeBytes, take)
+}
+
+func open(r Runner, group uint16, bytes uint32, take func(Frame)) (*Log, error) {
+	l := &Log{take: take}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
 	err := r.Run(func() (err error) {
-		l.socket, err = nflog.Open(&nflog.Config{Group: group, Copymode: nflog.CopyPacket, Bufsize: Bytes, QThresh: 1})
+		l.socket, err = nflog.Open(&nflog.Config{Group: group, Copymode: nflog.CopyPacket, Bufsize: bytes, QThresh: 1})
 		return err
 	})
 	if err != nil {
@@ -106,6 +125,13 @@ func (l *Log) record(decode *headerDecoder, a nflog.Attribute) {
 	if err != nil {
 		l.fail(err)
 		return
+	}
+	if l.take != nil {
+		if a.HwHeader == nil {
+			l.fail(errors.New("a report came without its Ethernet header"))
+			return
+		}
+		l.take(Frame{*a.HwHeader, *a.Payload})
 	}
 	// Reports of forwarded packets may carry no time; they are sent at once,
 	// so the time of arrival stands in.

@@ -17,6 +17,7 @@ const (
 	SYNACKs                  // SYN with ACK
 	PureACKs                 // ACK and nothing else: no SYN, FIN or RST, no payload
 	Payload                  // with payload; a RST's is no data and none of these
+	Any                      // whatever it is
 )
 
 // The TCP header's flags byte, and what of it is looked at.
@@ -44,6 +45,8 @@ func (s Segments) match() []expr.Any {
 		return append(tcp(), flags(syn|ack, syn|ack)...)
 	case PureACKs:
 		return append(tcp(), flags(syn|ack|fin|rst, ack)...)
+	case Any:
+		return tcp()
 	}
 	return append(append(tcp(), flags(rst, 0)...), payload())
 }

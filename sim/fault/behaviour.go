@@ -84,6 +84,9 @@ func (f *Fault) validateActor(bad complaint) {
 	case !b.slow && f.After != 0:
 		bad("after %v: only %s and %s have it", f.After, AnswerSlowly, Pause)
 	}
+	if f.Jitter != 0 {
+		bad("jitter %v: only %s has it", f.Jitter, Delay)
+	}
 	switch {
 	case b.port && f.Port == 0:
 		bad("port %d: %s needs one, such as 8166", f.Port, f.Do)

@@ -25,16 +25,14 @@ type Per string
 // Direction of the packets a fault acts on.
 type Direction string
 
-// The words of a fault; what actors do has words of its own.
+// The words of a fault; what becomes of packets and what actors do have words of their own.
 const (
 	SYN      Match = "syn"      // to the server
 	SYNACK   Match = "syn-ack"  // to the client
 	ACK      Match = "ack"      // to the server, and nothing but an ACK: the handshake's last, and those of the response
 	Data     Match = "data"     // to the server, with bytes of the request
 	Response Match = "response" // to the client, with bytes of the response
-
-	Drop   Do = "drop"
-	Reject Do = "reject" // answer a SYN with a RST in the name of its destination
+	Any      Match = "any"      // whatever goes in its direction
 
 	// PerConnection: a seeded function of fault, ordinal and attempt decides;
 	// all that matches of a hit connection is hit.
@@ -51,15 +49,16 @@ const (
 )
 
 // Fault is one deliberate defect. It is either of packets, which the kernel hits on
-// their way, or of an actor, which then misbehaves by itself: see [Fault.Acts].
+// their way (and a wire may put back: see [Fault.OnWire]), or of an actor, which then misbehaves by itself: see [Fault.Acts].
 type Fault struct {
 	Name        string        `yaml:"name"`
 	At          string        `yaml:"at"`        // a node or a link: "firewall", "link:f5-firewall", "server2"
 	Direction   Direction     `yaml:"direction"` // of the packets; an actor's fault has none
 	Match       Match         `yaml:"match"`     // likewise
 	Do          Do            `yaml:"do"`
-	After       time.Duration `yaml:"after"` // of an actor that takes its time
-	Port        uint16        `yaml:"port"`  // of a client that connects elsewhere
+	After       time.Duration `yaml:"after"`  // of a delay, and of an actor that takes its time
+	Jitter      time.Duration `yaml:"jitter"` // of a delay: up to so much more, by chance
+	Port        uint16        `yaml:"port"`   // of a client that connects elsewhere
 	Per         Per           `yaml:"per"`
 	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
@@ -78,14 +77,15 @@ func (f *Fault) Breaks() bool {
 	if f.Acts() {
 		return behaviours[f.Do].breaks
 	}
-	return !classes[f.Match].spares
+	t := treatments[f.Do]
+	return t.breaks || t.lost && !classes[f.Match].spares
 }
 
 // Shadows says whether f keeps its connections from ever meeting other, a fault that
 // they would come to later by time and way.
 func (f *Fault) Shadows(other *Fault) bool {
 	if f.Stage() == other.Stage() {
-		return true // the packet is gone, or the actor has done something else
+		return !f.OnWire() // the packet is gone, or the actor has done something else
 	}
 	if f.Acts() {
 		return behaviours[f.Do].ends
@@ -97,6 +97,8 @@ func (f *Fault) Shadows(other *Fault) bool {
 // before one of a higher, wherever they are.
 func (f *Fault) Stage() int {
 	switch b, acts := behaviours[f.Do]; {
+	case !acts && f.Match == Any:
+		return map[Direction]int{ToServer: classes[SYN].stage, ToClient: classes[SYNACK].stage}[f.Direction]
 	case !acts:
 		return classes[f.Match].stage
 	case b.way == ToServer:
@@ -115,7 +117,7 @@ func (f *Fault) Way() Direction {
 
 // class is what a fault's match means.
 type class struct {
-	way      Direction
+	way      Direction // "": either
 	stage    int
 	segments nft.Segments
 	spares   bool // a connection can do without
@@ -127,6 +129,7 @@ var classes = map[Match]class{
 	ACK:      {way: ToServer, stage: 3, segments: nft.PureACKs, spares: true}, // data acknowledges as well
 	Data:     {way: ToServer, stage: 4, segments: nft.Payload},
 	Response: {way: ToClient, stage: 6, segments: nft.Payload},
+	Any:      {segments: nft.Any, spares: true},
 }
 
 // The stages of actors: the client before the f5 connects to anybody, the server between
@@ -165,23 +168,20 @@ func (f *Fault) Validate(spec *topology.Spec) error {
 type complaint func(format string, args ...any)
 
 func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
-	if f.Do != Drop && f.Do != Reject {
-		oneOf(bad, "do", f.Do, append([]Do{Drop, Reject}, Behaviours(f.At)...)...)
+	if _, known := treatments[f.Do]; !known {
+		oneOf(bad, "do", f.Do, append(Treatments(), Behaviours(f.At)...)...)
 		if f.Do != "" {
 			return // what else it needs goes by what it does
 		}
 	}
 	oneOf(bad, "direction", f.Direction, ToServer, ToClient)
-	oneOf(bad, "match", f.Match, SYN, SYNACK, ACK, Data, Response)
+	oneOf(bad, "match", f.Match, all...)
 	c, known := classes[f.Match]
-	if known && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
+	if known && c.way != "" && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
 		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
 	}
-	if f.Do == Reject && known && f.Match != SYN {
-		bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
-	}
-	if f.After != 0 {
-		bad("after %v: only an actor that answers slowly has it", f.After)
+	if known && f.Do != "" {
+		f.validateTreatment(bad)
 	}
 	if f.Port != 0 {
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
@@ -195,13 +195,15 @@ func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
 	switch {
 	case f.Do == Reject && f.IsLink():
 		bad("at %q: a cable rejects nothing; firewall, server1 and server2 can", f.At)
+	case f.OnWire() && slices.Contains(places, f.At) && !f.IsLink() && !(treatments[f.Do].routers && f.At == topology.Firewall):
+		bad("at %q: %s is done on a wire; there are %s", f.At, f.Do, strings.Join(slices.DeleteFunc(places, func(p string) bool { return !strings.HasPrefix(p, linkPrefix) }), ", "))
 	case slices.Contains(places, f.At):
 	case !slices.Contains(Places(spec, SYN), f.At):
 		bad("at %q: there is no such place; there are %s%s", f.At, strings.Join(places, ", "), nearest.Hint(f.At, places))
 	case f.Direction == ToClient:
 		// A host's packet filter comes before its captures on the way out.
 		path := spec.Path(topology.F5, f.At)
-		what := map[Match]string{SYNACK: "SYN-ACK", Response: "response"}[f.Match]
+		what := map[Match]string{SYNACK: "SYN-ACK", Response: "response", Any: "packet"}[f.Match]
 		bad("at %q: the server's own capture would not have the %s either; the nearest place is %s", f.At, what, path[len(path)-2])
 	default:
 		path := spec.Path(topology.F5, f.At)
@@ -257,7 +259,9 @@ func Places(spec *topology.Spec, match Match) (places []string) {
 }
 
 // IsLink says whether the fault is on a wire rather than in a node.
-func (f *Fault) IsLink() bool { return strings.HasPrefix(f.At, "link:") }
+func (f *Fault) IsLink() bool { return strings.HasPrefix(f.At, linkPrefix) }
+
+const linkPrefix = "link:"
 
 // share expresses the probability as a number out of a block of packets.
 func (f *Fault) share() (hits, block uint32, ok bool) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hopblame/hopblame/internal/nflog"
 	"github.com/hopblame/hopblame/internal/nft"
+	"github.com/hopblame/hopblame/sim/wire"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -19,6 +20,7 @@ type Injector struct {
 	conn   *nft.Conn
 	kernel *nft.Rule
 	ledger *nflog.Log
+	wire   *wire.Wire // nil where the kernel does it all
 
 	mu        sync.Mutex
 	err       error               // the first arming that failed
@@ -30,7 +32,13 @@ type Report struct {
 	Fault   Fault
 	Entries []Entry
 	Counter uint64 // packets the kernel says it hit; of an actor's fault, the entries
+	// Wire is what a wire has put on the way for them; Made goes in the direction MadeWay.
+	Wire    wire.Counts
+	MadeWay Direction
 }
+
+// Taken is how many packets the fault has taken from its direction for good.
+func (r *Report) Taken() uint64 { return r.Counter - r.Wire.Returned }
 
 // firstLogGroup is the NFLOG group of the first fault; each has its own.
 const firstLogGroup = 7
@@ -60,12 +68,20 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
 	var err error
+	open := func() (*nflog.Log, error) { return nflog.Open(host, group) }
+	if f.OnWire() {
+		if i.wire, err = f.openWire(host, place, rule.IPv6, seed); err != nil {
+			return nil, err
+		}
+		rule.LogBytes = nflog.WholeBytes
+		open = func() (*nflog.Log, error) { return nflog.OpenWhole(host, group, i.wire.Take) }
+	}
 	if i.conn, err = nft.Open(host); err != nil {
-		return nil, fmt.Errorf("fault %s: %w", f.Name, err)
+		return nil, errors.Join(fmt.Errorf("fault %s: %w", f.Name, err), i.closeWire())
 	}
 	// The ledger first: no packet may be hit unseen.
-	if i.ledger, err = nflog.Open(host, group); err != nil {
-		return nil, errors.Join(fmt.Errorf("fault %s: %w", f.Name, err), i.conn.Close())
+	if i.ledger, err = open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("fault %s: %w", f.Name, err), i.conn.Close(), i.closeWire())
 	}
 	if i.kernel, err = i.conn.AddRule(rule); err != nil {
 		return nil, errors.Join(err, i.Close())
@@ -177,10 +193,32 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		err = fmt.Errorf("fault %s: %w", i.fault.Name, err)
 	}
+	r := Report{Fault: i.fault, Entries: i.fault.entries(packets), Counter: counter, MadeWay: i.fault.madeWay()}
+	if i.wire != nil {
+		var failed error
+		if r.Wire, failed = i.wire.Counts(); failed != nil {
+			err = errors.Join(err, fmt.Errorf("fault %s: %w", i.fault.Name, failed))
+		}
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return Report{Fault: i.fault, Entries: i.fault.entries(packets), Counter: counter}, errors.Join(err, i.err)
+	return r, errors.Join(err, i.err)
+}
+
+// Held is how many packets the fault is yet to put back on their way.
+func (i *Injector) Held() int {
+	if i.wire == nil {
+		return 0
+	}
+	return i.wire.Held()
+}
+
+func (i *Injector) closeWire() error {
+	if i.wire == nil {
+		return nil
+	}
+	return i.wire.Close()
 }
 
 // Close frees the injector; the fault itself ends with the lab.
-func (i *Injector) Close() error { return errors.Join(i.ledger.Close(), i.conn.Close()) }
+func (i *Injector) Close() error { return errors.Join(i.ledger.Close(), i.closeWire(), i.conn.Close()) }

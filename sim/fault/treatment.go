@@ -1,0 +1,119 @@
+package fault
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/hopblame/hopblame/internal/nft"
+	"github.com/hopblame/hopblame/sim/wire"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// What becomes of packets that are hit.
+const (
+	Drop   Do = "drop"
+	Reject Do = "reject" // answer a SYN with a RST in the name of its destination
+
+	// These are done by a wire, which takes packets and puts them back: see package
+	// [wire].
+	InjectRST Do = "inject-rst" // send the f5 a RST in the server's name, ahead of the packet
+	Delay     Do = "delay"      // send it on after a time: see [Fault.After] and [Fault.Jitter]
+	Reorder   Do = "reorder"    // let the next one of the connection go first
+	Duplicate Do = "duplicate"  // send it on twice
+	Corrupt   Do = "corrupt"    // send it on with a bit turned over: its receiver throws it away
+)
+
+// treatment says to what it can be done, and how it shows.
+type treatment struct {
+	matches []Match // nil: all but [Any]
+	wire    bool    // a wire does it, on a link
+	routers bool    // a wire can do it in a router as well
+	lost    bool    // the packet, to its receiver
+	breaks  bool    // the connection, even if the packet arrives
+}
+
+// treatments is the table of what becomes of packets.
+var treatments = map[Do]treatment{
+	Drop:      {lost: true},
+	Reject:    {matches: []Match{SYN}, lost: true},
+	InjectRST: {matches: []Match{Data, Response}, wire: true, routers: true, breaks: true},
+	Delay:     {matches: all, wire: true},
+	Reorder:   {matches: all, wire: true},
+	Duplicate: {matches: all, wire: true},
+	Corrupt:   {wire: true, lost: true},
+}
+
+var all = []Match{SYN, SYNACK, ACK, Data, Response, Any}
+
+// Treatments lists what can become of packets.
+func Treatments() []Do { return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt} }
+
+// OnWire says whether a wire takes the packets and puts them back.
+func (f *Fault) OnWire() bool { return treatments[f.Do].wire }
+
+// Loses says whether what is hit never gets to who it is for.
+func (f *Fault) Loses() bool { return treatments[f.Do].lost }
+
+func (f *Fault) validateTreatment(bad complaint) {
+	t := treatments[f.Do]
+	if t.matches != nil && !slices.Contains(t.matches, f.Match) || t.matches == nil && f.Match == Any {
+		switch f.Do {
+		case Reject:
+			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
+		case InjectRST:
+			bad("do %q: a forged RST goes ahead of data or a response, and not of a %s", f.Do, f.Match)
+		default:
+			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted"}[f.Do])
+		}
+	}
+	switch {
+	case f.Do == Delay && (f.After <= 0 || f.After > maxAfter):
+		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxAfter)
+	case f.Do != Delay && f.After != 0:
+		bad("after %v: only %s has it, and an actor that takes its time", f.After, Delay)
+	}
+	switch {
+	case f.Do != Delay && f.Jitter != 0:
+		bad("jitter %v: only %s has it", f.Jitter, Delay)
+	case f.Jitter < 0 || f.Jitter > maxAfter:
+		bad("jitter %v: must be 0 to %v", f.Jitter, maxAfter)
+	}
+}
+
+// openWire makes the wire of a fault, in a link's middle or in a router.
+func (f *Fault) openWire(host *topology.Host, place nft.Place, ipv6 bool, seed uint64) (*wire.Wire, error) {
+	open := func() (wire.Exit, error) { return wire.OnLink(host, f.Direction == ToServer) }
+	if place == nft.Forward {
+		open = func() (wire.Exit, error) { return wire.AtRouter(host, ipv6) }
+	}
+	exit, err := open()
+	if err != nil {
+		return nil, fmt.Errorf("fault %s: %w", f.Name, err)
+	}
+	return wire.New(exit, f.deed(seed)), nil
+}
+
+func (f *Fault) deed(seed uint64) wire.Deed {
+	random := rand.New(rand.NewPCG(f.digest(seed, math.MaxUint64, 3), f.digest(seed, math.MaxUint64, 4)))
+	switch f.Do {
+	case InjectRST:
+		return wire.InjectRST{Back: f.Direction == ToServer}
+	case Delay:
+		return wire.Delay{After: f.After, Jitter: f.Jitter, Random: random}
+	case Reorder:
+		return wire.NewReorder()
+	case Duplicate:
+		return wire.Duplicate{}
+	}
+	return wire.Corrupt{Random: random}
+}
+
+// madeWay is the direction of what a fault's wire makes.
+func (f *Fault) madeWay() Direction {
+	if f.Do == InjectRST {
+		return ToClient
+	}
+	return f.Direction
+}

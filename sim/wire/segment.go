@@ -1,0 +1,39 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+)
+
+// segment is a TCP segment in an IP packet.
+type segment struct {
+	network gopacket.NetworkLayer
+	tcp     *layers.TCP
+}
+
+var errNotTCP = errors.New("it is no whole TCP segment")
+
+// parse reads an IP packet without copying it.
+func parse(ip []byte) (s segment, err error) {
+	first := layers.LayerTypeIPv4
+	if len(ip) > 0 && ip[0]>>4 == 6 {
+		first = layers.LayerTypeIPv6
+	}
+	p := gopacket.NewPacket(ip, first, gopacket.DecodeOptions{Lazy: true, NoCopy: true})
+	tcp, ok := p.TransportLayer().(*layers.TCP)
+	if failed := p.ErrorLayer(); failed != nil {
+		return s, fmt.Errorf("read a packet: %w", failed.Error())
+	}
+	if !ok {
+		return s, fmt.Errorf("read a packet: %w", errNotTCP)
+	}
+	return segment{p.NetworkLayer(), tcp}, nil
+}
+
+// connection tells connections apart, and their directions.
+func (s segment) connection() [2]gopacket.Flow {
+	return [2]gopacket.Flow{s.network.NetworkFlow(), s.tcp.TransportFlow()}
+}
