@@ -68,12 +68,43 @@ func (v *flowView) injected(toServer bool) *conclusion {
 	default:
 		c.hop, c.confidence = hop, 1-absent.missed
 		c.evidence = append(c.evidence, absent.evidence...)
+		c.eliminated = v.alibis(p, q, seen[:1], k)
 		if idle, first := v.refusedAfterIdle(p, q, seen[0], toServer); first != nil {
 			c.cause = SessionExpired
 			c.evidence = append(c.evidence, v.frame(p, first, fmt.Sprintf("the packet it answers, after an idle time of %v", idle)))
 		}
 	}
 	return c
+}
+
+// alibis are the other places that the RST could have come from, eliminated: those nearer
+// to its receiver had it from step p, and what lies behind step q never sent it.
+func (v *flowView) alibis(p, q int, seen []*sighting, k kind) (out []Hypothesis) {
+	add := func(who, why string, e ...Evidence) {
+		out = append(out, Hypothesis{who + " made the RST", why, e})
+	}
+	for at := p; ; {
+		to := next(at, k.toServer)
+		if to < 0 || to >= len(v.steps) {
+			break
+		}
+		if hop, _ := v.segment(min(at, to), max(at, to)); hop != "" {
+			add(hop, v.point(p)+" had it before", v.frame(p, seen[0], "the RST"))
+		}
+		at = to
+	}
+	for at := q; at >= 0 && at < len(v.steps); {
+		absent := v.absence(p, at, seen, k)
+		from, who := next(at, !k.toServer), v.sender(k.toServer)
+		if from >= 0 && from < len(v.steps) {
+			who, _ = v.segment(min(at, from), max(at, from))
+		}
+		if absent.doubt == "" && who != "" {
+			add(who, v.point(at)+" has none that it could have come from", absent.evidence...)
+		}
+		at = from
+	}
+	return out
 }
 
 // sender names the alleged sender of packets in a direction.

@@ -198,6 +198,8 @@ func whereabouts(v *analyzer.Verdict) string {
 		packet = "packet"
 	}
 	switch {
+	case v.Cause == analyzer.ResetInjected && len(v.Between) == 2:
+		return fmt.Sprintf("The RST was seen at %s and not at %s, nearer to its alleged sender.", v.Between[0], v.Between[1])
 	case len(v.Between) == 2 && v.Hop != "":
 		return fmt.Sprintf("The %s was last seen at %s and never at %s.", packet, v.Between[0], v.Between[1])
 	case len(v.Between) == 2:
