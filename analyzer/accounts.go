@@ -54,6 +54,9 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	if p.flags&(flagSYN|flagFIN) != 0 {
 		n++
 	}
+	if p.flags&flagSYN != 0 && int32(p.seq-mine.end) > 0 {
+		mine.known = false // an end that has begun anew, with other numbers: nothing is missing before them
+	}
 	if n > 0 {
 		mine.add(p.seq, p.seq+n)
 	}

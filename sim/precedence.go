@@ -29,17 +29,21 @@ func turn(path []string, x *fault.Fault) int {
 
 // earlierOn lists those of some faults that keep a connection, whose way is path, from
 // meeting another of them: at an earlier stage of its life, or nearer to where the packet
-// comes from, or at the same place and listed before it.
+// comes from, or at the same place and before it.
 func earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fault.Fault) {
 	at := turn(path, x)
+	behind := false // x has been listed
 	for i := range all {
 		other := &all[i]
 		if other.Name == x.Name {
-			// From here on those at the same place come later.
-			at--
+			behind = true
 			continue
 		}
-		if theirs := turn(path, other); theirs >= 0 && theirs <= at && other.Shadows(x) {
+		first := !behind && other.Before(x) || behind && !x.Before(other)
+		switch theirs := turn(path, other); {
+		case theirs < 0:
+		case first && other.TakesFrom(x),
+			(theirs < at || theirs == at && first) && other.Shadows(x):
 			earlier = append(earlier, other)
 		}
 	}

@@ -43,8 +43,13 @@ func (r *Report) Taken() uint64 { return r.Counter - r.Wire.Returned }
 // firstLogGroup is the NFLOG group of the first fault; each has its own.
 const firstLogGroup = 7
 
+// behindKernel is added to the order of what a wire does. What a wire has put back in the
+// middle of a link does not come by the other faults there, so it comes last.
+const behindKernel = 100
+
 // Inject puts a fault of packets to work. order is its place among the faults of a lab: no
-// two have the same, and of two in one place the lower sees a packet first.
+// two have the same, and of two in one place the lower sees a packet first; those that a
+// wire does come behind the others, see [Fault.Before].
 func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, error) {
 	spec := lab.Spec()
 	if err := f.Validate(&spec); err != nil {
@@ -73,7 +78,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 		if i.wire, err = f.openWire(host, place, rule.IPv6, seed); err != nil {
 			return nil, err
 		}
-		rule.LogBytes = nflog.WholeBytes
+		rule.LogBytes, rule.Order = nflog.WholeBytes, order+behindKernel
 		open = func() (*nflog.Log, error) { return nflog.OpenWhole(host, group, i.wire.Take) }
 	}
 	if i.conn, err = nft.Open(host); err != nil {

@@ -56,6 +56,17 @@ func (f *Fault) OnWire() bool { return treatments[f.Do].wire }
 // Loses says whether what is hit never gets to who it is for.
 func (f *Fault) Loses() bool { return treatments[f.Do].lost }
 
+// Before says whether f, which is listed before another fault of packets at the same
+// place, sees a packet before it does.
+func (f *Fault) Before(other *Fault) bool { return other.OnWire() || !f.OnWire() }
+
+// TakesFrom says whether f takes packets that another fault, behind it at the same place,
+// then never sees, though they go on.
+func (f *Fault) TakesFrom(other *Fault) bool {
+	return f.OnWire() && other.OnWire() && f.At == other.At && f.Direction == other.Direction &&
+		(f.Match == other.Match || f.Match == Any || other.Match == Any)
+}
+
 func (f *Fault) validateTreatment(bad complaint) {
 	t := treatments[f.Do]
 	if t.matches != nil && !slices.Contains(t.matches, f.Match) || t.matches == nil && f.Match == Any {
