@@ -70,7 +70,7 @@ type BalanceResult struct {
 	In        uint64 `json:"in"`
 	Out       uint64 `json:"out"`
 	Ledger    uint64 `json:"ledger"`
-	Made      uint64 `json:"made,omitempty"` // RSTs that faults sent there
+	Made      uint64 `json:"made,omitempty"` // what faults added there: RSTs, copies
 }
 
 // Taken is what is missing from what came out.

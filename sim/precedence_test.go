@@ -34,6 +34,12 @@ func TestAFaultThatNothingComesToIsRefused(t *testing.T) {
 		{"a client that asks nobody for anything", []fault.Fault{act("idle", topology.Client, fault.Dawdle, 1), drop("late", "firewall", conn, half)}, "late: idle"},
 		{"every ACK is taken, and the data goes on", []fault.Fault{of(fault.ACK, drop("acks", "firewall", conn, 1)), of(fault.Data, drop("late", "firewall", conn, half))}, ""},
 		{"per packet, every one", []fault.Fault{drop("all", "firewall", fault.PerPacket, 1), drop("late", "server1", fault.PerTuple, half)}, "late: all"},
+		{"every SYN is damaged, and goes on", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), drop("late", "server1", conn, half)}, ""},
+		{"no SYN that is damaged is answered", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), dropAnswer("late", "firewall", conn, half)}, "late: all"},
+		{"behind a wire on the same link", []fault.Fault{wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1), wired("late", "link:f5-firewall", fault.InjectRST, fault.Data, half)}, "late: all"},
+		{"before it", []fault.Fault{wired("early", "link:f5-firewall", fault.InjectRST, fault.Data, half), wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1)}, ""},
+		{"a wire on another link", []fault.Fault{wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1), wired("late", "link:firewall-switch", fault.InjectRST, fault.Data, half)}, ""},
+		{"a wire that is listed before what the kernel drops", []fault.Fault{wired("late", "link:f5-firewall", fault.Duplicate, fault.SYN, half), drop("all", "link:f5-firewall", conn, 1)}, "late: all"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := config(10, 1, row.faults...)

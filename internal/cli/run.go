@@ -153,7 +153,7 @@ func writeCheck(p *printer, r *scenarios.Result) {
 		}
 		if made := ""; b.Ledger > 0 || b.Made > 0 || !b.Holds() {
 			if b.Made > 0 {
-				made = fmt.Sprintf(" + %s RSTs made there", digits.Group(int(b.Made)))
+				made = fmt.Sprintf(" + %s made there", digits.Group(int(b.Made)))
 			}
 			p.line("  %s %s, %s: %s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
 		}

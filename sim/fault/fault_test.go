@@ -149,6 +149,16 @@ func behaves(do Do) func(*Fault) {
 	return func(f *Fault) { f.Match, f.Direction, f.Do, f.At = "", "", do, topology.Server2 }
 }
 
+// treats makes it a fault on a wire.
+func treats(do Do, match Match) func(*Fault) {
+	return func(f *Fault) {
+		f.Do, f.Match, f.At = do, match, "link:f5-firewall"
+		if way := classes[match].way; way != "" {
+			f.Direction = way
+		}
+	}
+}
+
 // answers turns the fault round.
 func answers(f *Fault) { f.Match, f.Direction = SYNACK, ToClient }
 
@@ -178,10 +188,10 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a name with a blank", func(f *Fault) { f.Name = "syn drop" }, "1 to 64 letters"},
 		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
 		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
-		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn, syn-ack, ack, data or response`},
-		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop or reject`},
+		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn, syn-ack, ack, data, response or any`},
+		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, inject-rst, delay, reorder, duplicate or corrupt`},
 		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
-			`do "eat": must be drop, reject, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
+			`do "eat": must be drop, reject, inject-rst, delay, reorder, duplicate, corrupt, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
 		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection, tuple or packet`},
 		{"less than never", func(f *Fault) { f.Probability = -0.1 }, "probability -0.1: must be 0 to 1"},
 		{"more than always", func(f *Fault) { f.Probability = 1.1 }, "probability 1.1: must be 0 to 1"},
@@ -208,7 +218,24 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a cable that rejects", func(f *Fault) { f.Do, f.At = Reject, "link:f5-firewall" },
 			`at "link:f5-firewall": a cable rejects nothing; firewall, server1 and server2 can`},
 		{"rejected data", func(f *Fault) { f.Do, f.Match = Reject, Data }, `do "reject": only a syn is rejected, a data can be dropped`},
-		{"a drop that takes its time", func(f *Fault) { f.After = time.Second }, `after 1s: only an actor that answers slowly has it`},
+		{"a drop that takes its time", func(f *Fault) { f.After = time.Second }, `after 1s: only delay has it, and an actor that takes its time`},
+
+		{"a forged RST ahead of a request", treats(InjectRST, Data), ""},
+		{"a forged RST ahead of a response, in the firewall", func(f *Fault) { treats(InjectRST, Response)(f); f.At = "firewall" }, ""},
+		{"a forged RST in answer to a SYN", treats(InjectRST, SYN), `do "inject-rst": a forged RST goes ahead of data or a response, and not of a syn`},
+		{"a delay of all that is sent", func(f *Fault) { treats(Delay, Any)(f); f.After, f.Jitter = time.Second, time.Second }, ""},
+		{"a delay of all that comes back", func(f *Fault) { treats(Delay, Any)(f); f.After, f.Direction = time.Second, ToClient }, ""},
+		{"a delay that does not say how long", treats(Delay, Data), `after 0s: delay needs a time of up to 1m0s, such as 300ms`},
+		{"a delay until after the run", func(f *Fault) { treats(Delay, Data)(f); f.After = time.Hour }, `after 1h0m0s: delay needs a time`},
+		{"a jitter that makes packets early", func(f *Fault) { treats(Delay, Data)(f); f.After, f.Jitter = time.Second, -time.Second }, `jitter -1s: must be 0 to 1m0s`},
+		{"a jitter without a delay", func(f *Fault) { treats(Reorder, Any)(f); f.Jitter = time.Second }, `jitter 1s: only delay has it`},
+		{"a server that jitters", func(f *Fault) { behaves(AnswerSlowly)(f); f.After, f.Jitter = time.Second, time.Second }, `jitter 1s: only delay has it`},
+		{"copies, per packet", func(f *Fault) { treats(Duplicate, Any)(f); f.Per = PerPacket }, ""},
+		{"all that is sent, dropped", treats(Drop, Any), `match "any": what is dropped must be told apart; say syn, syn-ack, ack, data or response`},
+		{"all that is sent, damaged", treats(Corrupt, Any), `match "any": what is corrupted must be told apart`},
+		{"a firewall that delays", func(f *Fault) { treats(Delay, Data)(f); f.After, f.At = time.Second, "firewall" },
+			`at "firewall": delay is done on a wire; there are link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
+		{"a server's host that damages SYNs", func(f *Fault) { treats(Corrupt, SYN)(f); f.At = "server1" }, `at "server1": corrupt is done on a wire`},
 
 		{"a server that resets", behaves(Reset), ""},
 		{"a server that answers slowly", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = 3 * time.Second }, ""},

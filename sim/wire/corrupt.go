@@ -28,6 +28,13 @@ func (c Corrupt) damage(s segment) {
 	if len(b) == 0 {
 		b = s.tcp.Contents[damageFrom:damageTo]
 	}
-	bit := c.Random.IntN(len(b) * 8)
-	b[bit/8] ^= 1 << (bit % 8)
+	for {
+		bit := c.Random.IntN(len(b) * 8)
+		b[bit/8] ^= 1 << (bit % 8)
+		if s.damaged() {
+			return
+		}
+		// It was damaged before, and this was the very bit.
+		b[bit/8] ^= 1 << (bit % 8)
+	}
 }

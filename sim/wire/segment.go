@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -36,4 +37,27 @@ func parse(ip []byte) (s segment, err error) {
 // connection tells connections apart, and their directions.
 func (s segment) connection() [2]gopacket.Flow {
 	return [2]gopacket.Flow{s.network.NetworkFlow(), s.tcp.TransportFlow()}
+}
+
+// damaged says whether the checksum is wrong.
+func (s segment) damaged() bool {
+	source, destination := s.network.NetworkFlow().Endpoints()
+	var sum uint32
+	add := func(b []byte) {
+		for ; len(b) > 1; b = b[2:] {
+			sum += uint32(binary.BigEndian.Uint16(b))
+		}
+		if len(b) == 1 {
+			sum += uint32(b[0]) << 8
+		}
+	}
+	add(source.Raw())
+	add(destination.Raw())
+	add(s.tcp.Contents)
+	add(s.tcp.Payload)
+	sum += uint32(layers.IPProtocolTCP) + uint32(len(s.tcp.Contents)+len(s.tcp.Payload)) // RFC 9293 §3.1
+	for sum>>16 != 0 {
+		sum = sum&0xffff + sum>>16
+	}
+	return sum != 0xffff
 }

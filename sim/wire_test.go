@@ -1,0 +1,104 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// wired is a fault that a wire does to what goes to the server.
+func wired(name, at string, do fault.Do, match fault.Match, p float64) fault.Fault {
+	f := of(match, drop(name, at, fault.PerConnection, p))
+	f.Do = do
+	return f
+}
+
+func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
+	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
+	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
+	back := func(f fault.Fault) fault.Fault { f.Direction = fault.ToClient; return f }
+	perTuple := func(f fault.Fault) fault.Fault { f.Per = fault.PerTuple; return f }
+	all := func(at string) (faults []fault.Fault) {
+		for i, do := range []fault.Do{fault.Reorder, fault.Duplicate, fault.Delay} {
+			f := wired(fmt.Sprint("f", i), at, do, fault.Any, 0.3)
+			if do == fault.Delay {
+				f.After = 30 * time.Millisecond
+			}
+			faults = append(faults, f)
+			f.Name += "-back"
+			faults = append(faults, back(f))
+		}
+		return faults
+	}
+	for _, row := range []struct {
+		name   string
+		faults []fault.Fault
+		fails  bool // what is hit
+	}{
+		{"requests that are late", []fault.Fault{late}, false},
+		{"every packet twice", []fault.Fault{wired("x", "link:firewall-switch", fault.Duplicate, fault.Any, 1), back(wired("y", "link:f5-firewall", fault.Duplicate, fault.Any, 1))}, false},
+		{"packets that change places", []fault.Fault{wired("x", "link:switch-server1", fault.Reorder, fault.Any, 0.5), back(wired("y", "link:f5-firewall", fault.Reorder, fault.Any, 0.5))}, false},
+		{"several wires on one link, of which the first takes a packet", all("link:f5-firewall"), false},
+		{"a RST in the firewall, ahead of the request", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Data, 0.3)}, true},
+		{"a RST in the firewall, ahead of the response", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Response, 0.3)}, true},
+		{"a RST on a link, per tuple", []fault.Fault{perTuple(wired("x", "link:switch-server2", fault.InjectRST, fault.Data, 0.5))}, true},
+		{"damaged SYNs", []fault.Fault{wired("x", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.3)}, true},
+		{"damaged SYN-ACKs", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYNACK, 0.3)}, true},
+		{"damaged requests", []fault.Fault{wired("x", "link:switch-server1", fault.Corrupt, fault.Data, 0.5)}, true},
+		{"two wires that damage the same packets", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYN, 0.5), wired("y", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.5)}, true},
+		{"what a wire sends late is dropped further on", []fault.Fault{func() fault.Fault {
+			f := wired("x", "link:f5-firewall", fault.Delay, fault.SYN, 1)
+			f.After = 10 * time.Millisecond
+			return f
+		}(), drop("y", "firewall", fault.PerConnection, 0.3)}, true},
+		{"what is dropped on a link does not come to its wire", []fault.Fault{wired("x", "link:f5-firewall", fault.Duplicate, fault.Any, 1), drop("y", "link:f5-firewall", fault.PerConnection, 0.3)}, true},
+	} {
+		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+			t.Run(row.name+" "+string(family), func(t *testing.T) {
+				c := config(40, 16, row.faults...)
+				c.Family, c.Timeout = family, 5*time.Second
+				f := checked(t, play(t, c))
+				switch got := failing(f); {
+				case !row.fails && len(got) > 0:
+					t.Errorf("requests %v failed", got)
+				case row.fails && len(got) == 0:
+					t.Error("nothing failed: the seed shows nothing")
+				}
+				if len(f.Ledger) == 0 || len(f.Planned) == 0 {
+					t.Errorf("%d packets were hit, of %d connections that were planned", len(f.Ledger), len(f.Planned))
+				}
+				for _, r := range f.Reports {
+					if r.Fault.OnWire() && (r.Wire.Returned != r.Counter || r.Taken() != 0) {
+						t.Errorf("%s: %d packets were taken and %d put back", r.Fault.Name, r.Counter, r.Wire.Returned)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestADelayIsAsLongAsItSays(t *testing.T) {
+	x := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.5)
+	x.After = 300 * time.Millisecond
+	f := checked(t, play(t, config(40, 16, x)))
+	for _, r := range f.Requests {
+		planned := slices.ContainsFunc(f.Planned, func(p Planned) bool { return p.Ordinal == r.Ordinal })
+		if took := r.End.Sub(r.Start); r.Outcome != client.OK || planned != (took >= x.After) {
+			t.Errorf("request %d took %v, planned to be late: %v", r.Ordinal, took, planned)
+		}
+	}
+}
+
+func TestAWireThatKeepsAPacketMakesARunInvalid(t *testing.T) {
+	f := doctored(checked(t, play(t, config(40, 16, wired("copies", "link:f5-firewall", fault.Duplicate, fault.Data, 0.5)))))
+	f.Reports[0].Wire.Returned--
+	if got := strings.Join(f.Check(), "; "); !strings.Contains(got, fmt.Sprintf("fault copies: the wire was to put %d packets back and has put back %d", f.Reports[0].Counter, f.Reports[0].Counter-1)) {
+		t.Errorf("got %q", got)
+	}
+}
