@@ -13,6 +13,7 @@ const (
 	DataDropped       Cause = "data-dropped"       // request bytes were lost
 	ResponseDropped   Cause = "response-dropped"   // response bytes were lost
 	MTUBlackhole      Cause = "mtu-blackhole"      // only large packets are lost
+	Corrupted         Cause = "corrupted"          // bits were changed on the way, and the receiver threw it away
 	ResetInjected     Cause = "reset-injected"     // a RST that its alleged sender never sent
 	Rejected          Cause = "rejected"           // a hop answered with RST or ICMP, as told to
 	SessionExpired    Cause = "session-expired"    // a hop forgot the flow
@@ -59,6 +60,7 @@ var Causes = map[Cause]Place{
 	DataDropped:       AtLink | AtForwarder,
 	ResponseDropped:   AtLink | AtForwarder,
 	MTUBlackhole:      AtLink | AtForwarder,
+	Corrupted:         AtLink | AtForwarder,
 	ResetInjected:     AtLink | AtForwarder,
 	Rejected:          AtLink | AtForwarder | AtProxy,
 	SessionExpired:    AtForwarder | AtProxy,

@@ -78,6 +78,51 @@ func TestCauses(t *testing.T) {
 			}
 			s.resets(when+5*time.Second, c, len(big), "TCP retransmit timeout", true)
 		}, "", Inconclusive, "size and chance"},
+		{"the firewall damages the SYNs, and the server throws them away", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			for _, r := range []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second} {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn, spoils: "firewall/feth11"})
+			}
+			s.resets(when+4*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "firewall", Corrupted, ""},
+		{"the cable behind the firewall damages the request, and the server closes", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			when = s.handshake(when, b)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17), spoils: "firewall/feth10"})
+			}
+			s.tell(when+4*time.Second, told{flow: b, flags: flagFIN | flagACK, seq: b.answer + 1, ack: b.isn + 1})
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "link:firewall-server2", Corrupted, ""},
+		{"the cable before the firewall damages the response", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := uint32(len(post(17)))
+			when = s.handshake(when, b)
+			s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+			for _, r := range rto {
+				s.tell(when+r+time.Millisecond, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, payload: answer, spoils: "firewall/feth11"})
+			}
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "link:f5-firewall", Corrupted, ""},
+		{"the SYNs come damaged to the one capture that has them", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			s.blind = func(point string, _ time.Duration, p told) bool { return p.flow == b && point != "server2/eth0" }
+			for _, r := range []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second} {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn, spoils: "firewall/feth10"})
+			}
+			s.resets(when+4*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "", Inconclusive, "comes with a wrong checksum already"},
+		{"a copy that was damaged, and one that came whole", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			for i, r := range []time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second} {
+				n := told{flow: b, toServer: true, flags: flagSYN, seq: b.isn}
+				if i == 0 {
+					n.spoils = "firewall/feth11"
+				}
+				s.tell(when+r, n)
+			}
+			s.resets(when+4*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "server2", NoAnswer, ""},
 		{"the handshake's last ACK is lost, and no data follows", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			s.tell(when, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn})

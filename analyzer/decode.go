@@ -16,6 +16,7 @@ type packet struct {
 	hasIPID      bool   // false: IPv6, which has none
 	df           bool   // don't fragment; always true of IPv6
 	cut          bool   // fewer bytes were captured than the IP header tells of
+	unsummed     bool   // its checksum tells nothing: it came in pieces, without a length, or by a route
 	flags        byte
 	ttl          byte
 	icmp         bool   // an ICMP error; the above is the packet it quotes, src its sender
@@ -29,6 +30,7 @@ type packet struct {
 	length       int    // TCP payload on the wire, by IP length
 	size         int    // of the IP packet on the wire
 	payload      []byte // its captured part
+	segment      []byte // what was captured of header and payload
 	tcpOptions          // of packets with SYN or RST only
 
 	layers    int // IP headers and tunnels so far
@@ -99,7 +101,7 @@ const (
 // cut headers — is false.
 func decode(link uint16, f []byte, p *packet) bool {
 	p.vlan, p.ifindex, p.layers, p.way = 0, 0, 0, wayUnknown
-	p.icmp, p.fragment, p.unmatched = false, false, false
+	p.icmp, p.fragment, p.unmatched, p.unsummed = false, false, false, false
 	if link == linkEthernet && len(f) >= 18 { // what nearly all frames are, without detours
 		ether, rest := binary.BigEndian.Uint16(f[12:]), f[14:]
 		if ether == etherVLAN {
@@ -212,7 +214,7 @@ func decodeIPv4(f []byte, p *packet, quoted bool) bool {
 	head := int(f[0]&15) * 4
 	total := int(binary.BigEndian.Uint16(f[2:]))
 	if total == 0 { // segmentation offload leaves the length to the card
-		total = len(f)
+		total, p.unsummed = len(f), true
 	}
 	proto, fragment := f[9], binary.BigEndian.Uint16(f[6:])
 	if head < 20 || head > len(f) || total < head || quoted && fragment&0x1fff != 0 {
@@ -264,7 +266,7 @@ func decodeIPv6(f []byte, p *packet, quoted bool) bool {
 	}
 	length := int(binary.BigEndian.Uint16(f[4:]))
 	if length == 0 { // segmentation offload, or a jumbogram
-		length = len(f) - 40
+		length, p.unsummed = len(f)-40, true
 	}
 	p.ttl, p.size, p.hasIPID, p.ipid, p.df, p.cut = f[7], 40+length, false, 0, true, len(f)-40 < length
 	src, dst, next := f[8:24], f[24:40], f[6]
@@ -279,6 +281,7 @@ func decodeIPv6(f []byte, p *packet, quoted bool) bool {
 			if n > len(body) {
 				return false
 			}
+			p.unsummed = p.unsummed || next == 43 // the sum is over the final destination: RFC 8200 §8.1
 			next, body, length = body[0], body[n:], length-n
 		case protoAH:
 			n, rest, ok := skipAH(body)
@@ -324,7 +327,7 @@ func decodeTCP(b []byte, length int, p *packet, quoted bool) bool {
 		}
 		p.sport, p.dport = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 		p.seq, p.ack, p.flags, p.length, p.payload = binary.BigEndian.Uint32(b[4:]), 0, 0, 0, nil
-		p.window, p.cut = 0, false
+		p.window, p.cut, p.segment = 0, false, nil
 		return true
 	}
 	if len(b) < 20 {
@@ -337,7 +340,7 @@ func decodeTCP(b []byte, length int, p *packet, quoted bool) bool {
 	if head < 20 || length < head {
 		return false
 	}
-	p.length = length - head
+	p.length, p.segment = length-head, b
 	p.payload = b[min(head, len(b)):]
 	if p.flags&(flagSYN|flagRST) != 0 {
 		p.readOptions(b[20:min(head, len(b))])

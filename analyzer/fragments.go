@@ -38,6 +38,7 @@ type firstFragment struct {
 // segment that is shorter than its sender meant; the others, if they follow in
 // order, are further payload of the same connection.
 func (p *packet) piece(b []byte, length int, id uint32, offset int, more bool) bool {
+	p.unsummed = true
 	if offset == 0 {
 		if !decodeTCP(b, length, p, false) {
 			return false

@@ -76,6 +76,7 @@ type told struct {
 	payload  string
 	rst      *f5trailer.RSTCause
 	dies     string // the last point that sees it; "" for none: it arrives
+	spoils   string // the last point that sees it whole; "" for none: it arrives so
 }
 
 // telling is a connection of the story.
@@ -157,6 +158,10 @@ func (s *story) tell(at time.Duration, p told) {
 		s.capture(at, point, p, frame)
 		if point == p.dies {
 			return
+		}
+		if point == p.spoils {
+			data = bytes.Clone(data)
+			data[14+20+15] ^= 1 // of the TCP window
 		}
 		at += hopDelay
 	}

@@ -44,6 +44,7 @@ type survey struct {
 	log         *requestLog     // nil: requests are not followed here
 	secrets     *tlstap.KeyRing // what trailers tell of TLS; nil: nothing
 	clues       *clues          // nil: nothing is to be inferred
+	sums        [2]sums         // of SYN-ACKs and SYNs, by direction
 	routed      int             // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
@@ -222,6 +223,9 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		c.connection = s.conns.grow(c)
 	}
 	fromClient := srcIsB == (c.flags&initiatorIsB != 0)
+	if p.flags&flagSYN != 0 {
+		s.checkSum(p)
+	}
 	switch {
 	case p.is(flagSYN, flagACK|flagRST):
 		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {

@@ -78,6 +78,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 	switch inHost := isNode && n.Kind == topology.KindHost; {
 	case f.Acts():
 		return deeds[f.Do]
+	case f.Do == fault.Corrupt:
+		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
 		return analyzer.ResetInjected
 	case !f.Loses():

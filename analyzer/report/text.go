@@ -198,6 +198,8 @@ func whereabouts(v *analyzer.Verdict) string {
 		packet = "packet"
 	}
 	switch {
+	case v.Cause == analyzer.Corrupted && len(v.Between) == 2:
+		return fmt.Sprintf("The packet was whole at %s; at %s its checksum is wrong.", v.Between[0], v.Between[1])
 	case v.Cause == analyzer.ResetInjected && len(v.Between) == 2:
 		return fmt.Sprintf("The RST was seen at %s and not at %s, nearer to its alleged sender.", v.Between[0], v.Between[1])
 	case len(v.Between) == 2 && v.Hop != "":
@@ -233,6 +235,10 @@ func Sentence(v *analyzer.Verdict) string {
 		return a + " received the SYN-ACK and did not forward it"
 	case v.Cause == analyzer.NoAnswer:
 		return a + " received the SYN and did not answer"
+	case v.Cause == analyzer.ResetInjected:
+		return v.Hop + " made the RST"
+	case v.Cause == analyzer.Corrupted:
+		return v.Hop + " changed the packet, and its receiver threw it away"
 	case v.Cause == analyzer.PortClosed, v.Cause == analyzer.Rejected:
 		return v.Hop + " refused the connection"
 	}

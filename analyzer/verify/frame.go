@@ -46,6 +46,7 @@ type tcpHeader struct {
 	length   int // of the payload on the wire
 	extent   tcpExtent
 	quoted   bool // by an ICMP error
+	damaged  bool // all of it is there, and its checksum is wrong
 	v6       bool
 }
 
@@ -254,9 +255,34 @@ func (d *decoder) segment(b []byte, length int, x *Frame, quoted bool) {
 		}
 		if !quoted {
 			x.payload = b[min(len(b), head):]
+			if len(b) >= length {
+				t.damaged = damaged(&x.ip[len(x.ip)-1], b[:length])
+			}
 		}
 	}
 	x.tcp = append(x.tcp, t)
+}
+
+// damaged tells whether a segment's checksum is wrong (RFC 9293 section 3.1), and not one
+// that is left to the network card: none, or that of the pseudo header.
+func damaged(ip *ipHeader, segment []byte) bool {
+	var sum uint32
+	add := func(b []byte) {
+		for i, v := range b {
+			sum += uint32(v) << (8 * (1 - i%2))
+		}
+	}
+	fold := func() uint16 { return uint16(sum % 0xffff) }
+	add(ip.src.AsSlice())
+	add(ip.dst.AsSlice())
+	sum += uint32(layers.IPProtocolTCP)
+	field, short := binary.BigEndian.Uint16(segment[16:])%0xffff, fold()
+	sum += uint32(len(segment))
+	if field == 0 || field == short || field == fold() {
+		return false
+	}
+	add(segment)
+	return fold() != 0 // in ones' complement, 0 and all ones are one
 }
 
 // keep makes x independent of the file's buffer and of reuse.

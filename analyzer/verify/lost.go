@@ -227,6 +227,25 @@ func (t *trial) rejected() string {
 	return fmt.Sprintf("no RST or ICMP error in answer to a packet cited at %s is cited", at)
 }
 
+// corrupted: the same packet is whole at one point and damaged at the next.
+func (t *trial) corrupted() string {
+	if len(t.v.Between) != 2 {
+		return "between must name the point that saw the packet whole and the next one"
+	}
+	segment := func(damaged bool) func(*Frame) bool {
+		return func(x *Frame) bool { return len(x.tcp) > 0 && !x.tcp[0].quoted && x.tcp[0].damaged == damaged }
+	}
+	for _, x := range t.frames(t.v.Between[0], segment(false)) {
+		a := x.frame.tcp[0]
+		for _, y := range t.frames(t.v.Between[1], segment(true)) {
+			if b := y.frame.tcp[0]; y.frame.flow() == x.frame.flow() && b.seq == a.seq && b.length == a.length && b.flags == a.flags {
+				return ""
+			}
+		}
+	}
+	return fmt.Sprintf("no packet is cited that is whole at %s and has a wrong checksum at %s", t.v.Between[0], t.v.Between[1])
+}
+
 // injected: the RST was not there nearer to its alleged sender.
 func (t *trial) injected() string {
 	if len(t.v.Between) != 2 {

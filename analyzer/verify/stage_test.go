@@ -224,6 +224,17 @@ var stages = map[analyzer.Cause]func(*stage){
 		s.reset("TCP retransmit timeout", true)
 		s.verdict("firewall", analyzer.SessionExpired, analyzer.ToServer, "firewall/feth11", "firewall/feth10")
 	},
+	analyzer.Corrupted: func(s *stage) {
+		s.begin()
+		syn := segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100}
+		s.see("firewall/feth11", 2*time.Second, syn)
+		spoilt := syn.frame(s.t)
+		spoilt[14+20+15] ^= 1 // of the window
+		s.putFrame("firewall/feth10", 2001*time.Millisecond, spoilt)
+		s.cite("firewall/feth10", 2001*time.Millisecond, spoilt, filterOf(syn))
+		s.reset("TCP retransmit timeout", true)
+		s.verdict("firewall", analyzer.Corrupted, analyzer.ToServer, "firewall/feth11", "firewall/feth10")
+	},
 	analyzer.ResetInjected: func(s *stage) {
 		s.begin()
 		s.see("firewall/feth11", 2*time.Second, segment{src: down[0], dst: down[1], flags: flagRST, seq: 701})
