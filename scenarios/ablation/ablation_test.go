@@ -193,6 +193,24 @@ func TestAblations(t *testing.T) {
 			}
 		}},
 		{"renumbered packets have other addresses, and checksums as right as before", observe.Renumber{Seed: 9}, nil, renumbered},
+		{"a tap of one fibre has all of one direction and none of the other", observe.OneDirection{Points: []string{feth11}, ToServer: true}, []string{feth11}, func(t *testing.T, before, after *observe.Captures) {
+			ways := map[bool]int{}
+			for _, f := range before.Point(feth11).Frames {
+				if s, ok := observe.TCP(f.Data); ok {
+					ways[s.Dst.Port() == 8000]++
+				}
+			}
+			for _, f := range after.Point(feth11).Frames {
+				if s, ok := observe.TCP(f.Data); ok && s.Dst.Port() == 8000 {
+					ways[true]--
+				} else if ok {
+					t.Fatalf("%v to %v is left", s.Src, s.Dst)
+				}
+			}
+			if ways[true] != 0 || ways[false] == 0 {
+				t.Errorf("%d packets to the servers are gone; %d to the client were there", ways[true], ways[false])
+			}
+		}},
 		{"unlabelled files say nothing of where they are from", observe.Unlabel{Seed: 4}, nil, func(t *testing.T, before, after *observe.Captures) {
 			for i, p := range after.Points {
 				for _, in := range p.Interfaces {

@@ -2,6 +2,7 @@ package observe
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,11 @@ type Frame struct {
 	Interface  int   // index into Capture.Interfaces
 	WireLength int
 	Data       []byte
+}
+
+// Same says whether two frames have the same time and bytes.
+func (f *Frame) Same(as *Frame) bool {
+	return f.Time == as.Time && f.WireLength == as.WireLength && bytes.Equal(f.Data, as.Data)
 }
 
 // Interface is a capture interface and what it says of its own capture.

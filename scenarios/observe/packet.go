@@ -48,6 +48,14 @@ func Locate(frame []byte) (l Layout, ok bool) {
 	return l, l.Next <= l.End
 }
 
+// addresses returns those of the network header.
+func (l *Layout) addresses(frame []byte) (src, dst netip.Addr) {
+	if l.V6 {
+		return netip.AddrFrom16([16]byte(frame[l.IP+8:])), netip.AddrFrom16([16]byte(frame[l.IP+24:]))
+	}
+	return netip.AddrFrom4([4]byte(frame[l.IP+12:])), netip.AddrFrom4([4]byte(frame[l.IP+16:]))
+}
+
 // Segment is a TCP segment in a frame.
 type Segment struct {
 	Layout
@@ -65,12 +73,7 @@ func TCP(frame []byte) (s Segment, ok bool) {
 	if s.Layout, ok = Locate(frame); !ok || s.Protocol != protoTCP || len(frame) < s.Next+20 {
 		return s, false
 	}
-	var src, dst netip.Addr
-	if s.V6 {
-		src, dst = netip.AddrFrom16([16]byte(frame[s.IP+8:])), netip.AddrFrom16([16]byte(frame[s.IP+24:]))
-	} else {
-		src, dst = netip.AddrFrom4([4]byte(frame[s.IP+12:])), netip.AddrFrom4([4]byte(frame[s.IP+16:]))
-	}
+	src, dst := s.addresses(frame)
 	b := frame[s.Next:]
 	s.Src, s.Dst = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b)), netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
 	s.Seq, s.Ack, s.Flags = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), b[13]
