@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,73 +10,135 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"time"
 
+	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/ground"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
 func newDoctor() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can and cannot do, and the fix",
-		Long: `Build a lab, break it at each place a fault can be, and see whether the kernel drops
-what it is told, whether the ledger holds what it dropped, and whether the taps keep up.`,
+		Long: `Say which fault needs what of the machine, and try it: whether the kernel drops what
+and how often it is told, whether the ledger keeps up with it, whether the taps keep up
+with a burst. Then play one small run. It takes some seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := &diagnosis{printer: printer{w: c.OutOrStdout(), color: wantsColor(c.OutOrStdout())}}
+			d := &diagnosis{printer: printer{w: c.OutOrStdout(), color: wantsColor(c.OutOrStdout())}, quiet: asJSON}
 			err := topology.Sandbox()
 			d.machine()
 			if err != nil {
-				d.verdict("isolation", err)
-				return &codeError{code: exitUnsupported}
+				d.add(check{Of: "isolation", Needs: "namespaces", err: err})
+			} else {
+				d.add(check{Of: "isolation", Found: isolation()})
+				d.ground(c.Context())
+				d.play(c.Context())
+				d.programs()
 			}
-			d.ok("isolation", isolation())
-			d.lab(c.Context())
-			d.programs()
-			switch {
-			case d.err != nil:
-				return d.err
-			case c.Context().Err() != nil:
+			if c.Context().Err() != nil {
 				return c.Context().Err()
-			case d.broken:
+			}
+			if asJSON {
+				d.json()
+			} else if d.healthy() {
+				d.line("%s", d.bold("This machine can run every scenario."))
+			}
+			if d.err == nil && !d.healthy() {
 				return &codeError{code: exitUnsupported}
 			}
-			d.line("%s", d.bold("This machine can run every scenario."))
 			return d.err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	return c
 }
 
-// diagnosis prints one line a check.
+// diagnosis prints its checks one by one, as they are made, or all at once.
 type diagnosis struct {
 	printer
-	broken bool
+	quiet  bool
+	checks []check
 }
 
-func (d *diagnosis) ok(what, detail string) { d.line("✓ %-22s %s", what, detail) }
+// check is one thing that was looked at.
+type check struct {
+	Of       string          `json:"of"`
+	Needs    string          `json:"needs,omitempty"`
+	Family   topology.Family `json:"family,omitempty"`
+	OK       bool            `json:"ok"`
+	Optional bool            `json:"optional,omitempty"` // of use, and not needed
+	Found    string          `json:"found,omitempty"`    // figures
+	Error    string          `json:"error,omitempty"`
 
-func (d *diagnosis) verdict(what string, err error) {
-	d.broken = true
-	d.line("✗ %-22s %s", what, oneLine(err))
+	err error
+}
+
+func (d *diagnosis) add(c check) {
+	c.OK = c.err == nil
+	mark := mark(c.OK)
+	if !c.OK {
+		c.Error = oneLine(c.err)
+	}
+	if c.Optional && !c.OK {
+		mark = "–"
+	}
+	d.checks = append(d.checks, c)
+	if d.quiet {
+		return
+	}
+	detail := c.Found
+	if !c.OK {
+		detail = c.Error
+	}
+	if c.Family != "" {
+		d.line("  %s %s: %s", mark, c.Family, detail)
+		return
+	}
+	d.line("%s %-22s %s", mark, c.Of, detail)
+}
+
+// healthy says whether all that is needed is there.
+func (d *diagnosis) healthy() bool {
+	for _, c := range d.checks {
+		if !c.OK && !c.Optional {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *diagnosis) json() {
+	e := json.NewEncoder(d.w)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	d.err = errors.Join(d.err, e.Encode(struct {
+		SchemaVersion int     `json:"schema_version"`
+		OK            bool    `json:"ok"`
+		Checks        []check `json:"checks"`
+	}{scenarios.SchemaVersion, d.healthy(), d.checks}))
 }
 
 func (d *diagnosis) machine() {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err == nil {
-		d.ok("kernel", unix.ByteSliceToString(u.Release[:])+", "+fmt.Sprint(runtime.NumCPU())+" processors")
+		d.add(check{Of: "kernel", Found: unix.ByteSliceToString(u.Release[:]) + ", " + fmt.Sprint(runtime.NumCPU()) + " processors"})
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(os.TempDir(), &fs); err == nil {
 		free := fs.Bavail * uint64(fs.Bsize)
-		d.ok("disk", fmt.Sprintf("%d MB free in %s; 100,000 requests take about 1,300", free>>20, os.TempDir()))
+		d.add(check{Of: "disk", Found: fmt.Sprintf("%d MB free in %s; 100,000 requests take about 1,300", free>>20, os.TempDir())})
 	}
 	if b, err := os.ReadFile("/proc/sys/net/core/rmem_max"); err == nil {
-		d.ok("ledger's buffer", "at most "+strings.TrimSpace(string(b))+" bytes without root (net.core.rmem_max)")
+		d.add(check{Of: "ledger's buffer", Found: "at most " + strings.TrimSpace(string(b)) + " bytes without root (net.core.rmem_max)"})
 	}
 }
 
@@ -87,58 +150,56 @@ func isolation() string {
 	return "without a PID namespace (/proc cannot be mounted here); a foreign program's children may outlive kill -9"
 }
 
-// doctorRequests is enough for some to be hit and some not.
-const doctorRequests = 60
+// trialPatience is for a trial that takes tenths of a second.
+const trialPatience = 10 * time.Second
 
-// lab plays a small batch for each family and each place a fault can be.
-func (d *diagnosis) lab(ctx context.Context) {
-	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
-		spec, err := topology.Standard(family)
-		if err != nil {
-			d.verdict(string(family), err)
-			return
+// ground tries what faults need, in both families.
+func (d *diagnosis) ground(ctx context.Context) {
+	for _, t := range ground.Trials() {
+		if !d.quiet {
+			d.line("%s: needs %s", d.bold(t.Of), t.Needs)
 		}
-		faults := []fault.Fault{{At: topology.Firewall, Direction: fault.ToClient, Match: fault.SYNACK, Per: fault.PerConnection}}
-		for _, at := range fault.Places(&spec, fault.SYN) {
-			ways := []fault.Per{fault.PerConnection}
-			if at == topology.Firewall { // the ways to pick are the same everywhere
-				ways = append(ways, fault.PerTuple, fault.PerPacket)
-			}
-			for _, per := range ways {
-				faults = append(faults, fault.Fault{At: at, Direction: fault.ToServer, Match: fault.SYN, Per: per})
-			}
-		}
-		for _, f := range faults {
-			f.Name, f.Do, f.Probability = "doctor", fault.Drop, 0.3
-			d.play(ctx, family, f)
-			if d.broken || ctx.Err() != nil {
+		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+			if ctx.Err() != nil {
 				return
 			}
+			c := check{Of: t.Of, Needs: t.Needs, Family: family}
+			one, cancel := context.WithTimeout(ctx, trialPatience)
+			c.Found, c.err = t.Run(one, family)
+			cancel()
+			d.add(c)
 		}
+	}
+	if !d.quiet {
+		d.line("%s: need nothing else", d.bold(strings.Join(ground.Unneeding(), ", ")))
 	}
 }
 
-func (d *diagnosis) play(ctx context.Context, family topology.Family, f fault.Fault) {
-	what := fmt.Sprintf("%s %s", family, strings.TrimPrefix(f.At, "link:"))
-	facts, err := sim.Run(ctx, sim.Config{
-		Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, F5: bigip.Config{Serverside: bigip.Fast},
-		Faults: []fault.Fault{f},
-		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
-	})
-	if err == nil {
-		if problems := facts.Check(); len(problems) > 0 {
-			err = errors.New(strings.Join(problems, "; "))
-		}
-	}
-	if err != nil {
-		d.verdict(what, fmt.Errorf("%s per %s: %w", f.Match, f.Per, err))
+// doctorRequests is enough for some to be hit and some not.
+const doctorRequests = 60
+
+// play is a whole run, small: actors, faults and captures together.
+func (d *diagnosis) play(ctx context.Context) {
+	if ctx.Err() != nil || !d.healthy() {
 		return
 	}
-	packets := uint64(0)
-	for _, c := range facts.Captures {
-		packets += c.Packets
+	facts, err := sim.Run(ctx, sim.Config{
+		Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, F5: bigip.Config{Serverside: bigip.Fast},
+		Faults: []fault.Fault{{Name: "doctor", At: topology.Firewall, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: fault.PerConnection, Probability: 0.3}},
+		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
+	})
+	c := check{Of: "a whole run", err: err}
+	if err == nil {
+		if problems := facts.Check(); len(problems) > 0 {
+			c.err = errors.New("INVALID: " + strings.Join(problems, "; "))
+		}
+		packets := uint64(0)
+		for _, captured := range facts.Captures {
+			packets += captured.Packets
+		}
+		c.Found = fmt.Sprintf("valid: %d requests, %d packets dropped, all in the ledger; %d captured, none lost", doctorRequests, len(facts.Ledger), packets)
 	}
-	d.ok(what, fmt.Sprintf("%s per %s: %d packets dropped, all in the ledger; %d captured, none lost", f.Match, f.Per, len(facts.Ledger), packets))
+	d.add(c)
 }
 
 // nowhere takes captures that nobody will read.
@@ -155,10 +216,12 @@ func (d *diagnosis) programs() {
 		{"haproxy", "can stand in for the f5"},
 		{"nginx", "can stand in for the servers"},
 	} {
+		c := check{Of: p.name, Optional: true}
 		if path, err := exec.LookPath(p.name); err == nil {
-			d.ok(p.name, path)
+			c.Found = path
 		} else {
-			d.line("– %-22s not installed; not needed (%s)", p.name, p.use)
+			c.err = fmt.Errorf("not installed; not needed (%s)", p.use)
 		}
+		d.add(c)
 	}
 }
