@@ -211,11 +211,12 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	if err != nil {
 		return earlier // it was built, so this cannot be
 	}
+	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
 		path := spec.Path(topology.F5, member.Name)
 		at := turn(path, &x)
-		for i := range f.Config.Faults {
-			other := &f.Config.Faults[i]
+		for i := range all {
+			other := &all[i]
 			if other.Name == x.Name {
 				// From here on those at the same place come later.
 				at--
@@ -228,6 +229,9 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	return earlier
 }
+
+// Drops are the faults, and behind them what a stateful firewall drops by itself.
+func (c *Config) Drops() []fault.Fault { return slices.Concat(c.Faults, c.Firewall.Faults()) }
 
 // turn orders faults by when a connection meets them, by stage and then by place; -1
 // for one that is not on its way.
@@ -341,7 +345,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		}
 	}
 	var uneven []connection
-	perPacket := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
+	perPacket := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
 	for flow, n := range syns {
 		if n != flow.Tries && flow.Tries > 0 && !perPacket {
 			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})

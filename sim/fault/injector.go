@@ -179,7 +179,7 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return Report{Fault: i.fault, Entries: i.fault.entries(packets), Counter: counter}, errors.Join(err, i.err)
+	return Report{Fault: i.fault, Entries: i.fault.Entries(packets), Counter: counter}, errors.Join(err, i.err)
 }
 
 // Close frees the injector; the fault itself ends with the lab.
