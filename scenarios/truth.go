@@ -10,6 +10,7 @@ import (
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -167,6 +168,9 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		if h.At != topology.Client {
 			_, server := h.Ends()
 			member[h.Ordinal] = nodeOf(server, a)
+		}
+		if h.Fault == string(firewall.ChallengeACK) {
+			h.At = member[h.Ordinal] // that the firewall dropped it is the proof that the server sent it
 		}
 		out[h.Ordinal].hit(h, cause)
 	}

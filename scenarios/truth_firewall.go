@@ -13,6 +13,7 @@ var refusals = map[string]analyzer.Cause{
 	string(firewall.SYNRate):          analyzer.SYNDropped,
 	string(firewall.HeldSession):      analyzer.TupleReused,
 	string(firewall.TableFull):        analyzer.SYNDropped,
+	string(firewall.ChallengeACK):     analyzer.TupleReused, // at the server: see truths
 	string(firewall.NoSession):        analyzer.SessionExpired,
 	string(firewall.NoSessionAnswers): analyzer.SessionExpired,
 }

@@ -178,7 +178,7 @@ func (c *Config) proxy() bigip.Config {
 	a := topology.StandardAddresses(c.Family)
 	f5 := c.F5
 	f5.VirtualServer.Name, f5.VirtualServer.Destination = "/Common/vs_batch_8165", a.VIP
-	f5.SNAT.SelfIP = a.SNAT
+	f5.SNAT.SelfIP, f5.Seed = a.SNAT, c.Seed
 	servers := map[string]netip.AddrPort{topology.Server1: a.Server1, topology.Server2: a.Server2}
 	if f5.Pool.Members == nil {
 		f5.Pool.Members = []bigip.Member{{Name: topology.Server1}, {Name: topology.Server2}}

@@ -21,11 +21,12 @@ const (
 	TableFull                    // a SYN for which there is no room
 	Unknown                      // anything else to a server that belongs to no session, or no longer
 	UnknownAnswer                // the same from a server
+	Challenge                    // an ACK from a server where a SYN-ACK was due (RFC 5961 §4)
 	Refusals                     // how many there are
 )
 
 // chains are the refusals' chains.
-var chains = [Refusals]string{"over-rate", "reused", "table-full", "unknown", "unknown-answer"}
+var chains = [Refusals]string{"over-rate", "reused", "table-full", "unknown", "unknown-answer", "challenge"}
 
 // SessionTableSpec describes a table of the TCP sessions that a router forwards to some
 // servers.
@@ -37,6 +38,7 @@ type SessionTableSpec struct {
 	Idle     time.Duration
 	Held     time.Duration // how long a session is kept after its first FIN or RST; later ones begin anew
 	Refuse   bool          // a SYN of a held session's 4-tuple; else it begins the next session
+	Doubt    bool          // an ACK where a SYN-ACK is due, and drop it
 	SYNRate  uint64        // SYNs a second; 0 means any number
 	SYNBurst uint32        // SYNs at once
 	Order    int           // among the rules of a namespace, the lower one sees a packet first
@@ -52,11 +54,13 @@ type SessionTable struct {
 	refusals [Refusals]*nftables.Chain
 	sessions *nftables.Set // all there are; their timeout is idle or held
 	held     *nftables.Set // those of them that are closed
+	opening  *nftables.Set // those of which no SYN-ACK has been seen; nil without doubt
 }
 
 // AddSessionTable installs a table. In the words of nft:
 //
 //	chain to-server {
+//		tcp flags syn update @opening { TUPLE }
 //		tcp flags syn limit rate over RATE/second goto over-rate
 //		tcp flags syn TUPLE @held goto reused
 //		tcp flags syn update @sessions { TUPLE timeout IDLE } accept
@@ -67,7 +71,13 @@ type SessionTable struct {
 //		goto unknown
 //	}
 //
-// The chain to-client has the last four, with unknown-answer for unknown. An update that finds no room ends its rule,
+// The chain to-client begins with
+//
+//	tcp flags syn,ack delete @opening { TUPLE }
+//	tcp flags ack TUPLE @opening goto challenge
+//
+// and has to-server's last four then, with unknown-answer for unknown. @opening is there
+// only for [SessionTableSpec].Doubt. An update that finds no room ends its rule,
 // and the next one is asked (net/netfilter/nft_dynset.c). The kernel gives an expired
 // session's room back once a second.
 func (c *Conn) AddSessionTable(s SessionTableSpec) (*SessionTable, error) {
@@ -87,6 +97,11 @@ func (c *Conn) AddSessionTable(s SessionTableSpec) (*SessionTable, error) {
 	if t.held, err = t.set("held", s.Size, s.Held); err != nil {
 		return nil, fmt.Errorf("nftables: %s: set: %w", s.Name, err)
 	}
+	if s.Doubt {
+		if t.opening, err = t.set("opening", maxOpening, openingFor); err != nil {
+			return nil, fmt.Errorf("nftables: %s: set: %w", s.Name, err)
+		}
+	}
 	base := c.c.AddChain(&nftables.Chain{Table: t.table, Name: "forward", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
 		Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter + nftables.ChainPriority(s.Order))})
 	for _, w := range []way{{s.IPv6, false}, {s.IPv6, true}} {
@@ -100,6 +115,13 @@ func (c *Conn) AddSessionTable(s SessionTableSpec) (*SessionTable, error) {
 	}
 	return t, c.flush(s.Name)
 }
+
+// How many sessions can be opening at once, and how long one is taken to be. What is
+// deleted from a set counts for up to a second more.
+const (
+	maxOpening = 1 << 20
+	openingFor = 10 * time.Second
+)
 
 // set adds a set of 4-tuples that the packets themselves fill.
 func (t *SessionTable) set(name string, size uint32, timeout time.Duration) (*nftables.Set, error) {
@@ -130,8 +152,15 @@ func (t *SessionTable) direction(w way) *nftables.Chain {
 		return append(w.loadTuple(), &expr.Dynset{SrcRegKey: firstWord, SetName: set.Name, SetID: set.ID, Operation: operation, Timeout: timeout})
 	}
 	const update, remove = unix.NFT_DYNSET_OP_UPDATE, 2 // NFT_DYNSET_OP_DELETE
+	if w.answers && s.Doubt {
+		rule(flags(syn|ack, syn|ack), change(t.opening, remove, 0))
+		rule(flags(syn|ack|fin|rst, ack), in(t.opening), refuse(Challenge))
+	}
 	if !w.answers {
 		opens := flags(syn|ack, syn)
+		if s.Doubt {
+			rule(opens, change(t.opening, update, openingFor))
+		}
 		if s.SYNRate > 0 {
 			rule(opens, []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: s.SYNRate, Over: true, Unit: expr.LimitTimeSecond, Burst: s.SYNBurst}}, refuse(OverRate))
 		}

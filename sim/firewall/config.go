@@ -11,22 +11,22 @@ import (
 // value is a router that knows of no sessions and forwards everything; as soon as
 // anything is set there is a table, and zero fields mean the defaults.
 type Config struct {
-	MaxSessions int           `yaml:"max-sessions"`          // in the table, with those that are held; 0 means a million
-	TimeoutTCP  time.Duration `yaml:"timeout-tcp"`           // of a session on which nothing passes; 0 means an hour
-	TimeWait    time.Duration `yaml:"timeout-tcp-time-wait"` // how long a session is held after its FIN or RST; 0 means 15 s
-	TupleReuse  TupleReuse    `yaml:"tuple-reuse"`           // by a SYN, while its 5-tuple's last session is held; "" means accept
-	SYNRate     int           `yaml:"syn-rate"`              // SYNs a second, of all sessions together; 0 means any number
-	SYNBurst    int           `yaml:"syn-burst"`             // SYNs at once; 0 means as many as the rate
+	MaxSessions  int           `yaml:"max-sessions"`          // in the table, with those that are held; 0 means a million
+	TimeoutTCP   time.Duration `yaml:"timeout-tcp"`           // of a session on which nothing passes; 0 means an hour
+	TimeWait     time.Duration `yaml:"timeout-tcp-time-wait"` // how long a session is held after its FIN or RST; 0 means 15 s
+	TupleReuse   Policy        `yaml:"tuple-reuse"`           // by a SYN, while its 5-tuple's last session is held; "" means accept
+	ChallengeACK Policy        `yaml:"challenge-ack"`         // an ACK by which a server answers a SYN (RFC 5961 §4); "" means accept
+	SYNRate      int           `yaml:"syn-rate"`              // SYNs a second, of all sessions together; 0 means any number
+	SYNBurst     int           `yaml:"syn-burst"`             // SYNs at once; 0 means as many as the rate
 }
 
-// TupleReuse says what becomes of a SYN whose 5-tuple belongs to a session that is over
-// and still in the table.
-type TupleReuse string
+// Policy says what becomes of a packet that not every firewall likes.
+type Policy string
 
-// What can become of it.
+// The policies.
 const (
-	Accept TupleReuse = "accept" // it begins the next session
-	Drop   TupleReuse = "drop"   // it is dropped until the old session's time is up
+	Accept Policy = "accept" // it passes; a SYN begins its tuple's next session
+	Drop   Policy = "drop"   // it is dropped; a SYN is until the old session's time is up
 )
 
 // The defaults: PAN-OS's for TCP, an hour for an idle session and 15 s for a closed one.
@@ -52,9 +52,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.TimeWait == 0 {
 		c.TimeWait = defaultTimeWait
-	}
-	if c.TupleReuse == "" {
-		c.TupleReuse = Accept
 	}
 	return c
 }
@@ -88,8 +85,12 @@ func (c Config) Validate() error {
 	}
 	timeout("timeout-tcp", c.TimeoutTCP)
 	timeout("timeout-tcp-time-wait", c.TimeWait)
-	if !slices.Contains([]TupleReuse{"", Accept, Drop}, c.TupleReuse) {
-		bad("tuple-reuse %q: must be %s or %s", c.TupleReuse, Accept, Drop)
+	policy := func(key string, p Policy) {
+		if !slices.Contains([]Policy{"", Accept, Drop}, p) {
+			bad("%s %q: must be %s or %s", key, p, Accept, Drop)
+		}
 	}
+	policy("tuple-reuse", c.TupleReuse)
+	policy("challenge-ack", c.ChallengeACK)
 	return errors.Join(errs...)
 }

@@ -20,7 +20,8 @@ type Firewall struct {
 	ledgers []*nflog.Log // by refusal
 }
 
-// firstLogGroup is the NFLOG group of the first refusal; those of faults follow behind.
+// firstLogGroup is the NFLOG group of the first refusal; those of faults follow behind
+// the last.
 const firstLogGroup = 1
 
 // afterFaults is the table's place among the rules of the firewall: a packet that a
@@ -45,7 +46,7 @@ func Start(lab *topology.Lab, c Config, servers []netip.Addr) (_ *Firewall, err 
 		f.ledgers = append(f.ledgers, l)
 	}
 	f.table, err = f.conn.AddSessionTable(nft.SessionTableSpec{Name: "sessions", IPv6: spec.UsesIPv6(), Servers: servers,
-		Size: uint32(c.MaxSessions), Idle: c.TimeoutTCP, Held: c.TimeWait, Refuse: c.TupleReuse == Drop,
+		Size: uint32(c.MaxSessions), Idle: c.TimeoutTCP, Held: c.TimeWait, Refuse: c.TupleReuse == Drop, Doubt: c.ChallengeACK == Drop,
 		SYNRate: uint64(c.SYNRate), SYNBurst: uint32(c.SYNBurst), Order: afterFaults, LogGroup: firstLogGroup, LogBytes: nflog.Bytes})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("firewall: %w", err), f.Close())

@@ -16,6 +16,7 @@ const (
 	TableFull        Reason = "firewall-table-full"        // a SYN beyond max-sessions
 	NoSession        Reason = "firewall-no-session"        // another packet to a server that belongs to no session, or no longer
 	NoSessionAnswers Reason = "firewall-no-session-answer" // the same from a server
+	ChallengeACK     Reason = "firewall-challenge-ack"     // a server's ACK where a SYN-ACK was due
 )
 
 // refusals are the reasons in the order of the kernel's table, with the class of packets
@@ -30,6 +31,7 @@ var refusals = [nft.Refusals]struct {
 	nft.TableFull:     {TableFull, fault.ToServer, fault.SYN},
 	nft.Unknown:       {NoSession, fault.ToServer, fault.Data},
 	nft.UnknownAnswer: {NoSessionAnswers, fault.ToClient, fault.Response},
+	nft.Challenge:     {ChallengeACK, fault.ToClient, fault.SYNACK},
 }
 
 // Faults describes what the firewall drops in the form in which what faults drop is
