@@ -91,11 +91,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 // weigh doubts an absence that the capture's own loss explains too well.
 func (v *flowView) weigh(out *absent, q int, k kind) {
 	loss := v.a.cal.losses[v.steps[q].at]
-	limit := doubtful
-	if loss.lossy(wayOf(k.toServer)) {
-		limit = doubtfulLossy
-	}
-	if out.missed <= limit {
+	if out.missed <= loss.limit(wayOf(k.toServer)) {
 		return
 	}
 	name := v.point(q)

@@ -244,6 +244,16 @@ func (a *analysis) findRequests(ctx context.Context) ([]*survey, error) {
 	return out, nil
 }
 
+// group returns the points that belong together with one; nil: all do.
+func (a *analysis) group(of *survey) []int {
+	for _, g := range a.groups {
+		if slices.Contains(g, of.index) {
+			return g
+		}
+	}
+	return nil
+}
+
 func (a *analysis) firstRequests(ctx context.Context, group []int) (*survey, error) {
 	start := a.firstPoint(group)
 	for _, i := range group {

@@ -35,6 +35,7 @@ type attempt struct {
 // sealedRequest is where a request inside TLS may have begun.
 type sealedRequest struct {
 	isn       uint32 // of the client's connection
+	knowsISN  bool
 	seq       uint32 // of a byte of it
 	first     bool   // it is the first of its connection
 	multiplex bool   // others may be under way on the connection
@@ -206,9 +207,12 @@ func (s *survey) leavesAlone(c *conn, at int64) {
 // told: where nothing else is under way the first record since it was answered, else
 // the latest one.
 func (t *secure) asking(e *exchange, c *conn) sealedRequest {
-	r := sealedRequest{isn: c.isn, seq: e.seq, first: !t.later, multiplex: t.mayMultiplex()}
+	r := sealedRequest{isn: c.isn, knowsISN: c.flags&knowsISN != 0, seq: e.seq, first: !t.later, multiplex: t.mayMultiplex()}
 	if r.multiplex {
 		r.seq, r.first, r.more = t.latest, t.attempts == 0, t.records > t.attempts
+	}
+	if !e.active { // what it asked was not captured
+		r.seq = e.up.stream.next
 	}
 	t.attempts++
 	return r

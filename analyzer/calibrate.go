@@ -107,19 +107,18 @@ func (c *calibration) compareHandshakes() {
 			return
 		}
 		seen := make([]*handshake, len(c.surveys))
-		var proof *handshake
-		var where int
+		var proofs []int
 		for i, s := range c.surveys {
 			for next[i] < len(s.samples.all) && s.samples.all[next[i]].hash == hash {
 				seen[i] = &s.samples.all[next[i]]
 				next[i]++
 			}
-			if seen[i] != nil && seen[i].completed && proof == nil {
-				proof, where = seen[i], i
+			if seen[i] != nil && seen[i].completed && seen[i].syn != 0 {
+				proofs = append(proofs, i)
 			}
 		}
-		if proof != nil && proof.syn != 0 {
-			c.compare(proof, where, seen)
+		if len(proofs) > 0 {
+			c.compare(proofs, seen)
 		}
 	}
 }
@@ -131,11 +130,22 @@ type comparison struct {
 	missed [2]bool // the SYN-ACK, the SYN are not in the capture
 }
 
-func (c *calibration) compare(proof *handshake, where int, seen []*handshake) {
-	on := c.topo.path(proof.tuple)
+// compare looks for a handshake at every point that it must have passed, since another
+// point's capture proves it. What a point proves of itself does not count: those it lost
+// much of would count, and the others would not.
+func (c *calibration) compare(proofs []int, seen []*handshake) {
+	on := c.topo.path(seen[proofs[0]].tuple)
 	for _, i := range on {
-		if i == where || c.translations[[2]int{min(i, where), max(i, where)}] != nil || c.translated(on, i, proof.server) != nil {
-			continue // it measures itself by what was acknowledged; or it has other names for it
+		where := proofs[0]
+		if where == i {
+			if len(proofs) == 1 {
+				continue
+			}
+			where = proofs[1]
+		}
+		proof := seen[where]
+		if c.translations[[2]int{min(i, where), max(i, where)}] != nil || c.translated(on, i, proof.server) != nil {
+			continue // it has other names for it
 		}
 		off := c.offset(where, i, proof.syn)
 		from, to := c.surveys[i].coverage()

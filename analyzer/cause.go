@@ -9,7 +9,7 @@ type Cause string
 const (
 	SYNDropped        Cause = "syn-dropped"        // the SYN went in and did not come out
 	SYNAckDropped     Cause = "syn-ack-dropped"    // the SYN-ACK was lost on its way back
-	AckDropped        Cause = "ack-dropped"        // the handshake's last ACK was lost
+	AckDropped        Cause = "ack-dropped"        // a bare ACK was lost: the handshake's last, or a keep-alive probe
 	DataDropped       Cause = "data-dropped"       // request bytes were lost
 	ResponseDropped   Cause = "response-dropped"   // response bytes were lost
 	MTUBlackhole      Cause = "mtu-blackhole"      // only large packets are lost
@@ -75,7 +75,7 @@ var Causes = map[Cause]Place{
 	ConnectionLimit:   AtProxy,
 	IdleTimeout:       AtProxy | AtServer | AtForwarder,
 	ProtocolViolation: AtProxy,
-	TLSFailure:        AtProxy | AtServer,
+	TLSFailure:        AtProxy | AtServer | AtClient,
 	NoListener:        AtProxy,
 	NoRoute:           AtProxy | AtForwarder,
 	ZeroWindow:        AtClient | AtServer,

@@ -87,6 +87,57 @@ func TestCauses(t *testing.T) {
 			}
 			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
 		}, "firewall", AckDropped, ""},
+		{"the firewall loses the f5's keep-alive probes", func(s *story) {
+			c, b, when, n := s.thinking()
+			for _, r := range probes {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1, dies: "firewall/feth11"})
+			}
+			s.resets(when+3*time.Second, c, int(n), "TCP keep-alive timeout", true)
+		}, "firewall", AckDropped, ""},
+		{"the cable behind the firewall loses the answers to them", func(s *story) {
+			c, b, when, n := s.thinking()
+			for _, r := range probes {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1})
+				s.tell(when+r+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, dies: "server2/eth0"})
+			}
+			s.resets(when+3*time.Second, c, int(n), "TCP keep-alive timeout", true)
+		}, "link:firewall-server2", AckDropped, ""},
+		{"the firewall loses them, and the f5 does not say that this is why", func(s *story) {
+			c, b, when, n := s.thinking()
+			for _, r := range probes {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1, dies: "firewall/feth11"})
+			}
+			s.resets(when+3*time.Second, c, int(n), "Phase of the moon", true)
+		}, "", Inconclusive, "may have had another"},
+		{"the f5 gives up a server that has answered a probe", func(s *story) {
+			c, b, when, n := s.thinking()
+			for i, r := range probes {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1})
+				if i == 0 {
+					s.tell(when+r+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+				}
+			}
+			s.resets(when+3*time.Second, c, int(n), "TCP keep-alive timeout", true)
+		}, "", Inconclusive, "earlier ones were answered"},
+		{"probes are answered, and the server says nothing for too long", func(s *story) {
+			c, b, when, n := s.thinking()
+			for _, r := range probes {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1})
+				s.tell(when+r+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+			}
+			s.tell(when+3*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+3*time.Second, c, int(n), "Phase of the moon", true)
+		}, "server2", AppSilent, ""},
+		{"the f5 gives up a client that stops in the middle of its request, and does not say so", func(s *story) {
+			half := post(17)[:len(post(17))-2]
+			n := uint32(len(half))
+			c, b, when := s.opened(at, 17, 54373, 2, half)
+			when = s.handshake(when, b)
+			s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: half})
+			s.tell(when+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+			s.tell(when+3*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+3*time.Second, c, len(half), "Phase of the moon", false)
+		}, "", Inconclusive, "before the request was whole"},
 		{"the firewall has forgotten an idle connection", func(s *story) {
 			s.pooled(at, func(when time.Duration, c, b *telling, up, down uint32) {
 				req := post(17)
@@ -241,6 +292,20 @@ func TestCauses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// probes is when a quiet connection is asked whether it is still there.
+var probes = []time.Duration{time.Second, 2 * time.Second}
+
+// thinking tells of a request that the server has acknowledged, and not answered yet.
+func (s *story) thinking() (c, b *telling, when time.Duration, n uint32) {
+	req := post(17)
+	n = uint32(len(req))
+	c, b, when = s.opened(at, 17, 54373, 2, req)
+	when = s.handshake(when, b)
+	s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: req})
+	s.tell(when+5*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+	return c, b, when, n
 }
 
 // pooled tells of a kept-alive connection on both sides of the proxy: a good

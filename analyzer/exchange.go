@@ -195,6 +195,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 		return TLSError, true
 	case e.up.state == opaque || e.down.state == opaque:
 		if how == serverReset && (!e.answered || e.up.state != opaque) {
+			e.doubtful = !e.answered && c.flags&endBeyond != 0 // the answer may be what was not captured
 			return Reset, true
 		}
 		switch {
@@ -202,7 +203,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 			return "", false
 		case e.down.status >= 500:
 			return Error, true
-		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&finBeyond == 0:
+		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&endBeyond == 0:
 			return Truncated, true
 		case e.turns && !e.answered:
 			return Timeout, true
@@ -216,7 +217,7 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 		}
 		return OK, true
 	case c.serverFirst(e.tls):
-		if c.flags&finBeyond != 0 { // what is not in the capture may have been the rest
+		if c.flags&endBeyond != 0 { // what is not in the capture may have been the rest
 			return "", false
 		}
 		return Truncated, true

@@ -2,7 +2,11 @@ package analyzer
 
 import (
 	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,5 +72,49 @@ func TLSStories(tb testing.TB, each func(name, dir string, r *Report)) {
 			c.tell(s, t)
 			return []*session{t}
 		})
+	}
+}
+
+// LossyStories are analyses of requests inside TLS of which some packets were not captured: the folder with the captures, the report, and the hop that is at fault,
+// "" where nothing failed or nobody can tell.
+func LossyStories(tb testing.TB, each func(name, dir string, r *Report, hop string)) {
+	tb.Helper()
+	type told struct {
+		name string
+		tell func(s *story, t *session)
+		want string
+	}
+	var all []told
+	for _, c := range sealedEndings {
+		all = append(all, told{c.name, c.tell, c.want})
+	}
+	for _, c := range failuresInside {
+		all = append(all, told{c.name, c.tell, c.h1})
+	}
+	for _, c := range all {
+		hop := ""
+		if words := strings.Split(c.want, " "); len(words) > 1 {
+			hop = words[1]
+		}
+		for seed := range uint64(8) {
+			s := newStory(tb)
+			s.losing(rand.New(rand.NewPCG(seed, 0)))
+			version := []uint16{tls.VersionTLS13, tls.VersionTLS12}[seed%2]
+			if strings.Contains(c.name, "under encryption") {
+				version = tls.VersionTLS13
+			}
+			c.tell(s, newSession(tb, version, "http/1.1"))
+			s.background(0, 200)
+			s.background(14*time.Second, 50)
+			r := s.analyze()
+			each(fmt.Sprintf("%s, seed %d", c.name, seed), filepath.Dir(s.written[0].Path), r, hop)
+		}
+	}
+}
+
+// losing has the two captures that see clients miss a quarter of all packets.
+func (s *story) losing(r *rand.Rand) {
+	s.blind = func(point string, _ time.Duration, _ told) bool {
+		return slices.Contains([]string{"client/eth0", "f5/0.0"}, point) && r.IntN(4) == 0
 	}
 }

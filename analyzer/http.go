@@ -72,6 +72,11 @@ func (m *message) feed(b []byte) ([]byte, event) {
 	return nil, nothing // untilClose, opaque
 }
 
+// inside tells whether a message has begun and, by its own head, is not at its end.
+func (m *message) inside() bool {
+	return m.state == atHead && len(m.head) > 0 || m.state > atHead && m.state < untilClose
+}
+
 func (m *message) feedHead(b []byte) ([]byte, event) {
 	if len(m.head) == 0 {
 		// RFC 9112 §2.2: ignore empty lines before a message.

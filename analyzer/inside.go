@@ -97,7 +97,7 @@ func (st *h2stream) closed(c *conn, t *secure, how closing) (Outcome, bool) {
 	case how == serverReset:
 		return Reset, true
 	case c.serverFirst(t):
-		return Truncated, c.flags&finBeyond == 0
+		return Truncated, c.flags&endBeyond == 0
 	}
 	return Timeout, true
 }

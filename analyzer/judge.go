@@ -49,6 +49,7 @@ var rules = []rule{
 	ackDropped,
 	dataDropped,
 	responseDropped,
+	keepAliveDropped,
 	clientAbort,
 	appSilent,
 }
@@ -180,6 +181,14 @@ func (m *matter) verdict(c *conclusion) Verdict {
 func (m *matter) conclude() *conclusion {
 	m.view = m.client
 	switch {
+	case m.f.hidden():
+		c := m.serverside()
+		if c.hop != "" {
+			if settle := m.lastAttempt(); settle != "" {
+				c = &conclusion{cause: Inconclusive, settle: settle, evidence: c.evidence}
+			}
+		}
+		return c
 	case m.f.inside:
 		return m.serverside()
 	case m.f.stream != 0: // of its long connection only some packets were gathered

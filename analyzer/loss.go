@@ -152,6 +152,15 @@ func (m *lossModel) lossy(way int) bool {
 	return m.own[way].misses+m.shared[way].misses > 0 || m.counted > 0
 }
 
+// limit is how likely the capture may have missed what it should have seen for its
+// absence to prove anything.
+func (m *lossModel) limit(way int) float64 {
+	if m.lossy(way) {
+		return doubtfulLossy
+	}
+	return doubtful
+}
+
 // What a clean drop counter (PACKET_STATISTICS of packet(7), written into the file)
 // is worth, in packets none of which was missed: little where nothing else measures
 // the loss, for a counter tells only of what was lost where it counts; much where

@@ -17,6 +17,8 @@ func (m *matter) outcome() Outcome {
 	if m.f.outcome == Timeout {
 		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
 			return Reset
+		} else if at >= 0 {
+			return Refused
 		}
 	}
 	return m.f.outcome
@@ -71,12 +73,20 @@ func (m *matter) requestEvidence() (out []Evidence) {
 		}
 		out = append(out, v.frame(at, &ps[0], what))
 	}
-	what := "the request"
 	switch {
 	case m.f.hidden():
-		what = "the client's TLS record before the proxy's attempt: the request may begin here"
-	case m.f.began == 0 || m.f.method == "": // its head was not read, and nothing is said of it
+		for i := range v.steps[at:] {
+			if g := m.record(&v.steps[at+i]); g != nil {
+				return append(out, v.frame(at+i, g, "a TLS record of the client's before the proxy's attempt: the request may begin here"))
+			}
+		}
 		return out
+	case m.f.began == 0 || m.f.method == "" && !m.f.reused: // its head was not read, and nothing is said of it
+		return out
+	}
+	what := "the request"
+	if m.f.method == "" {
+		what = "the client's data with which the request begins"
 	}
 	for _, g := range v.steps[at].of(byteKind(v, true, m.f.seq)) {
 		return append(out, v.frame(at, g, what))

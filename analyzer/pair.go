@@ -47,6 +47,8 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		switch {
 		case f.hidden():
 			w.watch(f.tuple, true, f.seq)
+			w.watch(f.tuple, true, f.seq-1) // what goes before shows TLS too
+			w.watch(f.tuple, true, f.isn+1)
 			w.add(f.attempt.tuple)
 			continue
 		case f.stream != 0:
@@ -115,10 +117,15 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		f := &fs[i]
 		m := &matter{a: a, f: f, start: start}
 		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
+		m.client.within(a.group(start))
 		if f.reused {
 			m.client.narrow(f.seq)
 		}
-		if f.pending && !m.ending() || f.hidden() && !m.attempted() {
+		if f.pending && !m.ending() {
+			continue
+		}
+		if f.hidden() && !m.attempted() {
+			a.report.Requests.OK++
 			continue
 		}
 		if m.acquitted() {

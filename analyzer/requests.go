@@ -38,6 +38,7 @@ type failure struct {
 	endFrame           uint64
 	seq                uint32 // of the request's first byte; valid if began
 	size               uint32 // of the request as far as it was sent, in bytes
+	unfinished         bool   // more of it was still to come when it ended
 	key                uint64 // of its message; 0: unknown
 	epochs             [3]uint16
 	outcome            Outcome
@@ -173,6 +174,7 @@ func (s *survey) failureOf(c *conn, e *exchange, at int64) failure {
 		method: string(e.up.method), target: string(e.up.target), id: string(e.up.id)}
 	if e.ordinal > 0 && e.up.stream.known {
 		f.size = e.up.stream.next - e.seq
+		f.unfinished = e.up.inside()
 	}
 	if f.reused {
 		f.start, f.epochs[0] = e.began, e.epoch

@@ -10,7 +10,8 @@ package analyzer
 //	 |<----------------FIN---|   or not; it comes too late to mean anything
 //
 // The ACK is the kernel's: it does not mean that the application has read
-// anything.
+// anything. And who has only part of a request owes no answer: of that nobody is said
+// to be at fault.
 var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
 	if w == nil || !w.acked || w.answer != nil || !w.clientEndedFirst || !v.delivered(true) {
@@ -19,6 +20,10 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	k := responseKind(v)
 	if at, _ := v.furthest(k); at >= 0 && len(v.steps[at].requestOf(k)) > 0 {
 		return nil // it did answer, only this capture missed it
+	}
+	if m.f.unfinished { // there was nothing to answer yet
+		return &conclusion{direction: ToServer, between: []string{v.point(w.at)},
+			settle: "the reason why " + v.clientName() + " gave up before the request was whole, from its trailers or its log: the client had stopped sending, or was kept from it"}
 	}
 	// A response that got lost would have been sent again and again, each time
 	// twice as late (RFC 6298 §5.5, from 200 ms on): all of them are missing.

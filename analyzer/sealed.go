@@ -128,7 +128,7 @@ func (x *attempt) patience() int64 { return max(synPatience, 2*x.gap+disorder) }
 // came with the end of the other.
 func (a *analysis) covered(fs []*failure, x *attempt, at, start int) bool {
 	return slices.ContainsFunc(fs, func(f *failure) bool {
-		if f.knowsISN && f.isn != x.asked.isn || f.inside {
+		if f.knowsISN && x.asked.knowsISN && f.isn != x.asked.isn || f.inside {
 			return false
 		}
 		if f.began != 0 && !f.doubtful && int32(x.asked.seq-f.seq) >= 0 {
@@ -143,12 +143,15 @@ func (a *analysis) covered(fs []*failure, x *attempt, at, start int) bool {
 func (a *analysis) inside(start *survey, of *failure, at int) failure {
 	x := of.attempt
 	off := a.cal.offset(at, start.index, x.begun)
-	f := failure{tuple: x.front, isn: x.asked.isn, knowsISN: true, seq: x.asked.seq, reused: !x.asked.first, attempt: x, inside: true,
+	f := failure{tuple: x.front, isn: x.asked.isn, knowsISN: x.asked.knowsISN, seq: x.asked.seq, reused: !x.asked.first, attempt: x, inside: true,
 		outcome: of.outcome, method: of.method, target: of.target, id: of.id, began: x.begun, ended: x.last}
 	if off.bounded() {
 		f.began, f.ended = x.begun+off.lo, x.last+off.hi
 	}
 	f.start = f.began
+	if c := start.conn(x.front); !f.knowsISN && c != nil && c.flags&knowsISN != 0 && f.seq-c.isn < window {
+		f.isn, f.knowsISN = c.isn, true
+	}
 	if id, ok := start.names.find(x.front.server.Addr()); ok {
 		f.server = start.servers[endpoint{id, x.front.server.Port()}]
 	}
@@ -160,7 +163,7 @@ func (a *analysis) inside(start *survey, of *failure, at int) failure {
 
 // attempted takes the proxy's attempt for the serverside of a request inside TLS. False
 // means that it did not fail: another point saw the handshake that the proxy's capture
-// missed.
+// missed; or that nothing of what the client said was captured to go by.
 func (m *matter) attempted() bool {
 	x := m.f.attempt
 	v := m.a.view(m.a.cols, m.a.wanted.index[x.tuple], x.tuple, x.isn, true)
@@ -169,25 +172,86 @@ func (m *matter) attempted() bool {
 	}
 	m.pairing = pairing{views: []*flowView{v}, how: "found by F5 trailer"}
 	m.settleStart()
-	return x.connected || !v.established()
+	if x.connected || !v.established() {
+		if m.speaks() {
+			return true
+		}
+		m.a.sealedOpen++
+	}
+	return false
 }
 
-// settleStart finds the client's bytes at the point where requests are followed: of
-// the first request the SYN, else the record that may have been the request.
+// lastAttempt says what would settle whether the attempt was the proxy's last one for the
+// request; "" if it was. Of another, its SYN and its request would both have been missed.
+func (m *matter) lastAttempt() string {
+	at, x := m.a.proxyPoint(), m.f.attempt
+	loss := m.a.cal.losses[at]
+	if loss.missedAll(up, []int64{x.last, x.last}) <= loss.limit(up) {
+		return ""
+	}
+	_, hi := loss.bounds()
+	return fmt.Sprintf("the keys, or a capture at %s that loses less: for all that is known it may itself miss up to %.2g %% of the packets, and that the proxy tried again",
+		m.a.points[at].Name, 100*hi)
+}
+
+// speaks tells whether any of the client's bytes up to the attempt were captured.
+func (m *matter) speaks() bool {
+	return slices.ContainsFunc(m.client.steps, func(s step) bool { return m.record(&s) != nil })
+}
+
+// settleStart finds where the request begins: of the first one of a connection at the
+// connection's own first packet, else at the record that may have been the request. If
+// the capture where requests are followed misses it, the next point that has it counts.
 func (m *matter) settleStart() {
-	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	v := m.client
+	i := slices.IndexFunc(v.steps, func(s step) bool { return s.at == m.start.index })
 	if i < 0 {
 		return
 	}
-	s := &m.client.steps[i]
-	seen := s.of(byteKind(m.client, true, m.f.seq))
-	if len(seen) > 0 {
-		m.f.began = seen[0].time
-		m.f.start, m.f.epochs[0] = m.f.began, uint16(m.start.epochOf(seen[0].frame))
+	has := func(s step) bool { return len(s.packets) > 0 }
+	if m.f.reused {
+		has = func(s step) bool { return m.record(&s) != nil }
 	}
-	if !m.f.reused && len(s.packets) > 0 {
-		m.f.start, m.f.epochs[0] = s.packets[0].time, uint16(m.start.epochOf(s.packets[0].frame))
+	if !has(v.steps[i]) {
+		first := slices.IndexFunc(v.steps, has)
+		if first < 0 {
+			return
+		}
+		m.startAt(v.steps[first].s)
+		i = first
 	}
+	s := &v.steps[i]
+	begins := m.record(s)
+	if begins != nil {
+		m.f.began = begins.time
+	}
+	if !m.f.reused {
+		begins = &s.packets[0]
+	}
+	m.f.start, m.f.epochs[0] = begins.time, uint16(m.start.epochOf(begins.frame))
+}
+
+// startAt follows the request from another point on.
+func (m *matter) startAt(s *survey) {
+	x := m.f.attempt
+	if off := m.a.cal.offset(m.a.proxyPoint(), s.index, x.begun); off.bounded() {
+		m.f.began, m.f.ended = x.begun+off.lo, x.last+off.hi
+	}
+	m.start = s
+}
+
+// record is the client's record before the proxy's attempt; of those that were captured
+// the last one before it, if that one was not. Nil if there is none.
+func (m *matter) record(s *step) (last *sighting) {
+	if of := s.of(byteKind(m.client, true, m.f.seq)); len(of) > 0 {
+		return of[0]
+	}
+	for i := range s.packets {
+		if g := &s.packets[i]; g.toServer && g.length > 0 && !g.icmp && g.flags&flagRST == 0 && int32(g.seq-m.f.seq) < 0 {
+			last = g
+		}
+	}
+	return last
 }
 
 // countInside corrects the counts of requests: one that was taken for good has failed,

@@ -301,7 +301,7 @@ func (t *secure) closed(e *exchange, c *conn, how closing) (Outcome, bool) {
 	case how == serverReset && c.flags&clientFirst != 0 && t.answered != unanswered:
 		return OK, true
 	case how == serverReset:
-		e.doubtful = t.answered != unanswered
+		e.doubtful = t.answered != unanswered || c.flags&endBeyond != 0
 		return Reset, true
 	case t.answered == surely:
 		return OK, true
@@ -309,7 +309,7 @@ func (t *secure) closed(e *exchange, c *conn, how closing) (Outcome, bool) {
 		return "", false
 	case t.answered == perhaps:
 		return OK, true
-	case c.serverFirst(t) && c.flags&finBeyond != 0:
+	case c.serverFirst(t) && c.flags&endBeyond != 0:
 		return "", false
 	case c.serverFirst(t):
 		return Truncated, true
@@ -325,7 +325,7 @@ func (t *secure) handshake(c *conn, how closing) Outcome {
 		return TLSError
 	case how == serverReset:
 		return Reset
-	case t.FromClient && !t.FromServer && c.flags&serverFIN != 0 && c.flags&(clientFirst|finBeyond) == 0:
+	case t.FromClient && !t.FromServer && c.flags&serverFIN != 0 && c.flags&(clientFirst|endBeyond) == 0:
 		return Truncated
 	}
 	return OK

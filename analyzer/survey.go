@@ -117,7 +117,7 @@ const (
 	clientFirst // the client said FIN before the server did
 	triedAnchor // its first request was looked at
 	served      // the server sent data
-	finBeyond   // the server's FIN came behind bytes that were not captured
+	endBeyond   // the server's FIN or RST came behind bytes that were not captured
 	alerted     // a fatal TLS alert passed in the clear
 	followed    // its requests are, and it is not decided yet
 	speaksTLS   // its first bytes are TLS
@@ -363,11 +363,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			}
 		} else {
 			c.flags |= serverFIN
-			if c.exchange >= 0 {
-				if d := &s.log.exchanges[c.exchange].down; d.known && int32(p.seq+uint32(p.length)-d.next) > 0 {
-					c.flags |= finBeyond
-				}
-			}
+			s.endsBeyond(c, p)
 		}
 	}
 	if p.flags&flagRST != 0 {
@@ -378,6 +374,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		}
 		if !fromClient && (p.seq != 0 || p.flags&flagACK == 0) { // RFC 9293 §3.10.7.1
 			c.flags |= hadAnswered
+		}
+		if !fromClient {
+			s.endsBeyond(c, p)
 		}
 		how := serverReset
 		if fromClient {
@@ -392,6 +391,16 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		if untilFIN || c.ended() {
 			s.decide(c, finished, p.time, p.frame)
 		}
+	}
+}
+
+// endsBeyond notes that the server ends a connection behind bytes that were not captured.
+func (s *survey) endsBeyond(c *conn, p *packet) {
+	if c.exchange < 0 {
+		return
+	}
+	if d := &s.log.exchanges[c.exchange].down; d.known && int32(p.seq+uint32(p.length)-d.next) > 0 {
+		c.flags |= endBeyond
 	}
 }
 
@@ -426,9 +435,6 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 		}
 		return
 	}
-	if p.flags&flagRST != 0 {
-		return
-	}
 	begun, ok := e.ordinal, e.counts.OK
 	// What it acknowledges came before what it says: an answer belongs to a request, also
 	// where that was not captured.
@@ -438,6 +444,9 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 			ack-- // may acknowledge a FIN, which is no byte
 		}
 		to.acked(ack, toSink)
+	}
+	if p.flags&flagRST != 0 {
+		return
 	}
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if e.tls != nil {

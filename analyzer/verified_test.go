@@ -11,12 +11,39 @@ import (
 // them as far as frames can.
 func TestVerdictsInsideTLSAreConfirmed(t *testing.T) {
 	analyzer.TLSStories(t, func(name, dir string, r *analyzer.Report) {
-		result, err := verify.Run(t.Context(), r, dir)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		for _, f := range result.Failures {
-			t.Errorf("%s: verdict %d, %s: %s: %s", name, f.Verdict, f.Request, f.Statement, f.Why)
-		}
+		confirmed(t, name, dir, r)
 	})
+}
+
+// confirmed has verify check all that a report says.
+func confirmed(t *testing.T, name, dir string, r *analyzer.Report) {
+	t.Helper()
+	result, err := verify.Run(t.Context(), r, dir)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	for _, f := range result.Failures {
+		t.Errorf("%s: verdict %d, %s: %s: %s", name, f.Verdict, f.Request, f.Statement, f.Why)
+	}
+}
+
+// TestOfMissingRecordsNothingIsMadeUp: where captures miss some of a client's packets no
+// hop is named but the one at fault, and verify confirms all that is said.
+func TestOfMissingRecordsNothingIsMadeUp(t *testing.T) {
+	named := 0
+	analyzer.LossyStories(t, func(name, dir string, r *analyzer.Report, hop string) {
+		for _, v := range r.Verdicts {
+			switch v.Hop {
+			case "":
+			case hop:
+				named++
+			default:
+				t.Errorf("%s: %s %s is said, at fault is %q", name, v.Hop, v.Cause, hop)
+			}
+		}
+		confirmed(t, name, dir, r)
+	})
+	if named == 0 {
+		t.Error("nobody was ever named")
+	}
 }

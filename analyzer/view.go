@@ -82,10 +82,19 @@ func connectionOf(all []sighting, isn uint32) []sighting {
 	return bySequence(all, isn)
 }
 
+// within leaves out the points that nothing ties to the others of a group.
+func (v *flowView) within(group []int) {
+	if group != nil {
+		v.steps = slices.DeleteFunc(v.steps, func(s step) bool { return !slices.Contains(group, s.at) })
+	}
+}
+
+// window is how far behind its ISN the bytes of a connection are looked for.
+const window = 1 << 24
+
 // bySequence returns the stretch of packets whose numbers lie behind an ISN, and
 // not behind that of another connection of the tuple that was seen to begin.
 func bySequence(all []sighting, isn uint32) []sighting {
-	const window = 1 << 24
 	first, last := -1, -1
 	other, begun := uint32(0), false
 	for i := range all {

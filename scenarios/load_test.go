@@ -245,9 +245,9 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"client-aborts", "f5-bad-request", "f5-header-too-large", "f5-idle-timeout", "f5-no-flow-for-ack", "f5-no-local-listener",
+	want := []string{"client-aborts", "client-distrusts-certificate", "f5-bad-request", "f5-header-too-large", "f5-idle-timeout", "f5-no-flow-for-ack", "f5-no-local-listener",
 		"f5-tls-bad-record", "f5-tls-handshake-timeout", "f5-tls-no-shared-cipher", "f5-zero-window", "f5-connection-limit", "f5-no-pool-member",
-		"f5-snat-ports-exhausted", "firewall-drops-syn-https", "firewall-drops-data", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
+		"f5-snat-ports-exhausted", "firewall-drops-syn-https", "firewall-drops-data", "firewall-drops-keep-alive", "firewall-drops-syn", "firewall-drops-syn-ack", "firewall-rejects-syn",
 		"link-drops-syn-ack", "link-drops-syn-after-firewall", "link-drops-syn-before-firewall", "no-fault", "server-answers-503", "server-cuts-response",
 		"server-dies-mid-response", "server-ignores-syn", "server-port-closed", "server-resets", "server-stays-silent"}
 	for _, w := range want {

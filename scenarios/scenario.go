@@ -42,6 +42,8 @@ type Traffic struct {
 	Requests    int           `yaml:"requests"`
 	Concurrency int           `yaml:"concurrency"` // requests in flight
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
+	// AnswerAfter is how long the servers take for a request, as reports do; 0 is at once.
+	AnswerAfter time.Duration `yaml:"answer-after"`
 	// Protocol is what the client speaks; the f5's virtual server must understand it.
 	Protocol client.Protocol `yaml:"protocol"`
 	// RequestsPerConnection is how many requests in a row share a connection: with
@@ -90,7 +92,7 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout,
+		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {

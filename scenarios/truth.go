@@ -53,13 +53,14 @@ func (t *Truth) Failed() bool { return t.Outcome != client.OK }
 // cause by itself: it is the f5 that ends its connection, and the f5's own ledger that
 // tells why.
 var deeds = map[fault.Do]analyzer.Cause{
-	fault.Reset:        analyzer.AppReset,
-	fault.Die:          analyzer.AppReset,
-	fault.CutResponse:  analyzer.AppTruncated,
-	fault.StaySilent:   analyzer.AppSilent,
-	fault.AnswerSlowly: analyzer.AppSilent, // to a client that does not wait so long
-	fault.AnswerError:  analyzer.AppError,
-	fault.Abort:        analyzer.ClientAbort,
+	fault.Reset:               analyzer.AppReset,
+	fault.Die:                 analyzer.AppReset,
+	fault.CutResponse:         analyzer.AppTruncated,
+	fault.StaySilent:          analyzer.AppSilent,
+	fault.AnswerSlowly:        analyzer.AppSilent, // to a client that does not wait so long
+	fault.AnswerError:         analyzer.AppError,
+	fault.Abort:               analyzer.ClientAbort,
+	fault.DistrustCertificate: analyzer.TLSFailure,
 }
 
 // losses are what is lost on the way.

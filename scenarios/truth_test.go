@@ -84,8 +84,9 @@ func TestEveryBehaviourHasACause(t *testing.T) {
 		}
 	}
 	for _, do := range fault.Behaviours(topology.Client) {
-		if c := deeds[do]; do == fault.Abort && c != analyzer.ClientAbort || do != fault.Abort && c != "" {
-			t.Errorf("%s is %q to an analyzer; what the f5 ends is for the f5 to tell", do, c)
+		own := map[fault.Do]analyzer.Cause{fault.Abort: analyzer.ClientAbort, fault.DistrustCertificate: analyzer.TLSFailure}
+		if c := deeds[do]; c != own[do] {
+			t.Errorf("%s is %q to an analyzer, want %q; what the f5 ends is for the f5 to tell", do, c, own[do])
 		}
 	}
 }

@@ -27,6 +27,9 @@ type Config struct {
 	Requests    int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
+	// AnswerAfter is how long our own servers take for a request that is answered in
+	// good order: what is slow by nature is no fault. 0 is at once.
+	AnswerAfter time.Duration
 	Protocol    client.Protocol
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
@@ -140,7 +143,7 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol()}
+	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers()}
 	seen := map[string]bool{}
 	for _, f := range c.Firewall.Faults() {
 		seen[f.Name] = true
@@ -159,6 +162,17 @@ func (c *Config) Validate() error {
 		seen[f.Name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// maxAnswerAfter keeps a run finite.
+const maxAnswerAfter = time.Minute
+
+// validateAnswers sees that the servers' time is one.
+func (c *Config) validateAnswers() error {
+	if c.AnswerAfter < 0 || c.AnswerAfter > maxAnswerAfter {
+		return fmt.Errorf("traffic: answer-after %v: must be 0s to %v", c.AnswerAfter, maxAnswerAfter)
+	}
+	return nil
 }
 
 // validateMembers sees that every member is somewhere.

@@ -401,6 +401,7 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 			`fault x: per "connection": with somebody else's proxy it must be tuple or packet`},
 		{"another server, which nobody can tell what to do", func(c *Config) { c.Faults, c.Server = []fault.Fault{act("x", "server1", fault.Die, 1)}, unmoved },
 			`fault x: do "die": somebody else's server cannot be told`},
+		{"servers that take too long for everything", func(c *Config) { c.AnswerAfter = 2 * time.Minute }, "traffic: answer-after 2m0s: must be 0s to 1m0s"},
 		{"a client with no patience", func(c *Config) { c.Timeout = time.Millisecond }, "traffic: timeout 1ms: must be 100ms to 10m0s"},
 		{"a client that speaks TLS to a virtual server that does not", func(c *Config) { c.Protocol = client.HTTPS },
 			"traffic: protocol https: the virtual server has no client-ssl profile; write f5: {virtual-server: {profiles: [tcp, http, client-ssl]}}"},

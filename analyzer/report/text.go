@@ -186,7 +186,7 @@ var lost = map[analyzer.Cause]string{
 	analyzer.SYNDropped:      "SYN",
 	analyzer.Rejected:        "SYN",
 	analyzer.SYNAckDropped:   "SYN-ACK",
-	analyzer.AckDropped:      "handshake's last ACK",
+	analyzer.AckDropped:      "ACK",
 	analyzer.DataDropped:     "request",
 	analyzer.ResponseDropped: "response",
 }

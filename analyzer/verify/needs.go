@@ -21,7 +21,7 @@ type need struct {
 var needs = map[analyzer.Cause]need{
 	analyzer.SYNDropped:      {"a SYN, lost, and nothing that refuses it", analyzer.ToServer, (*trial).synDropped},
 	analyzer.SYNAckDropped:   {"a SYN-ACK, lost", analyzer.ToClient, func(t *trial) string { return t.lost("SYN-ACK", isSYNACK) }},
-	analyzer.AckDropped:      {"a bare ACK, lost", analyzer.ToServer, func(t *trial) string { return t.lost("ACK", isACK) }},
+	analyzer.AckDropped:      {"a bare ACK, lost", "", func(t *trial) string { return t.lost("ACK", isACK) }},
 	analyzer.DataDropped:     {"data, lost", analyzer.ToServer, func(t *trial) string { return t.lost("data", isData) }},
 	analyzer.ResponseDropped: {"data, lost", analyzer.ToClient, func(t *trial) string { return t.lost("data", isData) }},
 	analyzer.MTUBlackhole:    {"a packet larger than every path must carry, lost", "", func(t *trial) string { return t.lost("large packet", isLarge) }},

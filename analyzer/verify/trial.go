@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -116,10 +117,15 @@ func isAlert(x *Frame) bool {
 }
 
 // mayBeAlert: one under encryption, which in TLS 1.3 looks like application data and
-// has this length, RFC 8446 sections 5.2 and 6.
+// has this length, RFC 8446 sections 5.2 and 6. A client that refuses the certificate
+// puts it behind the record that is for middleboxes only, appendix D.4.
 func mayBeAlert(x *Frame) bool {
 	const length = 2 + 1 + 16
-	return isData(x) && len(x.payload) >= 5 && x.payload[0] == 23 && x.payload[1] == 3 && x.payload[3] == 0 && x.payload[4] == length
+	if !isData(x) {
+		return false
+	}
+	b := bytes.TrimPrefix(x.payload, []byte{20, 3, 3, 0, 1, 1})
+	return len(b) >= 5 && b[0] == 23 && b[1] == 3 && b[3] == 0 && b[4] == length
 }
 
 func is5xx(x *Frame) bool { code, _ := x.response(); return code >= 500 && code < 600 }
@@ -218,6 +224,9 @@ func (t *trial) request() string {
 	r := &t.v.Request
 	if t.v.Outcome == analyzer.Refused && r.Method+r.Target+r.ID != "" {
 		return "nothing was requested on a connection that was refused"
+	}
+	if t.v.Outcome == analyzer.Unknown && r.Method+r.Target+r.ID == "" {
+		return "" // it is inside TLS, and nothing is said of it
 	}
 	why := ""
 	for _, x := range t.frames("", isData) {

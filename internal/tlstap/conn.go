@@ -33,6 +33,8 @@ type half struct {
 	broken    bool    // records cannot be told apart any more
 	message   []byte  // a handshake message under way
 	protected bool    // TLS 1.2: the direction's ChangeCipherSpec was seen
+	changed   bool    // its ChangeCipherSpec was
+	finished  bool    // … and a handshake message behind it, TLS 1.2's Finished
 	reader    *opener // nil: nothing protected can be read yet
 }
 
@@ -148,8 +150,23 @@ func (c *Conn) keeps(h *half, typ byte) bool {
 	return !c.sealed && (h.reader != nil || typ != ApplicationData && !h.protected)
 }
 
+// infer tells TLS 1.3 from 1.2 where the server's hello is missing. In TLS 1.2 a
+// Finished, which says that it is of the handshake, follows the ChangeCipherSpec and
+// goes before all application data (RFC 5246 §7.3); in TLS 1.3 it looks like such data.
+func (c *Conn) infer(h *half, typ byte) {
+	switch {
+	case typ == ChangeCipherSpec:
+		h.changed = true
+	case typ == Handshake:
+		h.finished = h.changed
+	case typ == ApplicationData && c.Version == 0 && c.FromClient && !c.FromServer && !h.finished:
+		c.Version = TLS13
+	}
+}
+
 // hand hands on a record that is not opened.
 func (c *Conn) hand(s Side, h *half, typ byte, body int, to Sink) {
+	c.infer(h, typ)
 	if typ == ApplicationData && h.reader == nil && !c.sealed {
 		c.seal()
 	}

@@ -24,6 +24,7 @@ import (
 type Server struct {
 	http  http.Server
 	name  string
+	after time.Duration
 	moods []*fault.Mood
 	busy  atomic.Int64
 	stop  chan struct{}
@@ -31,13 +32,13 @@ type Server struct {
 }
 
 // Start serves on an address of a host, in whatever moods; the first that strikes a
-// request has it. Close ends it.
-func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, moods ...*fault.Mood) (*Server, error) {
+// request has it. Each answer in good order takes so long; 0 is at once. Close ends it.
+func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, after time.Duration, moods ...*fault.Mood) (*Server, error) {
 	l, err := host.Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
-	s := &Server{name: host.Name(), moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
+	s := &Server{name: host.Name(), after: after, moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
 	s.http = http.Server{
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0), // the captures tell what happened
@@ -59,6 +60,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if do := s.strike(r); do != nil {
 		do(a)
 		return
+	}
+	s.answerAfter(s.after, a)
+}
+
+// answerAfter answers in good order, but takes its time.
+func (s *Server) answerAfter(d time.Duration, a answer) {
+	if d > 0 && !s.pause(d) {
+		panic(http.ErrAbortHandler) // net/http would answer 200 for one who returns
 	}
 	a.write(http.StatusOK)
 }

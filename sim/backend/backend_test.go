@@ -27,7 +27,7 @@ func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T)
 		t.Run(string(family), func(t *testing.T) {
 			lab := labtest.Build(t, family)
 			at := topology.StandardAddresses(family).Server2
-			s, err := Start(t.Context(), lab.Host(topology.Server2), at)
+			s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,20 +69,20 @@ func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T)
 func TestAnAddressThatIsTakenOrNotTheHostsIsAnError(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
-	s, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1)
+	s, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1); err == nil || !strings.Contains(err.Error(), "backend: node server1: listen on 198.18.160.81:8000") {
+	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0); err == nil || !strings.Contains(err.Error(), "backend: node server1: listen on 198.18.160.81:8000") {
 		t.Errorf("a port that is taken gives %v", err)
 	}
-	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server2); err == nil {
+	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server2, 0); err == nil {
 		t.Error("an address of another host was listened on")
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	again, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1)
+	again, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0)
 	if err != nil {
 		t.Fatal("after Close:", err)
 	}
@@ -102,7 +102,7 @@ func TestCloseEndsOpenConnectionsAndLeavesNothing(t *testing.T) {
 		return [2]int{len(fds), runtime.NumGoroutine()}
 	}
 	round := func() {
-		s, err := Start(t.Context(), lab.Host(topology.Server1), at)
+		s, err := Start(t.Context(), lab.Host(topology.Server1), at, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

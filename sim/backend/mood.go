@@ -55,10 +55,7 @@ func (s *Server) perform(f *fault.Fault, a answer) {
 		a.write(http.StatusServiceUnavailable)
 		return
 	case fault.AnswerSlowly:
-		if !s.pause(f.After) {
-			panic(http.ErrAbortHandler) // net/http would answer 200 for one who returns
-		}
-		a.write(http.StatusOK)
+		s.answerAfter(f.After, a)
 		return
 	}
 	c, _, err := http.NewResponseController(a.w).Hijack()

@@ -92,7 +92,7 @@ func TestAServerDoesWhatItsMoodSaysAndWritesItDown(t *testing.T) {
 				t.Parallel()
 				lab := labtest.Build(t, family)
 				never, always := fault.NewMood(fault.Fault{Name: "never", Do: fault.Reset}, 1), mood(row.do)
-				s, err := Start(t.Context(), lab.Host(topology.Server2), at, never, always, mood(fault.Reset))
+				s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0, never, always, mood(fault.Reset))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -122,13 +122,30 @@ func TestAServerDoesWhatItsMoodSaysAndWritesItDown(t *testing.T) {
 	}
 }
 
+func TestAServerThatIsSlowByNatureTakesItsTimeForEveryRequest(t *testing.T) {
+	lab := labtest.Build(t, topology.IPv4)
+	at := topology.StandardAddresses(topology.IPv4).Server2
+	s, err := Start(t.Context(), lab.Host(topology.Server2), at, slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"17", "18"} {
+		if got, end, _, took := post(t, lab, at, id); !strings.HasPrefix(got, "HTTP/1.1 200 ") || end != nil || took < slow {
+			t.Errorf("request %s got %q, %v after %v", id, got, end, took)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAServerThatIsClosedGivesUpItsMoods(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
 	at := topology.StandardAddresses(topology.IPv4).Server2
 	for _, do := range []fault.Do{fault.StaySilent, fault.AnswerSlowly} {
 		f := fault.Fault{Name: "x", Do: do, After: time.Hour, Probability: 1}
 		m := fault.NewMood(f, 1)
-		s, err := Start(t.Context(), lab.Host(topology.Server2), at, m)
+		s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0, m)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,7 @@ var deeds = map[fault.Do]deed{
 	fault.SpeakPlain:           {overTLS, speakPlain},
 	fault.OfferOldCiphers:      {overTLS, offerOldCiphers},
 	fault.OfferTLS11:           {overTLS, offerTLS11},
+	fault.DistrustCertificate:  {overTLS, distrustCertificate},
 	fault.Dawdle:               {anyProtocol, dawdle},
 	fault.ConnectElsewhere:     {anyProtocol, connectElsewhere},
 }

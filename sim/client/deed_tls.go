@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"time"
 )
 
@@ -25,6 +26,15 @@ func offerOldCiphers(ctx context.Context, v *visit) error {
 func offerTLS11(ctx context.Context, v *visit) error {
 	config := v.tlsConfig(alpn[HTTPS])
 	config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	return v.offer(ctx, config)
+}
+
+// distrustCertificate: the client looks for a root certificate that vouches for the
+// server's, and has none: its trust store is empty. It says so with a fatal alert
+// (RFC 5280 §6, RFC 8446 §4.4.2.4).
+func distrustCertificate(ctx context.Context, v *visit) error {
+	config := v.tlsConfig(alpn[HTTPS])
+	config.InsecureSkipVerify, config.RootCAs, config.ServerName = false, x509.NewCertPool(), v.Server.Addr().String()
 	return v.offer(ctx, config)
 }
 

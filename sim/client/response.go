@@ -84,6 +84,7 @@ func outcomeOf(err error) Outcome {
 	var connect *connectError
 	var op *net.OpError
 	var record tls.RecordHeaderError
+	var distrust *tls.CertificateVerificationError
 	var errno unix.Errno
 	switch {
 	case errors.Is(err, unix.ECONNREFUSED) && errors.As(err, &connect):
@@ -92,7 +93,7 @@ func outcomeOf(err error) Outcome {
 		return Reset
 	case errors.Is(err, unix.ETIMEDOUT), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return Timeout
-	case errors.As(err, &record), errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // alerts, crypto/tls calls them
+	case errors.As(err, &record), errors.As(err, &distrust), errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"): // alerts, crypto/tls calls them
 		return TLS
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Truncated

@@ -47,6 +47,7 @@ var behaviours = map[Do]behaviour{
 	SpeakPlain:           {actors: clients, way: ToServer, ends: true, breaks: true},
 	OfferOldCiphers:      {actors: clients, way: ToServer, ends: true, breaks: true},
 	OfferTLS11:           {actors: clients, way: ToServer, ends: true, breaks: true},
+	DistrustCertificate:  {actors: clients, way: ToServer, ends: true, breaks: true},
 	Dawdle:               {actors: clients, way: ToServer, ends: true, breaks: true},
 	ConnectElsewhere:     {actors: clients, way: ToServer, ends: true, breaks: true, port: true},
 }

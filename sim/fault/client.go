@@ -13,6 +13,8 @@ package fault
 //	speak-plain             HTTP where TLS is expected        Bad SSL record
 //	offer-old-ciphers       TLS 1.2 with RC4 and 3DES         an alert; No shared ciphers between SSL peers
 //	offer-tls-1.1           TLS 1.1 at most                   the same
+//	distrust-certificate    its half of the handshake, and    an alert of the client's; SSL alert received
+//	                        then an alert
 //	dawdle                  nothing                           Flow expired (sweeper); with TLS: SSL handshake
 //	                                                          timeout exceeded
 //	connect-elsewhere       a SYN to another port             No local listener
@@ -26,6 +28,7 @@ const (
 	SpeakPlain           Do = "speak-plain"
 	OfferOldCiphers      Do = "offer-old-ciphers"
 	OfferTLS11           Do = "offer-tls-1.1"
+	DistrustCertificate  Do = "distrust-certificate"
 	Dawdle               Do = "dawdle"
 	ConnectElsewhere     Do = "connect-elsewhere" // see [Fault.Port]
 )
