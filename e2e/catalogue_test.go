@@ -49,6 +49,7 @@ var sightings = map[string]sighted{
 	"f5-tls-handshake-timeout":     {analyzer.Reset, "SSL handshake timeout exceeded", true},
 	"f5-tls-no-shared-cipher":      {analyzer.Reset, "No shared ciphers between SSL peers", true},
 	"f5-zero-window":               {analyzer.Reset, "TCP zero window timeout", true},
+	"firewall-forgets-slow-server": {analyzer.Reset, "TCP keep-alive timeout", false},
 	"firewall-drops-syn-h2":        {analyzer.Reset, "", false},
 	"f5-connection-limit":          {analyzer.Reset, "Connection limit exceeded", true},
 	"f5-idle-timeout":              {analyzer.Reset, "Flow expired (sweeper)", true},
