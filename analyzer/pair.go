@@ -132,7 +132,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			a.report.Requests.OK++
 			continue
 		}
-		m.proxied = a.proxied(cols, w.index[f.tuple])
+		m.proxied = a.proxied(cols, w.index[f.tuple], a.group(start))
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)
@@ -266,10 +266,14 @@ func (a *analysis) byMessage(cols []*collection, f *failure) (out []named) {
 }
 
 // proxied tells whether the client talks to a full proxy: a point that sees
-// both sides, or a server address that never appears further on.
-func (a *analysis) proxied(cols []*collection, tuple int) bool {
+// both sides, or a server address that never appears further on. Only points of the
+// client's own group tell.
+func (a *analysis) proxied(cols []*collection, tuple int, group []int) bool {
 	seenBeyond, both, clientside, serverside := false, false, false, false
 	for i, s := range a.surveys {
+		if group != nil && !slices.Contains(group, i) {
+			continue
+		}
 		if s.point.Side == Both {
 			both = true
 			continue

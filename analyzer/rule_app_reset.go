@@ -7,11 +7,15 @@ package analyzer
 //	 |--POST---------------->|
 //	 |<----------------RST---|
 //
-// A RST behind a whole response is the end of a healthy connection.
+// A RST behind a whole response is the end of a healthy connection. One of a proxy that
+// says that its other side failed is no server's.
 var appReset = rule{cause: AppReset, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
 	if w == nil || w.rst == nil || w.fin != nil || w.clientEndedFirst || w.request == nil || w.mayBeError(m) {
 		return nil
+	}
+	if n := w.rst.note; n != nil && n.hasCause && n.causePeer {
+		return nil // it is a proxy's, whose other side failed
 	}
 	if r, ok := v.reply(); ok && r.whole() {
 		return nil

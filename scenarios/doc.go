@@ -8,4 +8,8 @@
 // It is the only place where truth and verdicts meet: sim reports facts, this
 // package turns them into truth and compares. The analyzer is handed the captures
 // and nothing else.
+//
+// A run directory can be opened again as a [Recording], and be repeated without one of
+// its faults ([Recording.Replay]). [Schema] is the format, for editors; a key is explained
+// in schema_keys.go, and its words are listed in schema.go.
 package scenarios

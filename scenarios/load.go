@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/hopblame/hopblame/internal/nearest"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +47,7 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("no scenario %q%s; hopblame list shows all, and a path to a .yaml file is taken as well",
-		e.Name, didYouMean(e.Name, e.Known))
+		e.Name, nearest.Hint(e.Name, e.Known))
 }
 
 // All returns the catalogue, by name.
@@ -191,12 +193,15 @@ func fileError(file string, text []byte, err error) error {
 	var unknown *yaml.UnknownFieldError
 	var mistyped *yaml.TypeError
 	var large *yaml.OverflowError
+	var shape *yaml.UnexpectedNodeTypeError
 	switch {
 	case t == nil:
 	case errors.As(err, &unknown):
 		e.Why = fmt.Sprintf("unknown key %q%s", t.Value, meant(t.Value))
 	case errors.As(err, &large):
 		e.Why = fmt.Sprintf("%s is too large", large.SrcNum)
+	case errors.As(err, &shape):
+		e.Why = fmt.Sprintf("got %s, want %s", shapeInWords(shape.Actual), shapeInWords(shape.Expected))
 	case errors.As(err, &mistyped):
 		e.Why = fmt.Sprintf("got %q, want %s", t.Value, inWords(mistyped.DstType))
 	}
@@ -219,13 +224,28 @@ func inWords(t reflect.Type) string {
 	return "a " + t.Kind().String()
 }
 
+// shapeInWords says what a piece of YAML is.
+func shapeInWords(t ast.NodeType) string {
+	switch t {
+	case ast.MappingType:
+		return "keys with values"
+	case ast.SequenceType:
+		return "a list"
+	case ast.NullType:
+		return "nothing"
+	case ast.IntegerType, ast.FloatType:
+		return "a number"
+	}
+	return "a " + t.YAMLName()
+}
+
 // meant says where an unknown key belongs, or which one was meant.
 func meant(key string) string {
 	known := keys(reflect.TypeFor[Scenario](), "")
 	if under := known[key]; len(under) > 0 {
 		return " here; it belongs " + strings.Join(under, ", or ")
 	}
-	return didYouMean(key, slices.Collect(maps.Keys(known)))
+	return nearest.Hint(key, slices.Collect(maps.Keys(known)))
 }
 
 // keys lists every key of the format with the places it belongs to.
@@ -263,38 +283,4 @@ func keys(t reflect.Type, under string) map[string][]string {
 		}
 	}
 	return known
-}
-
-// didYouMean names the nearest known word, if one is near.
-func didYouMean(word string, known []string) string {
-	best, distance := "", 1+len(word)/2
-	for _, k := range slices.Sorted(slices.Values(known)) {
-		if d := editDistance(word, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// editDistance is Levenshtein's.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

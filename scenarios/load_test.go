@@ -34,9 +34,9 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 	for _, row := range []struct{ name, text, want string }{
 		{"an empty file", "", `f.yaml:1:1: is empty`},
 		{"nothing but a comment", "# later\n", `f.yaml:1:1: is empty`},
-		{"a word", "hello", `f.yaml:1:1: string was used where mapping is expected`},
-		{"a list", "- a\n- b\n", `f.yaml:1:1: sequence was used where mapping is expected`},
-		{"null", "null", `f.yaml:1:1: null was used where mapping is expected`},
+		{"a word", "hello", `f.yaml:1:1: got a string, want keys with values`},
+		{"a list", "- a\n- b\n", `f.yaml:1:1: got a list, want keys with values`},
+		{"null", "null", `f.yaml:1:1: got nothing, want keys with values`},
 		{"a program", "\x7fELF\x02\x01\x01\x00\x00", `f.yaml:1:1: is not text; a scenario is a YAML file`},
 		{"Latin-1", head + "title: B\xfccher\n", `f.yaml:1:1: is not text; a scenario is a YAML file`},
 		{"a book", strings.Repeat("#\n", 40000), `f.yaml:1:1: is 80000 bytes long; a scenario has at most 65536`},
@@ -57,9 +57,9 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a fraction of a retransmission", head + "f5: {serverside: {syn-max-retrans: 1.5}}\n", `f.yaml:4:36: got "1.5", want a whole number`},
 		{"a number no machine holds", head + "traffic: {requests: 99999999999999999999}\n", `f.yaml:4:21: 99999999999999999999 is too large`},
 		{"a word for a probability", edited(t, "0.5", "often"), `f.yaml:5:110: got "often", want a number`},
-		{"a number for a section", head + "traffic: 3\n", `f.yaml:4:10: int was used where mapping is expected`},
+		{"a number for a section", head + "traffic: 3\n", `f.yaml:4:10: got a number, want keys with values`},
 		{"a list for a word", "name: [x]\n", `f.yaml:1:7: got "[", want a string`},
-		{"one fault that is no list", head + "faults: {name: x}\n", `f.yaml:4:9: mapping was used where sequence is expected`},
+		{"one fault that is no list", head + "faults: {name: x}\n", `f.yaml:4:9: got keys with values, want a list`},
 		{"a duration without unit", head + "f5: {serverside: {syn-rto-base: 100}}\n", `f.yaml:4:33: got "100", want a duration with its unit, such as 100ms or 1s`},
 		{"a duration that is none", head + "f5: {serverside: {syn-rto-base: soon}}\n", `f.yaml:4:33: time: invalid duration "soon"`},
 		{"a duration below zero", head + "f5: {serverside: {syn-rto-base: -1s}}\n",
@@ -94,6 +94,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a client that speaks plain where that is right", head + "faults:\n  - {name: x, at: client, do: speak-plain, per: connection, probability: 1}\n",
 			`f.yaml:5:31: fault x: do "speak-plain": has no meaning with traffic's protocol http; it is for https and h2`},
 		{"a port of nobody's", edited(t, "probability: 0.5", "probability: 0.5, port: 70000"), `f.yaml:5:121: 70000 is too large`},
+		{"a port of packets that are lost", edited(t, "probability: 0.5", "probability: 0.5, port: 8166"), `f.yaml:5:121: fault syn-drop: port 8166: only connect-elsewhere has it`},
 		{"an abort that is not among the right answers", head + "faults:\n  - {name: x, at: client, do: abort, per: connection, probability: 1}\n",
 			`f.yaml:1:1: expect: the truth of fault x is {hop: "client", cause: client-abort}, which is not listed`},
 
@@ -125,9 +126,9 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"somebody else's address", head + "f5: {snat: {type: snatpool, members: [198.18.60.1]}}\n", `f.yaml:4:38: f5: snat: members 198.18.60.1: is the address of the firewall`},
 		{"more ports than there are", head + "f5: {snat: {ports: 65535}}\n", `f.yaml:4:20: f5: snat: ports 65535: must be 1 to 28224`},
 		{"no ports at all", head + "f5: {snat: {ports: 0}}\n", `f.yaml:4:20: ports 0: must be at least 1`},
-		{"a firewall's policy there is not", head + "firewall: {tuple-reuse: refuse}\n", `f.yaml:4:12: firewall: tuple-reuse "refuse": must be accept or drop`},
-		{"a firewall that takes no SYN at all", head + "firewall: {syn-rate: 0}\n", `f.yaml:4:12: syn-rate 0: must be at least 1`},
-		{"a firewall that forgets at once", head + "firewall: {timeout-tcp: 1ms}\n", `f.yaml:4:12: firewall: timeout-tcp 1ms: must be 100ms to 24h0m0s`},
+		{"a firewall's policy there is not", head + "firewall: {tuple-reuse: refuse}\n", `f.yaml:4:25: firewall: tuple-reuse "refuse": must be accept or drop`},
+		{"a firewall that takes no SYN at all", head + "firewall: {syn-rate: 0}\n", `f.yaml:4:22: syn-rate 0: must be at least 1`},
+		{"a firewall that forgets at once", head + "firewall: {timeout-tcp: 1ms}\n", `f.yaml:4:25: firewall: timeout-tcp 1ms: must be 100ms to 24h0m0s`},
 		{"a firewall's key elsewhere", head + "traffic: {syn-rate: 5}\n", `f.yaml:4:11: unknown key "syn-rate" here; it belongs under firewall`},
 		{"a service that goes down otherwise", head + "f5: {virtual-server: {service-down-immediate-action: drop}}\n",
 			`f.yaml:4:54: f5: virtual-server: service-down-immediate-action "drop": must be none or reset`},
@@ -135,7 +136,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 
 		{"a probability of two", edited(t, "0.5", "2"), `f.yaml:5:110: fault syn-drop: probability 2: must be 0 to 1`},
 		{"a probability that is no number", edited(t, "0.5", ".nan"), `f.yaml:5:110: fault syn-drop: probability NaN: must be 0 to 1`},
-		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces},
+		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces + `; did you mean "firewall"?`},
 		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server or to-client`},
 		{"something not yet matched", edited(t, "match: syn", "match: fin"), `f.yaml:5:65: fault syn-drop: match "fin": must be syn, syn-ack, ack, data or response`},
 		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop or reject`},
@@ -154,7 +155,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data or response; fault x: do "": must be drop or reject; fault x: per "": must be connection, tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: do "": must be drop or reject; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data or response; fault x: per "": must be connection, tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
@@ -221,6 +222,16 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("loaded, and not valid: %v", s.Validate())
 		case err != nil && !placed.MatchString(err.Error()):
 			t.Errorf("not one line with its place: %q", err)
+		}
+		if err != nil {
+			return
+		}
+		written, err := s.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := Load("f.yaml", written); len(written) <= maxText && (err != nil || same(s, again) != "") {
+			t.Errorf("it is not read as it is written: %v\n%s", err, written)
 		}
 	})
 }

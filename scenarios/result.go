@@ -32,6 +32,7 @@ type Result struct {
 	Played *Scenario        `json:"-"`
 	Report *analyzer.Report `json:"-"`
 	Truths []Truth          `json:"-"`
+	Hits   []Hit            `json:"-"` // in order, each once
 }
 
 // RequestCounts are the client's own counts.
@@ -56,6 +57,10 @@ type LedgerResult struct {
 	Deeds       int    `json:"deeds,omitempty"` // of actors, in the ledger
 	Connections int    `json:"connections"`     // hit, by either
 	Planned     *int   `json:"planned"`         // to be hit; null where it cannot be known
+	// Digest sums up which attempts of which requests were hit by what: SHA-256 over the
+	// lines "ORDINAL ATTEMPT FAULT\n", sorted by number, each once. Where Planned is known
+	// it is the same in every run of the scenario with this seed and as many requests.
+	Digest string `json:"digest"`
 }
 
 // BalanceResult is what the captures say went in and came out of a stretch.
@@ -117,11 +122,12 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 	for _, b := range facts.Balances {
 		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger, b.Made})
 	}
+	r.Hits = hitsOf(facts.Ledger)
 	connections := map[[2]int]bool{}
 	for _, h := range facts.Ledger {
 		connections[[2]int{h.Ordinal, h.Attempt}] = true
 	}
-	r.Ledger = LedgerResult{Connections: len(connections)}
+	r.Ledger = LedgerResult{Connections: len(connections), Digest: digestOf(r.Hits)}
 	for _, rep := range facts.Reports {
 		if rep.Fault.Acts() {
 			r.Ledger.Deeds += len(rep.Entries)

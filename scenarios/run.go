@@ -105,6 +105,11 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err := dir.writeTruth(facts, result.Truths); err != nil {
 		return nil, err
 	}
+	if o.Configure == nil { // what it has done no file can say
+		if err := dir.writeScenario(s, &config); err != nil {
+			return nil, err
+		}
+	}
 	points, err := dir.writePoints(facts)
 	if err != nil {
 		return nil, err

@@ -285,6 +285,25 @@ func writeLines(d *runDir, name string, n int, line func(i int) any) (err error)
 	return nil
 }
 
+// scenarioFile is where a run directory has the scenario as it was played.
+const scenarioFile = "scenario.yaml"
+
+// writeScenario writes what was played, as a file that can be played again.
+func (d *runDir) writeScenario(s *Scenario, config *sim.Config) error {
+	if d.path == "" {
+		return nil
+	}
+	played := s.With(Options{Requests: config.Requests, Concurrency: config.Concurrency})
+	text, err := played.Encode()
+	if err != nil {
+		return err
+	}
+	return d.writeWhole(scenarioFile, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
 // writeResult writes verdicts.json and then, as the last file and all at once,
 // result.json: a directory that has it is whole.
 func (d *runDir) writeResult(r *Result) error {

@@ -3,11 +3,13 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/nearest"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
@@ -166,15 +168,11 @@ func (p Pair) validate(spec *topology.Spec, at string) (found []problem) {
 		return nil
 	}
 	if !p.Cause.Valid() {
-		var known []string
-		for c := range analyzer.Causes {
-			known = append(known, string(c))
-		}
-		found = append(found, problem{at + ".cause", fmt.Errorf("expect: unknown cause %q%s", p.Cause, didYouMean(string(p.Cause), known))})
+		found = append(found, problem{at + ".cause", fmt.Errorf("expect: unknown cause %q%s", p.Cause, nearest.Hint(p.Cause, slices.Collect(maps.Keys(analyzer.Causes))))})
 	}
 	if known := hops(spec); !slices.Contains(known, p.Hop) {
 		found = append(found, problem{at + ".hop", fmt.Errorf("expect: unknown hop %q%s; there are %s",
-			p.Hop, didYouMean(p.Hop, known), strings.Join(known, ", "))})
+			p.Hop, nearest.Hint(p.Hop, known), strings.Join(known, ", "))})
 	}
 	return found
 }

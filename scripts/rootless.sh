@@ -13,6 +13,9 @@ chmod 755 "$dir"
 mkdir -m 1777 "$dir/tmp"
 root=$(pwd)
 CGO_ENABLED=0 "$go" build -o "$dir/hopblame" ./cmd/hopblame
+# The command is tried with the broken files that the scenarios' tests have.
+mkdir -p "$dir/src/scenarios"
+cp -r scenarios/testdata "$dir/src/scenarios/"
 for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "$@"); do
 	binary=$dir/$(echo "${package#"$root"/}" | tr / -).test
 	(cd "$package" && "$go" test -c -o "$binary" .)

@@ -202,9 +202,8 @@ func (f *Facts) checkPlan(x fault.Fault, bad func(string, ...any)) {
 	some(bad, surplus, "fault %s hit it and was not to", x.Name)
 }
 
-// earlierFaults are those that keep a connection from meeting a fault: at an earlier
-// stage of its life, or nearer to where the packet comes from, or at the same place
-// and listed before it.
+// earlierFaults are those that keep a connection from meeting a fault, on one way or
+// another.
 func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	earlier := map[string]bool{}
 	spec, err := f.Config.Spec()
@@ -213,18 +212,8 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		path := spec.Path(topology.F5, member.Name)
-		at := turn(path, &x)
-		for i := range all {
-			other := &all[i]
-			if other.Name == x.Name {
-				// From here on those at the same place come later.
-				at--
-				continue
-			}
-			if theirs := turn(path, other); theirs >= 0 && theirs <= at && other.Shadows(&x) {
-				earlier[other.Name] = true
-			}
+		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
+			earlier[other.Name] = true
 		}
 	}
 	return earlier
@@ -232,22 +221,6 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 
 // Drops are the faults, and behind them what a stateful firewall drops by itself.
 func (c *Config) Drops() []fault.Fault { return slices.Concat(c.Faults, c.Firewall.Faults()) }
-
-// turn orders faults by when a connection meets them, by stage and then by place; -1
-// for one that is not on its way.
-func turn(path []string, x *fault.Fault) int {
-	at := slices.Index(path, x.At)
-	if x.At == topology.Client {
-		at = 0
-	}
-	if at < 0 {
-		return -1
-	}
-	if x.Way() == fault.ToClient {
-		at = len(path) - 1 - at
-	}
-	return x.Stage()*len(path) + at
-}
 
 // checkActors compares the RSTs that left each actor's face with those that faults
 // there had to make. Somebody else's client or server may have reasons of its own.

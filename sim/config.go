@@ -161,7 +161,10 @@ func (c *Config) Validate() error {
 		}
 		seen[f.Name] = true
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err // what is wrong in itself need not be compared
+	}
+	return c.validateMeetings(&spec)
 }
 
 // maxAnswerAfter keeps a run finite.

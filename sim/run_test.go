@@ -597,7 +597,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				served[address] = true
-				return (&run{}).startServer(ctx, at, address)
+				return (&run{facts: &Facts{}}).startServer(ctx, at, address)
 			}
 			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
 				t.Errorf("planned %v, %v, %v before anybody knows its ports", planned, predictable, err)

@@ -35,6 +35,8 @@ var only = map[string]string{
 	"github.com/onsi/":         "e2e",
 	"github.com/spf13/cobra":   "internal/cli",
 	"github.com/goccy/go-yaml": "scenarios",
+
+	"github.com/santhosh-tekuri/": "tests",
 }
 
 func TestImportsFollowTheArrows(t *testing.T) {

@@ -98,6 +98,7 @@ func exitCode(ctx context.Context, err error) int {
 	var unsupported *topology.UnsupportedError
 	var file *scenarios.FileError
 	var unknown *scenarios.UnknownError
+	var fault *scenarios.UnknownFaultError
 	switch {
 	case err == nil:
 		return exitOK
@@ -107,7 +108,8 @@ func exitCode(ctx context.Context, err error) int {
 		return coded.code
 	case errors.As(err, &unsupported):
 		return exitUnsupported
-	case errors.As(err, &file), errors.As(err, &unknown), errors.Is(err, analyzer.ErrMalformed), errors.Is(err, scenarios.ErrNotEmpty):
+	case errors.As(err, &file), errors.As(err, &unknown), errors.As(err, &fault),
+		errors.Is(err, analyzer.ErrMalformed), errors.Is(err, scenarios.ErrNotEmpty):
 		return exitUsage
 	}
 	return exitInvalid
@@ -147,7 +149,7 @@ No root, no other program, nothing left behind.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; %s --help shows the flags", err, c.CommandPath()))
 	})
-	root.AddCommand(newRun(), newPlan(), newList(), newAnalyze(), newVerify(), newDoctor(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newVerify(), newDoctor(), newVersion())
 	root.SetHelpTemplate(root.HelpTemplate() + `
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.

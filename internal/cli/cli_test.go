@@ -370,12 +370,12 @@ func TestADiskThatFillsUpDuringARunIsOneLine(t *testing.T) {
 	}
 }
 
-func TestWhereThereCanBeNoSandboxTheReasonAndTheFixAreGiven(t *testing.T) {
-	skipWithoutLabs(t)
-	// A user namespace that may have no network namespace: a machine that
-	// cannot, made on one that can.
+// whereNothingCanBeBuilt runs hopblame in a user namespace that may have no network
+// namespace: a machine that cannot, made on one that can.
+func whereNothingCanBeBuilt(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	c := command(t)
-	c.Args = []string{"sh", "-c", "echo 0 >/proc/sys/user/max_net_namespaces && exec hopblame run no-fault --requests 10"}
+	c.Args = append([]string{"sh", "-c", `echo 0 >/proc/sys/user/max_net_namespaces && exec hopblame "$@"`, "hopblame"}, args...)
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip(err)
@@ -384,15 +384,50 @@ func TestWhereThereCanBeNoSandboxTheReasonAndTheFixAreGiven(t *testing.T) {
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}}
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
+	var out, messages bytes.Buffer
+	c.Stdout, c.Stderr = &out, &messages
 	err = c.Run()
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) {
 		t.Skip("no user namespace can be made here: ", err)
 	}
-	got, line := exitCodeOf(t, err), stderr.String()
-	if got != exitUnsupported || strings.Count(line, "\n") != 1 || stdout.Len() > 0 ||
+	return exitCodeOf(t, err), out.String(), messages.String()
+}
+
+func TestWhereThereCanBeNoSandboxTheReasonAndTheFixAreGiven(t *testing.T) {
+	skipWithoutLabs(t)
+	got, stdout, line := whereNothingCanBeBuilt(t, "run", "no-fault", "--requests", "10")
+	if got != exitUnsupported || strings.Count(line, "\n") != 1 || stdout != "" ||
 		!strings.HasPrefix(line, "hopblame: an isolated lab is not possible on this machine: ") || !strings.Contains(line, "; fix: ") {
-		t.Errorf("got %d, %q and %q, want 3 and one line with the fix", got, stdout.String(), line)
+		t.Errorf("got %d, %q and %q, want 3 and one line with the fix", got, stdout, line)
+	}
+}
+
+// The files say themselves what their line is. Where nothing can be built they say the
+// same: they are refused before anything is.
+func TestABrokenFileIsOneLineAndNothingIsBuilt(t *testing.T) {
+	skipWithoutLabs(t)
+	files, err := filepath.Glob("../../scenarios/testdata/broken/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			says, _, _ := strings.Cut(strings.TrimPrefix(string(text), "# "), "\n")
+			if file, err = filepath.Abs(file); err != nil {
+				t.Fatal(err)
+			}
+			out := filepath.Join(t.TempDir(), "out")
+			code, stdout, stderr := whereNothingCanBeBuilt(t, "run", file, "--out", out)
+			if want := "hopblame: " + file + ":" + says + "\n"; code != exitUsage || stdout != "" || stderr != want {
+				t.Errorf("got %d, %q\n%swant 2 and\n%s", code, stdout, stderr, want)
+			}
+			if _, err := os.Stat(out); err == nil {
+				t.Error("it made the run directory all the same")
+			}
+		})
 	}
 }

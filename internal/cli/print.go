@@ -24,3 +24,11 @@ func (p *printer) bold(s string) string {
 	}
 	return "\x1b[1m" + s + "\x1b[0m"
 }
+
+// mark says at a glance whether something is as it must be.
+func mark(ok bool) string {
+	if ok {
+		return "✓"
+	}
+	return "✗"
+}

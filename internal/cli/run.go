@@ -135,12 +135,6 @@ func writeCheck(p *printer, r *scenarios.Result) {
 	} else {
 		p.line("%s", p.bold("The testbed's own check: INVALID — nobody should be judged by this run"))
 	}
-	mark := func(ok bool) string {
-		if ok {
-			return "✓"
-		}
-		return "✗"
-	}
 	l := r.Ledger
 	if l.Planned != nil {
 		p.line("  %s plan: %s connections to be hit, %s were", mark(*l.Planned == l.Connections), digits.Group(*l.Planned), digits.Group(l.Connections))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hopblame/hopblame/internal/nearest"
 	"github.com/hopblame/hopblame/sim/ports"
 )
 
@@ -80,9 +81,7 @@ func (c *Config) Validate() error {
 		c.Rules[i].validate(bad.under("rules"))
 	}
 	c.validateProfiles(bad)
-	if c.Format != "" && c.Format != DPT && c.Format != Legacy {
-		bad("ethernet-trailer %q: must be dpt or legacy", c.Format)
-	}
+	oneOf(bad, "ethernet-trailer", c.Format, DPT, Legacy)
 	if _, err := c.Tcpdump.parse(); err != nil {
 		bad("%w", err)
 	}
@@ -132,7 +131,7 @@ func oneOf[T ~string](bad report, key string, got T, allowed ...T) {
 		words = append(words, string(a))
 	}
 	last := len(words) - 1
-	bad("%s %q: must be %s or %s", key, got, strings.Join(words[:last], ", "), words[last])
+	bad("%s %q: must be %s or %s%s", key, got, strings.Join(words[:last], ", "), words[last], nearest.Hint(got, allowed))
 }
 
 // notNegative reports a number below zero.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hopblame/hopblame/internal/nearest"
 	"github.com/hopblame/hopblame/internal/nft"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -164,20 +165,26 @@ func (f *Fault) Validate(spec *topology.Spec) error {
 type complaint func(format string, args ...any)
 
 func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
+	if f.Do != Drop && f.Do != Reject {
+		oneOf(bad, "do", f.Do, append([]Do{Drop, Reject}, Behaviours(f.At)...)...)
+		if f.Do != "" {
+			return // what else it needs goes by what it does
+		}
+	}
 	oneOf(bad, "direction", f.Direction, ToServer, ToClient)
 	oneOf(bad, "match", f.Match, SYN, SYNACK, ACK, Data, Response)
 	c, known := classes[f.Match]
 	if known && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
 		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
 	}
-	switch {
-	case f.Do != Drop && f.Do != Reject:
-		bad("do %q: must be %s", f.Do, words(append([]Do{Drop, Reject}, Behaviours(f.At)...)))
-	case f.Do == Reject && known && f.Match != SYN:
+	if f.Do == Reject && known && f.Match != SYN {
 		bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 	}
 	if f.After != 0 {
 		bad("after %v: only an actor that answers slowly has it", f.After)
+	}
+	if f.Port != 0 {
+		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
 	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
 	f.validatePlace(spec, bad)
@@ -190,7 +197,7 @@ func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
 		bad("at %q: a cable rejects nothing; firewall, server1 and server2 can", f.At)
 	case slices.Contains(places, f.At):
 	case !slices.Contains(Places(spec, SYN), f.At):
-		bad("at %q: there is no such place; there are %s", f.At, strings.Join(places, ", "))
+		bad("at %q: there is no such place; there are %s%s", f.At, strings.Join(places, ", "), nearest.Hint(f.At, places))
 	case f.Direction == ToClient:
 		// A host's packet filter comes before its captures on the way out.
 		path := spec.Path(topology.F5, f.At)
@@ -206,7 +213,7 @@ func oneOf[T ~string](bad complaint, key string, got T, allowed ...T) {
 	if slices.Contains(allowed, got) {
 		return
 	}
-	bad("%s %q: must be %s", key, got, words(allowed))
+	bad("%s %q: must be %s%s", key, got, words(allowed), nearest.Hint(got, allowed))
 }
 
 // words lists a choice: "syn, syn-ack or data".

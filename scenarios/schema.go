@@ -1,0 +1,263 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+// Schema returns the JSON Schema (draft 2020-12) of scenario files: what editors complete,
+// explain and underline. It is made of the types that [Load] reads into, and what a fault
+// can say is asked of [fault.Fault.Validate]. What it accepts may still be refused: that
+// two values contradict each other is for Load alone to know.
+func Schema() ([]byte, error) {
+	spec, err := topology.Standard(topology.IPv4)
+	if err != nil {
+		return nil, err
+	}
+	g := schemaOf{hops: append(hops(&spec), "")}
+	s := g.object(reflect.TypeFor[Scenario](), "")
+	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	s["title"] = "hopblame scenario"
+	s["description"] = "A named failure: what is broken in the lab, what the client sends, and what the right answer is."
+	s["required"] = []string{"name"}
+	one := s["properties"].(object)["faults"].(object)["items"].(object)
+	one["required"] = []string{"name", "at", "do", "per", "probability"}
+	one["allOf"] = faultRules(&spec)
+	text, err := json.MarshalIndent(s, "", "  ")
+	return append(text, '\n'), err
+}
+
+// schemaOf makes a schema of a type.
+type schemaOf struct {
+	hops []string // that a verdict can name
+}
+
+// of returns the schema of a value at a path, "f5.pool.members.ratio".
+func (g *schemaOf) of(t reflect.Type, path string) object {
+	s := g.kind(t, path)
+	p := properties[path]
+	s["description"] = p.what
+	if p.most != 0 {
+		s["minimum"], s["maximum"] = p.least, p.most
+	}
+	if p.pattern != "" {
+		s["pattern"] = p.pattern
+	}
+	return s
+}
+
+func (g *schemaOf) kind(t reflect.Type, path string) object {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return g.kind(t.Elem(), path)
+	case path == "expect.hop", path == "expect.accept.hop":
+		return object{"enum": g.hops}
+	case words[t] != nil:
+		return object{"enum": inYAML(words[t])}
+	case t == reflect.TypeFor[time.Duration]():
+		return object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+	case addressesInWords[t] != "":
+		return object{"type": "string"}
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		return g.object(t, path)
+	case reflect.Slice:
+		return object{"type": []string{"array", "null"}, "items": g.kind(t.Elem(), path)}
+	case reflect.Int, reflect.Uint16:
+		return object{"type": "integer"}
+	case reflect.Float64:
+		return object{"type": "number"}
+	case reflect.Bool:
+		return object{"type": "boolean"}
+	}
+	return object{"type": "string"}
+}
+
+// object is the schema of a section. One that is empty is null to YAML.
+func (g *schemaOf) object(t reflect.Type, path string) object {
+	keys := object{}
+	g.keys(t, path, keys)
+	return object{"type": []string{"object", "null"}, "properties": keys, "additionalProperties": false}
+}
+
+func (g *schemaOf) keys(t reflect.Type, path string, into object) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case key == "-": // the lab's own
+		case options == "inline":
+			g.keys(f.Type, path, into)
+		default:
+			into[key] = g.of(f.Type, strings.TrimPrefix(path+"."+key, "."))
+		}
+	}
+}
+
+// inYAML adds, to words that look like numbers, the numbers: who leaves the quotation
+// marks out is understood.
+func inYAML(words []string) (all []any) {
+	for _, w := range words {
+		all = append(all, w)
+		if n, err := strconv.ParseFloat(w, 64); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// words are those that a key may have, by its type. Tests hold them against what Load
+// says that there are.
+var words = map[reflect.Type][]string{
+	reflect.TypeFor[topology.Family]():         list(topology.IPv4, topology.IPv6),
+	reflect.TypeFor[client.Protocol]():         list(client.HTTP, client.HTTPS, client.HTTP2),
+	reflect.TypeFor[bigip.VirtualServerType](): list(bigip.Standard, bigip.FastL4, bigip.Reject),
+	reflect.TypeFor[bigip.State]():             list(bigip.Enabled, bigip.Disabled),
+	reflect.TypeFor[bigip.Profile]():           list(bigip.ProfileTCP, bigip.ProfileHTTP, bigip.ProfileHTTP2, bigip.ProfileClientSSL, bigip.ProfileOneConnect),
+	reflect.TypeFor[bigip.SourcePort]():        list(bigip.Change, bigip.Preserve),
+	reflect.TypeFor[bigip.ServiceDown]():       list(bigip.ServiceDownNone, bigip.ServiceDownReset),
+	reflect.TypeFor[bigip.LoadBalancing]():     list(bigip.RoundRobin, bigip.RatioMember, bigip.LeastConnections),
+	reflect.TypeFor[bigip.MonitorType]():       list(bigip.MonitorTCP, bigip.MonitorTCPHalfOpen, bigip.MonitorHTTP),
+	reflect.TypeFor[bigip.SNATType]():          list(bigip.Automap, bigip.SNATPool, bigip.NoSNAT),
+	reflect.TypeFor[bigip.Backoff]():           list(bigip.Constant, bigip.Doubling),
+	reflect.TypeFor[bigip.LBFailed]():          list(bigip.LBFailedReset, bigip.LBFailed502, bigip.LBFailed503, bigip.LBFailedClose),
+	reflect.TypeFor[bigip.TLSVersion]():        list(bigip.TLS12, bigip.TLS13),
+	reflect.TypeFor[bigip.RuleAction]():        list(bigip.RuleReject, bigip.RuleDrop),
+	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
+	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
+	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.Response),
+	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
+	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
+	reflect.TypeFor[analyzer.Cause]():          list(slices.Sorted(maps.Keys(analyzer.Causes))...),
+}
+
+func list[T ~string](all ...T) (words []string) {
+	for _, w := range all {
+		words = append(words, string(w))
+	}
+	return words
+}
+
+// allDeeds is what a fault can do: to packets, and what actors do.
+func allDeeds() []fault.Do {
+	all := []fault.Do{fault.Drop, fault.Reject}
+	for _, node := range []string{topology.Client, topology.Server1, topology.Server2} {
+		for _, do := range fault.Behaviours(node) {
+			if !slices.Contains(all, do) {
+				all = append(all, do)
+			}
+		}
+	}
+	return all
+}
+
+// faultRules say what goes with what a fault does, and with what it matches. They are found
+// by trying everything: what Validate refuses cannot be meant.
+func faultRules(spec *topology.Spec) []object {
+	var same []object // rules, in order; those that say the same are one
+	add := func(key, value string, then object) {
+		for _, r := range same {
+			if words, ok := r["if"].(object)["properties"].(object)[key].(object); ok && reflect.DeepEqual(r["then"], then) {
+				words["enum"] = append(words["enum"].([]string), value)
+				return
+			}
+		}
+		same = append(same, object{"if": object{"properties": object{key: object{"enum": []string{value}}}, "required": []string{key}}, "then": then})
+	}
+	for _, do := range allDeeds() {
+		add("do", string(do), rule("do", valid(spec, fault.Fault{Do: do})))
+	}
+	for _, m := range words[reflect.TypeFor[fault.Match]()] {
+		match := fault.Match(m)
+		add("match", m, rule("match", append(valid(spec, fault.Fault{Do: fault.Drop, Match: match}), valid(spec, fault.Fault{Do: fault.Reject, Match: match})...)))
+	}
+	return same
+}
+
+// valid lists the faults there can be, given what some are to have in common.
+func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
+	matches := []fault.Match{common.Match}
+	if common.Match == "" {
+		for _, m := range words[reflect.TypeFor[fault.Match]()] {
+			matches = append(matches, fault.Match(m))
+		}
+	}
+	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
+		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
+			for _, match := range matches {
+				for _, after := range []time.Duration{0, time.Second} {
+					for _, port := range []uint16{0, 8166} {
+						for _, per := range words[reflect.TypeFor[fault.Per]()] {
+							f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Port: port, Per: fault.Per(per), Probability: 1}
+							if f.Validate(spec) == nil {
+								all = append(all, f)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// rule says what the keys of a fault but one are, given those there can be with its value:
+// which words they have, that they must be there, or that they have no place.
+func rule(key string, valid []fault.Fault) object {
+	found := map[string][]string{}
+	note := func(key, value string) {
+		if !slices.Contains(found[key], value) {
+			found[key] = append(found[key], value)
+		}
+	}
+	for i := range valid {
+		f := &valid[i]
+		note("at", f.At)
+		note("direction", string(f.Direction))
+		note("match", string(f.Match))
+		note("per", string(f.Per))
+		note("after", zeroIs(f.After == 0, "a duration"))
+		note("port", zeroIs(f.Port == 0, "a number"))
+	}
+	keys, required := object{}, []string{}
+	for other, values := range found {
+		with := slices.DeleteFunc(slices.Clone(values), func(v string) bool { return v == "" })
+		switch {
+		case other == key:
+			continue
+		case len(with) == 0:
+			keys[other] = false
+		case other != "after" && other != "port":
+			keys[other] = object{"enum": with}
+		}
+		if len(with) == len(values) {
+			required = append(required, other)
+		}
+	}
+	slices.Sort(required)
+	return object{"properties": keys, "required": required}
+}
+
+func zeroIs(zero bool, otherwise string) string {
+	if zero {
+		return ""
+	}
+	return otherwise
+}
