@@ -22,7 +22,7 @@ type TCPProfile struct {
 
 	// Timestamps (RFC 7323) tell a new connection from an old one of the same 5-tuple.
 	// Without them, which the kernel of the lab can only have for both sides at once, it
-	// is left to the initial sequence number, and a BIG-IP's is random where the
+	// is left to the initial sequence number, and a BIG-IP's is taken to be random where the
 	// kernel's grows with the time (RFC 6528): that of serverside connections is drawn then.
 	Timestamps *bool `yaml:"timestamps"`
 
