@@ -87,8 +87,9 @@ func ForgottenStory(tb testing.TB) (dir string, r *Report) {
 	return filepath.Dir(s.written[0].Path), r
 }
 
-// LossyStories are analyses of requests inside TLS of which some packets were not captured: the folder with the captures, the report, and the hop that is at fault,
-// "" where nothing failed or nobody can tell.
+// LossyStories are analyses of requests inside TLS of which some packets were not
+// captured: the folder with the captures, the report, and the hop that is at fault, ""
+// where nothing failed or nobody can tell.
 func LossyStories(tb testing.TB, each func(name, dir string, r *Report, hop string)) {
 	tb.Helper()
 	type told struct {
