@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hopblame/hopblame/scenarios"
@@ -17,6 +17,7 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/sim/ground"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
@@ -117,10 +118,7 @@ func (d *diagnosis) healthy() bool {
 }
 
 func (d *diagnosis) json() {
-	e := json.NewEncoder(d.w)
-	e.SetIndent("", " ")
-	e.SetEscapeHTML(false)
-	d.err = errors.Join(d.err, e.Encode(struct {
+	d.err = errors.Join(d.err, writeJSON(d.w, struct {
 		SchemaVersion int     `json:"schema_version"`
 		OK            bool    `json:"ok"`
 		Checks        []check `json:"checks"`
@@ -156,18 +154,11 @@ const trialPatience = 10 * time.Second
 // ground tries what faults need, in both families.
 func (d *diagnosis) ground(ctx context.Context) {
 	for _, t := range ground.Trials() {
-		if !d.quiet {
-			d.line("%s: needs %s", d.bold(t.Of), t.Needs)
-		}
-		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
-			if ctx.Err() != nil {
-				return
-			}
-			c := check{Of: t.Of, Needs: t.Needs, Family: family}
-			one, cancel := context.WithTimeout(ctx, trialPatience)
-			c.Found, c.err = t.Run(one, family)
-			cancel()
-			d.add(c)
+		one, cancel := context.WithTimeout(ctx, trialPatience)
+		d.families(t.Of, t.Needs, t.Alone, func(family topology.Family) (string, error) { return t.Run(one, family) })
+		cancel()
+		if ctx.Err() != nil {
+			return
 		}
 	}
 	if !d.quiet {
@@ -175,31 +166,56 @@ func (d *diagnosis) ground(ctx context.Context) {
 	}
 }
 
+// families tries something in both, at the same time if it does not want to be alone.
+func (d *diagnosis) families(of, needs string, alone bool, try func(topology.Family) (string, error)) {
+	if !d.quiet {
+		d.line("%s: needs %s", d.bold(of), needs)
+	}
+	checks := []check{{Of: of, Needs: needs, Family: topology.IPv4}, {Of: of, Needs: needs, Family: topology.IPv6}}
+	var wg sync.WaitGroup
+	for i := range checks {
+		c := &checks[i]
+		wg.Go(func() { c.Found, c.err = try(c.Family) })
+		if alone {
+			wg.Wait()
+		}
+	}
+	wg.Wait()
+	for _, c := range checks {
+		d.add(c)
+	}
+}
+
 // doctorRequests is enough for some to be hit and some not.
 const doctorRequests = 60
 
-// play is a whole run, small: actors, faults and captures together.
+// play is a whole run in each family, small: actors, a fault, a firewall whose table gets
+// full, and captures, together.
 func (d *diagnosis) play(ctx context.Context) {
 	if ctx.Err() != nil || !d.healthy() {
-		return
+		return // it would fail for the same reason
 	}
-	facts, err := sim.Run(ctx, sim.Config{
-		Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, F5: bigip.Config{Serverside: bigip.Fast},
-		Faults: []fault.Fault{{Name: "doctor", At: topology.Firewall, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: fault.PerConnection, Probability: 0.3}},
-		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
-	})
-	c := check{Of: "a whole run", err: err}
-	if err == nil {
-		if problems := facts.Check(); len(problems) > 0 {
-			c.err = errors.New("INVALID: " + strings.Join(problems, "; "))
+	const needs = "sets of nf_tables that packets add to, and that forget"
+	d.families("a whole run, with a stateful firewall", needs, false, func(family topology.Family) (string, error) {
+		facts, err := sim.Run(ctx, sim.Config{
+			Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1,
+			F5: bigip.Config{Serverside: bigip.Fast}, Firewall: firewall.Config{MaxSessions: doctorRequests / 2},
+			Faults: []fault.Fault{{Name: "doctor", At: "link:f5-firewall", Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: fault.PerConnection, Probability: 0.3}},
+			Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
+		})
+		if err != nil {
+			return "", err
 		}
 		packets := uint64(0)
-		for _, captured := range facts.Captures {
-			packets += captured.Packets
+		for _, c := range facts.Captures {
+			packets += c.Packets
 		}
-		c.Found = fmt.Sprintf("valid: %d requests, %d packets dropped, all in the ledger; %d captured, none lost", doctorRequests, len(facts.Ledger), packets)
-	}
-	d.add(c)
+		found := fmt.Sprintf("valid: %d requests, %d packets dropped, all in the ledger; %d captured, none lost", doctorRequests, len(facts.Ledger), packets)
+		if problems := facts.Check(); len(problems) > 0 {
+			err = errors.New("INVALID: " + strings.Join(problems, "; "))
+		}
+		return found, err
+	})
 }
 
 // nowhere takes captures that nobody will read.

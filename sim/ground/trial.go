@@ -16,6 +16,8 @@ type Trial struct {
 	Of string
 	// Needs is what the machine must have for it.
 	Needs string
+	// Alone says that it measures speed, and wants the machine for itself.
+	Alone bool
 
 	run func(ctx context.Context, family topology.Family) (found string, err error)
 }
@@ -44,16 +46,16 @@ func Trials() []Trial {
 		}
 	}
 	return []Trial{
-		{"per: tuple, at each place at once", "nf_tables in the hooks forward, input and of bridges; jhash (nft_hash)",
+		{"per: tuple, at each place at once", "nf_tables in the hooks forward, input and of bridges; jhash (nft_hash)", false,
 			drops(few, syn("link:f5-firewall", fault.PerTuple, fault.Drop, 0.1), syn(topology.Firewall, fault.PerTuple, fault.Drop, 0.1),
 				syn("link:firewall-switch", fault.PerTuple, fault.Drop, 0.1), syn("link:switch-server1", fault.PerTuple, fault.Drop, 0.2),
 				syn("link:switch-server2", fault.PerTuple, fault.Drop, 0.2), syn(topology.Server1, fault.PerTuple, fault.Drop, 0.3),
 				syn(topology.Server2, fault.PerTuple, fault.Drop, 0.3))},
-		{"per: connection", "sets of nf_tables that change while packets pass", drops(few, syn(topology.Firewall, fault.PerConnection, fault.Drop, 0.3))},
-		{"per: packet", "counting packets (nft_numgen)", drops(few, syn(topology.Firewall, fault.PerPacket, fault.Drop, 0.3))},
-		{"do: reject", "nft_reject", drops(few, syn(topology.Firewall, fault.PerTuple, fault.Reject, 0.3))},
-		{"the ledger", "nfnetlink_log, and a receive buffer that holds a burst", drops(manySYNs, syn(topology.Firewall, fault.PerPacket, fault.Drop, 1))},
-		{"captures", "AF_PACKET rings (TPACKET_V3) that hold a burst", burst},
+		{"per: connection", "sets of nf_tables that change while packets pass", false, drops(few, syn(topology.Firewall, fault.PerConnection, fault.Drop, 0.3))},
+		{"per: packet", "counting packets (nft_numgen)", false, drops(few, syn(topology.Firewall, fault.PerPacket, fault.Drop, 0.3))},
+		{"do: reject", "nft_reject", false, drops(few, syn(topology.Firewall, fault.PerTuple, fault.Reject, 0.3))},
+		{"the ledger", "nfnetlink_log, and a receive buffer that holds a burst", true, drops(manySYNs, syn(topology.Firewall, fault.PerPacket, fault.Drop, 1))},
+		{"captures", "AF_PACKET rings (TPACKET_V3) that hold a burst", true, burst},
 	}
 }
 
