@@ -57,17 +57,18 @@ func (c *Capture) Clock(t int64) int64 {
 	return t
 }
 
-// Span returns the time of the first and the last frame, in nanoseconds; zeros
-// without frames.
+// Span returns the time of the first and the last TCP segment, in nanoseconds; zeros
+// without any. What IPv6 hosts have to say to each other comes seconds before and after.
 func (c *Capture) Span() (first, last int64) {
 	for i := range c.Frames {
+		if _, ok := TCP(c.Frames[i].Data); !ok {
+			continue
+		}
 		t := c.Frames[i].Time
-		if i == 0 || t < first {
+		if first == 0 || t < first {
 			first = t
 		}
-		if i == 0 || t > last {
-			last = t
-		}
+		last = max(last, t)
 	}
 	return first, last
 }
