@@ -83,7 +83,10 @@ func TestTheObserversFaultsSpareTheTruth(t *testing.T) {
 		"server1/eth0 miss", "server2/eth0 end-early"}; !slices.Equal(did, want) {
 		t.Errorf("done was %q, want %q", did, want)
 	}
-	for _, c := range r.Captures {
+	for i, c := range r.Captures {
+		if c.Point != sim.Points()[i] {
+			t.Errorf("point %d is %s; an observer's fault knows it as %s", i, c.Point, sim.Points()[i])
+		}
 		o, changed := last[c.Point]
 		if whole := packetsOf(t, filepath.Join(out, c.File)); whole != int(c.Packets) || strings.HasPrefix(c.File, "truth/captures/") != changed {
 			t.Errorf("%s holds %d packets; the tap at %s had %d", c.File, whole, c.Point, c.Packets)
