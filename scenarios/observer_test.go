@@ -1,6 +1,9 @@
 package scenarios
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -124,6 +127,27 @@ func TestTheObserversFaultsSpareTheTruth(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	})
+}
+
+func TestARunThatBreaksOffTakesTheWholeCapturesBackToo(t *testing.T) {
+	s, err := Load("f.yaml", []byte(blind))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	out, seed := filepath.Join(t.TempDir(), "out"), uint64(5)
+	_, err = Run(ctx, s, Options{Seed: &seed, Out: out, Progress: func(p Progress) {
+		if p.Phase == "analyze" {
+			cancel()
+		}
+	}})
+	skipUnsupported(t, err)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, and is to be gone", out, err)
+	}
 }
 
 func TestWhatAnObserverLosesFollowsFromTheSeed(t *testing.T) {

@@ -39,20 +39,37 @@ func try(t *testing.T, run func(context.Context, topology.Family) (string, error
 	return found, err
 }
 
-// A kernel that drops less than it is told, or a ledger with a hole, is an error that
-// says where.
-func TestAnAccountThatDiffersIsAnError(t *testing.T) {
-	var a account
-	a.same(3, 3, "tap saw SYNs")
-	a.same(3, 2, "%s: the ledger holds hits", "firewall")
-	if err := a.err(); err == nil || err.Error() != "firewall: the ledger holds hits: 2, want 3" {
-		t.Error(err)
+// A machine that does not do what it is told is found out, whatever it does instead.
+func TestAMachineThatDoesSomethingElseIsFoundOut(t *testing.T) {
+	told := fault.Fault{Name: "x", At: topology.Firewall, Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: fault.PerTuple, Probability: 0.3}
+	more, elsewhere, others := told, told, told
+	more.Probability = 0.6
+	elsewhere.At = topology.Server1
+	others.Name = "y" // whose dice are others
+	for _, row := range []struct {
+		says string
+		done fault.Fault
+		want string
+	}{
+		{"it hits more", more, "firewall: the kernel counted hits: "},
+		{"it hits somewhere else", elsewhere, "tap server1/eth0 saw SYNs: 250, want "},
+		{"it hits others", others, "tap server1/eth0 saw SYNs: "},
+	} {
+		t.Run(row.says, func(t *testing.T) {
+			found, err := try(t, func(ctx context.Context, family topology.Family) (string, error) {
+				return drop(ctx, family, few, []fault.Fault{told}, []fault.Fault{row.done})
+			}, topology.IPv4)
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %q, %v, want %q", found, err, row.want)
+			}
+		})
 	}
 }
 
 func TestAFaultThatCannotBeIsAnError(t *testing.T) {
 	_, err := try(t, func(ctx context.Context, family topology.Family) (string, error) {
-		return drop(ctx, family, 1, []fault.Fault{{Name: "x", At: topology.Switch, Do: fault.Drop}})
+		cannot := []fault.Fault{{Name: "x", At: topology.Switch, Do: fault.Drop}}
+		return drop(ctx, family, 1, cannot, cannot)
 	}, topology.IPv4)
 	if err == nil || !strings.Contains(err.Error(), "switch") {
 		t.Error(err)

@@ -42,7 +42,7 @@ func Trials() []Trial {
 	}
 	drops := func(n int, faults ...fault.Fault) func(context.Context, topology.Family) (string, error) {
 		return func(ctx context.Context, family topology.Family) (string, error) {
-			return drop(ctx, family, n, faults)
+			return drop(ctx, family, n, faults, faults)
 		}
 	}
 	return []Trial{
