@@ -151,37 +151,58 @@ func isolation() string {
 // trialPatience is for a trial that takes tenths of a second.
 const trialPatience = 10 * time.Second
 
-// ground tries what faults need, in both families.
+// ground tries what faults need: what measures speed by itself, and the rest together, for
+// most of a trial is waiting for a lab to be quiet.
 func (d *diagnosis) ground(ctx context.Context) {
+	var together, alone []need
 	for _, t := range ground.Trials() {
-		one, cancel := context.WithTimeout(ctx, trialPatience)
-		d.families(t.Of, t.Needs, t.Alone, func(family topology.Family) (string, error) { return t.Run(one, family) })
-		cancel()
-		if ctx.Err() != nil {
-			return
+		n := need{t.Of, t.Needs, func(family topology.Family) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, trialPatience)
+			defer cancel()
+			return t.Run(ctx, family)
+		}}
+		if t.Alone {
+			alone = append(alone, n)
+		} else {
+			together = append(together, n)
 		}
 	}
+	d.try(ctx, len(families)*len(together), together)
+	d.try(ctx, 1, alone)
 	if !d.quiet {
 		d.line("%s: need nothing else", d.bold(strings.Join(ground.Unneeding(), ", ")))
 	}
 }
 
-// families tries something in both, at the same time if it does not want to be alone.
-func (d *diagnosis) families(of, needs string, alone bool, try func(topology.Family) (string, error)) {
-	if !d.quiet {
-		d.line("%s: needs %s", d.bold(of), needs)
-	}
-	checks := []check{{Of: of, Needs: needs, Family: topology.IPv4}, {Of: of, Needs: needs, Family: topology.IPv6}}
+// need is what something needs of the machine, and a way to see whether it is there.
+type need struct {
+	of, needs string
+	try       func(topology.Family) (found string, err error)
+}
+
+var families = []topology.Family{topology.IPv4, topology.IPv6}
+
+// try tries needs in both families, so many at a time, and adds what came of them in order.
+func (d *diagnosis) try(ctx context.Context, atOnce int, needs []need) {
+	turns, checks := make(chan struct{}, atOnce), make([]check, len(needs)*len(families))
 	var wg sync.WaitGroup
 	for i := range checks {
-		c := &checks[i]
-		wg.Go(func() { c.Found, c.err = try(c.Family) })
-		if alone {
-			wg.Wait()
-		}
+		n, c := &needs[i/len(families)], &checks[i]
+		*c = check{Of: n.of, Needs: n.needs, Family: families[i%len(families)]}
+		turns <- struct{}{}
+		wg.Go(func() {
+			c.Found, c.err = n.try(c.Family)
+			<-turns
+		})
 	}
 	wg.Wait()
-	for _, c := range checks {
+	if ctx.Err() != nil {
+		return // it is no fault of the machine's that it did not get done
+	}
+	for i, c := range checks {
+		if i%len(families) == 0 && !d.quiet {
+			d.line("%s: needs %s", d.bold(c.Of), c.Needs)
+		}
 		d.add(c)
 	}
 }
@@ -195,8 +216,12 @@ func (d *diagnosis) play(ctx context.Context) {
 	if ctx.Err() != nil || !d.healthy() {
 		return // it would fail for the same reason
 	}
-	const needs = "sets of nf_tables that packets add to, and that forget"
-	d.families("a whole run, with a stateful firewall", needs, false, func(family topology.Family) (string, error) {
+	d.try(ctx, len(families), []need{{"a whole run, with a stateful firewall", "sets of nf_tables that packets add to, and that forget", doctorRun(ctx)}})
+}
+
+// doctorRun is the run of a family.
+func doctorRun(ctx context.Context) func(topology.Family) (string, error) {
+	return func(family topology.Family) (string, error) {
 		facts, err := sim.Run(ctx, sim.Config{
 			Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1,
 			F5: bigip.Config{Serverside: bigip.Fast}, Firewall: firewall.Config{MaxSessions: doctorRequests / 2},
@@ -215,7 +240,7 @@ func (d *diagnosis) play(ctx context.Context) {
 			err = errors.New("INVALID: " + strings.Join(problems, "; "))
 		}
 		return found, err
-	})
+	}
 }
 
 // nowhere takes captures that nobody will read.
