@@ -43,10 +43,10 @@ with a burst. Then play one small run. It takes some seconds.`,
 				d.add(check{Of: "isolation", Found: isolation()})
 				d.ground(c.Context())
 				d.play(c.Context())
+				if c.Context().Err() != nil {
+					return c.Context().Err()
+				}
 				d.programs()
-			}
-			if c.Context().Err() != nil {
-				return c.Context().Err()
 			}
 			if asJSON {
 				d.json()
@@ -169,7 +169,7 @@ func (d *diagnosis) ground(ctx context.Context) {
 	}
 	d.try(ctx, len(families)*len(together), together)
 	d.try(ctx, 1, alone)
-	if !d.quiet {
+	if !d.quiet && ctx.Err() == nil {
 		d.line("%s: need nothing else", d.bold(strings.Join(ground.Unneeding(), ", ")))
 	}
 }
