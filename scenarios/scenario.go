@@ -14,21 +14,23 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 )
 
 // Scenario is a named failure, as written in its file.
 type Scenario struct {
-	Name    string        `yaml:"name"`
-	Title   string        `yaml:"title"`
-	Symptom string        `yaml:"symptom"` // in the customer's words
-	Lab     Lab           `yaml:"lab"`
-	F5      bigip.Config  `yaml:"f5"`
-	Traffic Traffic       `yaml:"traffic"`
-	Faults  []fault.Fault `yaml:"faults"`
-	Observe Observe       `yaml:"observe"`
-	Expect  []Expectation `yaml:"expect"`
-	Lesson  Lesson        `yaml:"lesson"`
+	Name     string          `yaml:"name"`
+	Title    string          `yaml:"title"`
+	Symptom  string          `yaml:"symptom"` // in the customer's words
+	Lab      Lab             `yaml:"lab"`
+	F5       bigip.Config    `yaml:"f5"`
+	Firewall firewall.Config `yaml:"firewall"`
+	Traffic  Traffic         `yaml:"traffic"`
+	Faults   []fault.Fault   `yaml:"faults"`
+	Observe  Observe         `yaml:"observe"`
+	Expect   []Expectation   `yaml:"expect"`
+	Lesson   Lesson          `yaml:"lesson"`
 }
 
 // Lab chooses the network.
@@ -59,9 +61,6 @@ func (t *Traffic) logsKeys() bool {
 	return t.Protocol.Secure() && (t.KeyLog == nil || *t.KeyLog)
 }
 
-// Observe are faults of the observer; there are none yet.
-type Observe struct{}
-
 // Expectation is a right answer.
 type Expectation struct {
 	Pair   `yaml:",inline"`
@@ -91,7 +90,7 @@ const (
 // Config returns what is to be run, for a seed.
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
-		Family: s.Lab.Family, F5: s.F5,
+		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
 	}
@@ -129,6 +128,7 @@ func (s *Scenario) problems() (found []problem) {
 	if s.Traffic.KeyLog != nil && *s.Traffic.KeyLog && !s.Traffic.Protocol.Secure() {
 		bad("$.traffic.key-log", "traffic: key-log true: protocol http has no keys; say https or h2")
 	}
+	found = append(found, s.Observe.problems()...)
 	c := s.Config(0)
 	spec, err := c.Spec()
 	if err == nil {

@@ -224,13 +224,17 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	if err != nil {
 		return earlier // it was built, so this cannot be
 	}
+	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, f.Config.Faults) {
+		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
 	return earlier
 }
+
+// Drops are the faults, and behind them what a stateful firewall drops by itself.
+func (c *Config) Drops() []fault.Fault { return slices.Concat(c.Faults, c.Firewall.Faults()) }
 
 // checkActors compares the RSTs that left each actor's face with those that faults
 // there had to make. Somebody else's client or server may have reasons of its own.
@@ -334,7 +338,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	var uneven []connection
 	// How many SYNs of a flow come to a fault is chance where another takes single ones, or
 	// makes more of them.
-	chance := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool {
+	chance := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool {
 		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
 	})
 	for at, n := range syns {

@@ -27,7 +27,7 @@ var needs = map[analyzer.Cause]need{
 	analyzer.MTUBlackhole:    {"a packet larger than every path must carry, lost", "", func(t *trial) string { return t.lost("large packet", isLarge) }},
 	analyzer.SessionExpired: {"a packet of a connection that had passed before, lost or answered with a RST; or a RST whose trailer says so", "",
 		func(t *trial) string { return t.proxysOr((*trial).sessionExpired) }},
-	analyzer.Corrupted: {"a packet that is whole, and the same with a wrong checksum at the next point", "", (*trial).corrupted},
+	analyzer.Corrupted:     {"a packet that is whole, and the same with a wrong checksum at the next point", "", (*trial).corrupted},
 	analyzer.ResetInjected: {"a RST at one point, its absence at the one nearer to its alleged sender", "", (*trial).injected},
 	analyzer.Rejected: {"a RST or ICMP error in answer to a cited packet, which is lost; or a RST whose trailer says so", "",
 		func(t *trial) string { return t.proxysOr((*trial).rejected) }},

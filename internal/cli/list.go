@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -40,9 +39,7 @@ func newList() *cobra.Command {
 					}
 					list.Scenarios = append(list.Scenarios, e)
 				}
-				e := json.NewEncoder(c.OutOrStdout())
-				e.SetIndent("", " ")
-				return e.Encode(list)
+				return writeJSON(c.OutOrStdout(), list)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, s := range all {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -60,7 +59,7 @@ They depend on seed and scenario alone: not on concurrency, machine or time.`,
 				return usage(err)
 			}
 			if !predictable {
-				return usage(fmt.Errorf("scenario %s: which requests will fail cannot be known before the run: a fault is per packet, or the f5 goes by load, limits, rules or a monitor", s.Name))
+				return usage(fmt.Errorf("scenario %s: which requests will fail cannot be known before the run: a fault is per packet, the firewall is stateful, or the f5 goes by load, limits, rules or a monitor", s.Name))
 			}
 			if asJSON {
 				return writePlanJSON(c, s, config, planned)
@@ -93,7 +92,5 @@ func writePlanJSON(c *cobra.Command, s *scenarios.Scenario, config sim.Config, p
 	for _, p := range planned {
 		r.Planned = append(r.Planned, plannedEntry{p.Ordinal, p.Attempt, p.Fault})
 	}
-	e := json.NewEncoder(c.OutOrStdout())
-	e.SetIndent("", " ")
-	return e.Encode(r)
+	return writeJSON(c.OutOrStdout(), r)
 }

@@ -198,7 +198,7 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		err = fmt.Errorf("fault %s: %w", i.fault.Name, err)
 	}
-	r := Report{Fault: i.fault, Entries: i.fault.entries(packets), Counter: counter, MadeWay: i.fault.madeWay()}
+	r := Report{Fault: i.fault, Entries: i.fault.Entries(packets), Counter: counter, MadeWay: i.fault.madeWay()}
 	if i.wire != nil {
 		var failed error
 		if r.Wire, failed = i.wire.Counts(); failed != nil {

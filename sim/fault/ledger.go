@@ -30,8 +30,8 @@ func (e *Entry) Ends() (from, to netip.AddrPort) {
 	return e.Source, e.Destination
 }
 
-// entries are the packets of the fault's log.
-func (f *Fault) entries(packets []nflog.Packet) (all []Entry) {
+// Entries are the packets that a rule for f has logged, as its ledger has them.
+func (f *Fault) Entries(packets []nflog.Packet) (all []Entry) {
 	for _, p := range packets {
 		all = append(all, Entry{Time: p.Time, Fault: f.Name, At: f.At, Direction: f.Direction,
 			Source: p.Source, Destination: p.Destination, Seq: p.Seq, IPID: p.IPID, Ordinal: -1})
