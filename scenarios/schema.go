@@ -235,8 +235,8 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
 			for _, match := range matches {
-				for _, after := range []time.Duration{0, time.Second} {
-					for _, jitter := range []time.Duration{0, time.Second} {
+				for _, after := range []time.Duration{0, 500 * time.Millisecond} {
+					for _, jitter := range []time.Duration{0, 500 * time.Millisecond} {
 						for _, port := range []uint16{0, 8166} {
 							for _, per := range words[reflect.TypeFor[fault.Per]()] {
 								f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, Per: fault.Per(per), Probability: 1}

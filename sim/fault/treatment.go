@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/hopblame/hopblame/internal/nft"
 	"github.com/hopblame/hopblame/sim/wire"
@@ -45,6 +46,10 @@ var treatments = map[Do]treatment{
 	Corrupt:   {wire: true, lost: true},
 }
 
+// maxDelay is less than what a BIG-IP, a client or TCP gives up for: what comes when nobody
+// waits for it any more has no name in the analyzer's words yet.
+const maxDelay = 900 * time.Millisecond
+
 var all = []Match{SYN, SYNACK, ACK, Data, Response, Any}
 
 // Treatments lists what can become of packets.
@@ -80,16 +85,16 @@ func (f *Fault) validateTreatment(bad complaint) {
 		}
 	}
 	switch {
-	case f.Do == Delay && (f.After <= 0 || f.After > maxAfter):
-		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxAfter)
+	case f.Do == Delay && (f.After <= 0 || f.After > maxDelay):
+		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxDelay)
 	case f.Do != Delay && f.After != 0:
 		bad("after %v: only %s has it, and an actor that takes its time", f.After, Delay)
 	}
 	switch {
 	case f.Do != Delay && f.Jitter != 0:
 		bad("jitter %v: only %s has it", f.Jitter, Delay)
-	case f.Jitter < 0 || f.Jitter > maxAfter:
-		bad("jitter %v: must be 0 to %v", f.Jitter, maxAfter)
+	case f.Jitter < 0 || f.Jitter > maxDelay:
+		bad("jitter %v: must be 0 to %v", f.Jitter, maxDelay)
 	}
 }
 
