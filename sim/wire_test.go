@@ -102,3 +102,34 @@ func TestAWireThatKeepsAPacketMakesARunInvalid(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestFaultsOnWiresThatTheRestOfALabDoesNotGoWithAreRefused(t *testing.T) {
+	delay := func(match fault.Match, after time.Duration) fault.Fault {
+		f := wired("x", "link:f5-firewall", fault.Delay, match, 0.1)
+		f.After, f.Jitter = after, 50*time.Millisecond
+		return f
+	}
+	for _, row := range []struct {
+		name  string
+		fault fault.Fault
+		edit  func(*Config)
+		want  string // "" is valid
+	}{
+		{"SYNs that are answered before the next", delay(fault.SYN, 40*time.Millisecond), nil, ""},
+		{"SYNs that are answered after the next", delay(fault.SYN, 50*time.Millisecond), nil, "fault x: after 50ms: with a jitter of 50ms the answer to a SYN comes after the f5 has sent the next; the sum must be below its syn-rto-base, 100ms"},
+		{"requests, whose SYNs are long answered", delay(fault.Data, 500*time.Millisecond), nil, ""},
+		{"a RST in a firewall that knows of no sessions", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), nil, ""},
+		{"a RST in a firewall that does", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), func(c *Config) { c.Firewall.MaxSessions = 1000 },
+			`fault x: at "firewall": a stateful firewall would miss what is sent on there`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := config(10, 1, row.fault)
+			if row.edit != nil {
+				row.edit(&c)
+			}
+			if err := c.Validate(); row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				t.Errorf("got %v, want %q", err, row.want)
+			}
+		})
+	}
+}

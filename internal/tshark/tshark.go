@@ -50,6 +50,12 @@ func FramesOpened(ctx context.Context, file, keys, filter string) ([]uint64, err
 	return frames(ctx, file, filter, "-o", "tls.keylog_file:"+keys)
 }
 
+// FramesSummed is [Frames] with tcp.checksum.status, which Wireshark leaves open unless it
+// is told to look: 0 is wrong, 1 is right.
+func FramesSummed(ctx context.Context, file, filter string) ([]uint64, error) {
+	return frames(ctx, file, filter, "-o", "tcp.check_checksum:TRUE")
+}
+
 func frames(ctx context.Context, file, filter string, preferences ...string) ([]uint64, error) {
 	out, err := run(ctx, append(preferences, "-r", file, "-Y", filter, "-T", "fields", "-e", "frame.number")...)
 	if err != nil {
