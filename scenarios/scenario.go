@@ -49,6 +49,9 @@ type Traffic struct {
 	// RequestsPerConnection is how many requests in a row share a connection: with
 	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
 	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// LargeRequests is which part of the requests has a body that no packet holds
+	// whole: 0 to 1.
+	LargeRequests float64 `yaml:"large-requests"`
 	// KeyLog says whether the client's TLS secrets are put beside the captures; nil
 	// means that they are if there are any.
 	KeyLog *bool `yaml:"key-log"`
@@ -93,7 +96,8 @@ func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
-		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
+		Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {
 		c.Requests = defaultRequests

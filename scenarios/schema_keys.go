@@ -24,6 +24,7 @@ var properties = map[string]property{
 	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},
 	"traffic.protocol":                {what: "What the client speaks; the virtual server needs the profiles for it. Default: http."},
 	"traffic.requests-per-connection": {what: "Requests that share a connection: one after the other with https, at once with h2. Default: 1, with h2 8.", least: 1, most: 1000},
+	"traffic.large-requests":          {what: "Which part of the requests has a body of 4 kB, too large for one packet: 0 to 1. Default: none.", least: 0, most: 1},
 	"traffic.key-log":                 {what: "Whether the TLS secrets of the client lie beside the captures. Default: true where there are any."},
 
 	"f5":                                              {what: "The full proxy, in BIG-IP's words. Left out, it is the incident's."},
@@ -80,10 +81,11 @@ var properties = map[string]property{
 	"faults.name":        {what: "Letters, digits and hyphens. The seed's dice are thrown for it by this name.", pattern: `^[A-Za-z0-9-]{1,64}$`},
 	"faults.at":          {what: "A node or a link: firewall, link:f5-firewall, server2, client."},
 	"faults.direction":   {what: "Of the packets; an actor's fault has none."},
-	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes."},
+	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes; large-data: in packets of more bytes than larger-than; after-syn: all but SYN and RST, which a server drops whose listen queue is full."},
 	"faults.do":          {what: "drop or reject packets; or what an actor does instead of its part."},
 	"faults.after":       {what: "Of an actor that takes its time: how much of it, such as 3s."},
 	"faults.port":        {what: "Of a client that connects elsewhere.", least: 1, most: 65535},
+	"faults.larger-than": {what: "Of large-data: the bytes of the largest IP packet that passes.", least: 576, most: 1499},
 	"faults.per":         {what: "What is hit: a connection with all that matches, by seed, request and attempt; a tuple, by a hash of its addresses; or single packets."},
 	"faults.probability": {what: "0 to 1; both ends are exact: never and always.", least: 0, most: 1},
 
