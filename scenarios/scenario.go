@@ -19,9 +19,12 @@ import (
 
 // Scenario is a named failure, as written in its file.
 type Scenario struct {
-	Name    string        `yaml:"name"`
-	Title   string        `yaml:"title"`
-	Symptom string        `yaml:"symptom"` // in the customer's words
+	Name    string `yaml:"name"`
+	Title   string `yaml:"title"`
+	Symptom string `yaml:"symptom"` // in the customer's words
+	// Class is shared by scenarios that look the same to the client and in the f5's RST
+	// cause, and that have no answer in common: twins. "" is none.
+	Class   string        `yaml:"symptom-class"`
 	Lab     Lab           `yaml:"lab"`
 	F5      bigip.Config  `yaml:"f5"`
 	Traffic Traffic       `yaml:"traffic"`
@@ -122,10 +125,11 @@ func (s *Scenario) problems() (found []problem) {
 	bad := func(path, format string, args ...any) {
 		found = append(found, problem{path, fmt.Errorf(format, args...)})
 	}
-	if s.Name == "" || strings.ContainsFunc(s.Name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
-	}) {
+	if s.Name == "" || !isSlug(s.Name) {
 		bad("$.name", "name %q: must be lower-case letters, digits and hyphens", s.Name)
+	}
+	if !isSlug(s.Class) {
+		bad("$.symptom-class", "symptom-class %q: must be lower-case letters, digits and hyphens", s.Class)
 	}
 	if s.Lab.Base != "" && s.Lab.Base != "standard" {
 		bad("$.lab.base", "lab: base %q: there is only standard", s.Lab.Base)
@@ -162,6 +166,13 @@ func (s *Scenario) problems() (found []problem) {
 		}
 	}
 	return found
+}
+
+// isSlug says whether there is nothing in a name but lower-case letters, digits and hyphens.
+func isSlug(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
 }
 
 // validate reports what in p, which is at a path, no verdict could ever say.

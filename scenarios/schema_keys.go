@@ -13,6 +13,8 @@ var properties = map[string]property{
 	"title":   {what: "One line: what is wrong, for who may know."},
 	"symptom": {what: "What the customer says."},
 
+	"symptom-class": {what: "Shared by scenarios that look the same to the client and in the f5's RST cause, and have no answer in common.", pattern: `^[a-z0-9-]*$`},
+
 	"lab":        {what: "The network."},
 	"lab.base":   {what: "The only one so far is standard: client, f5, firewall, switch, server1 and server2.", pattern: `^standard$`},
 	"lab.family": {what: "The IP version. Default: ipv4."},
