@@ -12,6 +12,7 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 
 	"time"
@@ -88,6 +89,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		s := scenario(name)
 		s.Lab.Family = family
 		r, dir := run(ctx, s, scenarios.Options{Requests: enough(s)})
+		note(s, r)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())
@@ -138,6 +140,8 @@ func enough(s *scenarios.Scenario) int {
 	switch {
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600
+	case slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Probability == 1 && f.Match == fault.SYN }):
+		return 400 // every second one
 	case s.Traffic.Protocol.Secure(), sightings[s.Name] != sighted{}:
 		return 1200
 	}
