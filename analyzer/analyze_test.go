@@ -121,6 +121,14 @@ func TestVerdicts(t *testing.T) {
 			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
 			s.background(at+7*time.Second, 40)
 		}, []want{{"", Inconclusive, "firewall/feth11 firewall/feth10", "a capture at firewall/feth10 that covers"}}},
+		{"the firewall takes no SYN for seconds, and then those that are sent again", func(s *story) {
+			s.quiet = true
+			s.background(0, 100)
+			s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+			for i := range 5 {
+				s.late(at+time.Duration(i)*time.Millisecond, 60+i, 54400+i, 1+i%2, 3, "firewall/feth11")
+			}
+		}, []want{firewall}},
 		{"clocks an hour apart", func(s *story) {
 			s.clock["firewall/feth11"], s.clock["firewall/feth10"] = time.Hour, time.Hour
 			s.clock["server2/eth0"] = -20 * time.Minute

@@ -146,6 +146,7 @@ func TestCauses(t *testing.T) {
 				}
 			})
 		}, "firewall", SessionExpired, ""},
+		{"the firewall forgets it while the server is at work: neither keep-alive nor response passes", forgottenAtWork, "firewall", SessionExpired, ""},
 		{"the firewall has forgotten it and says so with a RST", func(s *story) {
 			s.pooled(at, func(when time.Duration, c, b *telling, up, down uint32) {
 				req := post(17)
@@ -291,6 +292,24 @@ func TestCauses(t *testing.T) {
 				t.Errorf("got %s %s between %v, settle %q; want %s %s\n%s", v.Hop, v.Cause, v.Between, v.WouldSettle, c.hop, c.Cause, show(r))
 			}
 		})
+	}
+}
+
+// forgottenAtWork tells of a firewall that forgets a connection while the server is at
+// work on its request. The f5's probes come too late, and are dropped like the response.
+func forgottenAtWork(s *story) {
+	c, b, when := s.opened(at, 17, 54373, 2, post(17))
+	n := uint32(len(post(17)))
+	when = s.handshake(when, b)
+	s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+	s.tell(when+4*hopDelay, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+	for _, probe := range []time.Duration{3 * time.Second, 4 * time.Second} {
+		s.tell(when+probe, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1, dies: "firewall/feth11"})
+	}
+	s.tell(when+5*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1, dies: "firewall/feth11"})
+	s.resets(when+5*time.Second, c, len(post(17)), "TCP keep-alive timeout", true)
+	for _, r := range rto {
+		s.tell(when+9*time.Second+r, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, payload: answer, dies: "firewall/feth10"})
 	}
 }
 

@@ -129,6 +129,9 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		i, found = c.want[key]
 	}
 	if !found {
+		if p.flags&(flagSYN|flagACK) == flagSYN {
+			return // it may have met the same fate as those asked about; if it passed, more follows
+		}
 		for _, h := range c.holes {
 			if p.time > h.gap.from && p.time < h.gap.to && (h.addrs[s.names.id(p.src)] || h.addrs[s.names.id(p.dst)]) {
 				h.missed++

@@ -75,8 +75,21 @@ func TLSStories(tb testing.TB, each func(name, dir string, r *Report)) {
 	}
 }
 
-// LossyStories are analyses of requests inside TLS of which some packets were not captured: the folder with the captures, the report, and the hop that is at fault,
-// "" where nothing failed or nobody can tell.
+// ForgottenStory tells [forgottenAtWork], and returns where its captures are and what the
+// analyzer says.
+func ForgottenStory(tb testing.TB) (dir string, r *Report) {
+	tb.Helper()
+	s := newStory(tb)
+	forgottenAtWork(s)
+	s.background(0, 300)
+	s.background(at+8*time.Second, 200)
+	r = s.analyze()
+	return filepath.Dir(s.written[0].Path), r
+}
+
+// LossyStories are analyses of requests inside TLS of which some packets were not
+// captured: the folder with the captures, the report, and the hop that is at fault, ""
+// where nothing failed or nobody can tell.
 func LossyStories(tb testing.TB, each func(name, dir string, r *Report, hop string)) {
 	tb.Helper()
 	type told struct {

@@ -38,6 +38,26 @@ func TestFindings(t *testing.T) {
 			t.Errorf("%d verdicts, findings:\n%s", len(r.Verdicts), found)
 		}
 	})
+	t.Run("a tuple that failed is tried again while the firewall still holds its session", func(t *testing.T) {
+		s := newStory(t)
+		for i := range 8 {
+			when := time.Duration(i) * 300 * time.Millisecond
+			s.good(when, 100+i, 50000+i, 1+i%2)
+			s.failing(when+1500*time.Millisecond, 200+i, 50000+i, 1+i%2, "firewall/feth11", "")
+			s.failing(when+6*time.Second, 300+i, 50000+i, 1+i%2, "firewall/feth11", "")
+			s.good(when+10500*time.Millisecond, 400+i, 50000+i, 1+i%2) // 1.5 s after the last SYN that was dropped
+		}
+		s.background(0, 300)
+		r, found := s.finds()
+		for _, v := range r.Verdicts {
+			if v.Hop != "firewall" || v.Cause != TupleReused {
+				t.Errorf("got %s %s, want firewall %s", v.Hop, v.Cause, TupleReused)
+			}
+		}
+		if len(r.Verdicts) != 16 || !strings.Contains(found, "within 6s practically every reuse fails") {
+			t.Errorf("%d verdicts, findings:\n%s", len(r.Verdicts), found)
+		}
+	})
 	t.Run("tuples are reused by good and failing ones alike", func(t *testing.T) {
 		s := newStory(t)
 		for i := range 40 {

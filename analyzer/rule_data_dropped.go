@@ -51,7 +51,7 @@ func (v *flowView) lostBytes(m *matter, toServer bool) *conclusion {
 	switch {
 	case v.forgotten(p, seen[0], toServer):
 		c.cause = SessionExpired
-		c.evidence = append(c.evidence, v.lastBefore(next(p, toServer), p, seen[0])...)
+		c.evidence = append(c.evidence, v.lastBefore(next(p, toServer), p, seen[0], toServer)...)
 		idle := time.Duration(v.idleBefore(p, seen[0])).Round(100 * time.Millisecond)
 		c.eliminated = append(c.eliminated, Hypothesis{Hypothesis: c.hop + " loses packets of this connection at random",
 			Why: fmt.Sprintf("it passed %s all of them before an idle time of %v, and none in either direction after it", direction(toServer), idle)})

@@ -6,12 +6,12 @@ import "time"
 // forgotten it: no session table's timeout is shorter.
 const forgetful = int64(time.Second)
 
-// lastBefore cites the last packet of the connection that step q saw before one of
-// step p's.
-func (v *flowView) lastBefore(q, p int, first *sighting) []Evidence {
+// lastBefore cites the last packet of the connection that passed from step p to step q
+// before one of step p's. What step q saw on its way to p may not have come there.
+func (v *flowView) lastBefore(q, p int, first *sighting, toServer bool) []Evidence {
 	var last *sighting
 	for i := range v.steps[q].packets {
-		if g := &v.steps[q].packets[i]; !g.icmp && v.came(q, g, p, first) == proven {
+		if g := &v.steps[q].packets[i]; !g.icmp && g.toServer == toServer && v.came(q, g, p, first) == proven {
 			last = g
 		}
 	}

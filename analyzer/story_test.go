@@ -324,6 +324,22 @@ func (s *story) good(at time.Duration, id, port, server int) {
 	})
 }
 
+// late is a request that succeeds although some serverside SYNs die after the given
+// point: they are sent again.
+func (s *story) late(at time.Duration, id, port, server, lost int, dies string) {
+	c, b := s.clientFlow(port), s.serverFlow(s.snat(port), server)
+	open := s.handshake(at, c)
+	c.peer, b.peer = b, c
+	s.exchange(open, c, s.post(id), answer, func(at time.Duration) time.Duration {
+		for _, r := range retries[:lost] {
+			s.tell(at+r, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn, dies: dies})
+		}
+		up := s.handshake(at+retries[lost], b)
+		s.exchange(up, b, s.post(id), answer, nil)
+		return up + 20*hopDelay
+	})
+}
+
 // served is a request that reaches the server, which says up and then ends the
 // connection with a flag, or keeps silent; the proxy says down and passes that on.
 func (s *story) served(at time.Duration, id, port, server int, up, down string, end byte) {

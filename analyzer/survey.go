@@ -70,7 +70,7 @@ type conn struct {
 	ttl         ttls
 	synEpoch    uint16 // of started
 	started     int64  // first SYN, or first packet
-	gap         int64  // since the tuple's previous use; -1: none seen
+	gap         int64  // since the tuple's previous use; -1: none seen. See unused
 	frame       uint64
 	server      *serverSeen
 	*connection // nil: one SYN is all that was seen
@@ -273,7 +273,7 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 	gap := int64(-1)
 	if known {
 		s.finish(c, replaced)
-		gap = max(0, p.time-c.last)
+		gap = c.unused(p.time)
 	}
 	server := endpoint{c.key.b, c.key.pb}
 	if initiatorB {
@@ -294,6 +294,20 @@ func (s *survey) open(c *conn, p *packet, known, initiatorB bool) {
 	if s.log != nil {
 		c.flags |= followed
 	}
+}
+
+// unused is how long ago, at a time, the tuple was last in use. SYNs that nobody answered
+// are no use: they keep no session alive, and the hop that drops them for an old one would
+// hide by them how old it is.
+func (c *conn) unused(now int64) int64 {
+	const answered = completed | served | serverFIN | wasReset
+	switch {
+	case c.flags&knowsISN == 0 || c.synAcks > 0 || c.flags&answered != 0:
+		return max(0, now-c.last)
+	case c.gap < 0:
+		return -1
+	}
+	return c.gap + max(0, now-c.started)
 }
 
 // epoch is the present one of the capture's clock.

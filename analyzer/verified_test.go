@@ -15,6 +15,16 @@ func TestVerdictsInsideTLSAreConfirmed(t *testing.T) {
 	})
 }
 
+// TestWhatPassedBeforeASessionWasForgottenDidPass: a keep-alive probe that the hop has
+// dropped already is not the last packet that passed.
+func TestWhatPassedBeforeASessionWasForgottenDidPass(t *testing.T) {
+	dir, r := analyzer.ForgottenStory(t)
+	if len(r.Verdicts) != 1 || r.Verdicts[0].Cause != analyzer.SessionExpired {
+		t.Fatalf("got %+v", r.Verdicts)
+	}
+	confirmed(t, "forgotten at work", dir, r)
+}
+
 // confirmed has verify check all that a report says.
 func confirmed(t *testing.T, name, dir string, r *analyzer.Report) {
 	t.Helper()

@@ -56,7 +56,7 @@ func (s *Scenario) place(message string) string {
 		}
 		key, _, _ := strings.Cut(rest, " ")
 		return at + "." + key
-	case part == "lab", part == "traffic":
+	case part == "lab", part == "traffic", part == "firewall":
 		return "$." + part + "." + key
 	}
 	return "$"
@@ -107,6 +107,11 @@ var zeros = map[string]string{
 	"$.f5.pool.monitor.interval":        "must be 25ms to 24h0m0s",
 	"$.f5.pool.monitor.timeout":         "must be at least the interval",
 	"$.f5.snat.ports":                   "must be at least 1",
+	"$.firewall.max-sessions":           "must be at least 1",
+	"$.firewall.timeout-tcp":            "must be at least 100ms",
+	"$.firewall.timeout-tcp-time-wait":  "must be at least 100ms",
+	"$.firewall.syn-rate":               "must be at least 1",
+	"$.firewall.syn-burst":              "must be at least 1",
 }
 
 // silences finds what would be taken for something that was not meant: a zero

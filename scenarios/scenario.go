@@ -14,6 +14,7 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -24,14 +25,15 @@ type Scenario struct {
 	Symptom string `yaml:"symptom"` // in the customer's words
 	// Class is shared by scenarios that look the same to the client and in the f5's RST
 	// cause, and that have no answer in common: twins. "" is none.
-	Class   string        `yaml:"symptom-class"`
-	Lab     Lab           `yaml:"lab"`
-	F5      bigip.Config  `yaml:"f5"`
-	Traffic Traffic       `yaml:"traffic"`
-	Faults  []fault.Fault `yaml:"faults"`
-	Observe Observe       `yaml:"observe"`
-	Expect  []Expectation `yaml:"expect"`
-	Lesson  Lesson        `yaml:"lesson"`
+	Class    string          `yaml:"symptom-class"`
+	Lab      Lab             `yaml:"lab"`
+	F5       bigip.Config    `yaml:"f5"`
+	Firewall firewall.Config `yaml:"firewall"`
+	Traffic  Traffic         `yaml:"traffic"`
+	Faults   []fault.Fault   `yaml:"faults"`
+	Observe  Observe         `yaml:"observe"`
+	Expect   []Expectation   `yaml:"expect"`
+	Lesson   Lesson          `yaml:"lesson"`
 }
 
 // Lab chooses the network.
@@ -97,7 +99,7 @@ const (
 // Config returns what is to be run, for a seed.
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
-		Family: s.Lab.Family, F5: s.F5,
+		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,

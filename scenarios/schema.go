@@ -13,6 +13,7 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -139,6 +140,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.TLSVersion]():        list(bigip.TLS12, bigip.TLS13),
 	reflect.TypeFor[bigip.RuleAction]():        list(bigip.RuleReject, bigip.RuleDrop),
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
+	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
 	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),

@@ -79,6 +79,15 @@ var properties = map[string]property{
 	"f5.ethernet-trailer":              {what: "dpt as of TMOS 14, or legacy as before. Default: dpt."},
 	"f5.tcpdump":                       {what: "What is typed behind tcpdump -i on the box, such as \"0.0:nnnp host 198.18.50.88\". Default: 0.0:nnn."},
 
+	"firewall":                       {what: "Makes the firewall a stateful one. Left out, it knows of no sessions and forwards everything."},
+	"firewall.max-sessions":          {what: "Sessions in its table, open ones and those that it still holds. Default: 1000000.", least: 1, most: 1_000_000},
+	"firewall.timeout-tcp":           {what: "A session on which nothing passes for that long is forgotten: 100ms to 24h. Default: 1h."},
+	"firewall.timeout-tcp-time-wait": {what: "How long a session is held after its FIN or RST: 100ms to 24h. Default: 15s."},
+	"firewall.tuple-reuse":           {what: "A SYN of the 5-tuple of a session that is held: accept begins the next session. Default: accept."},
+	"firewall.challenge-ack":         {what: "An ACK by which a server answers a SYN (RFC 5961). Default: accept."},
+	"firewall.syn-rate":              {what: "SYNs a second, of all sessions together. Default: any number.", least: 1, most: 1_000_000},
+	"firewall.syn-burst":             {what: "SYNs at once. Default: as many as syn-rate.", least: 1, most: 1_000_000},
+
 	"faults":             {what: "What is broken. Each is of packets, which are hit on their way, or of an actor, who misbehaves."},
 	"faults.name":        {what: "Letters, digits and hyphens. The seed's dice are thrown for it by this name.", pattern: `^[A-Za-z0-9-]{1,64}$`},
 	"faults.at":          {what: "A node or a link: firewall, link:f5-firewall, server2, client."},
@@ -114,6 +123,7 @@ func init() {
 		".syn-max-retrans":     {what: "SYNs after the first. Default: 3.", least: 0, most: 12},
 		".syn-rto-base":        {what: "Wait for the answer to the first SYN, from 10ms on. Default: 1s; a BIG-IP ships with 3s."},
 		".syn-backoff":         {what: "Whether the wait grows with each SYN. Default: constant; a BIG-IP ships with doubling."},
+		".timestamps":          {what: "false: no TCP timestamps, on both halves, and random initial sequence numbers on the serverside one. Default: true."},
 		".max-retrans":         {what: "Retransmissions of a segment. Default: 8."},
 		".minimum-rto":         {what: "Wait before the first of them; it doubles. Default: 1s."},
 		".idle-timeout":        {what: "Without a packet for that long the flow ends; the smaller one of both halves counts. Default: 5m."},

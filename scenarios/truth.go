@@ -10,6 +10,7 @@ import (
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -77,6 +78,8 @@ var losses = map[fault.Match]analyzer.Cause{
 func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 	n, isNode := spec.Node(f.At)
 	switch inHost := isNode && n.Kind == topology.KindHost; {
+	case refusals[f.Name] != "":
+		return refusals[f.Name]
 	case f.Acts():
 		return deeds[f.Do]
 	case f.Do == fault.Reject && inHost:
@@ -148,8 +151,8 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		return nil, err
 	}
 	faults := map[string]*fault.Fault{}
-	for i := range facts.Config.Faults {
-		faults[facts.Config.Faults[i].Name] = &facts.Config.Faults[i]
+	for _, f := range facts.Config.Drops() {
+		faults[f.Name] = &f
 	}
 	a := topology.StandardAddresses(facts.Config.Family)
 	out := make([]Truth, len(facts.Requests))
@@ -163,12 +166,15 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			continue // the run is invalid, and says so
 		}
 		cause := causeOf(faults[h.Fault], &spec)
-		if cause == "" {
+		if cause == "" || tooLate(&h, &facts.Requests[h.Ordinal]) {
 			continue
 		}
 		if h.At != topology.Client {
 			_, server := h.Ends()
 			member[h.Ordinal] = nodeOf(server, a)
+		}
+		if h.Fault == string(firewall.ChallengeACK) {
+			h.At = member[h.Ordinal] // that the firewall dropped it is the proof that the server sent it
 		}
 		out[h.Ordinal].hit(h, cause)
 	}

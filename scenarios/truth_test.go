@@ -124,7 +124,7 @@ func hit(f *sim.Facts, name string, ordinal int) {
 		member = a.Server2
 	}
 	var place string
-	for _, x := range f.Config.Faults {
+	for _, x := range f.Config.Drops() {
 		if x.Name == name {
 			place = x.At
 		}

@@ -210,13 +210,17 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	if err != nil {
 		return earlier // it was built, so this cannot be
 	}
+	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, f.Config.Faults) {
+		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
 	return earlier
 }
+
+// Drops are the faults, and behind them what a stateful firewall drops by itself.
+func (c *Config) Drops() []fault.Fault { return slices.Concat(c.Faults, c.Firewall.Faults()) }
 
 // checkActors compares the RSTs that left each actor's face with those that faults
 // there had to make. Somebody else's client or server may have reasons of its own.
@@ -314,7 +318,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		}
 	}
 	var uneven []connection
-	perPacket := slices.ContainsFunc(f.Config.Faults, func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
+	perPacket := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool { return x.Match == fault.SYN && x.Per == fault.PerPacket })
 	for flow, n := range syns {
 		if n != flow.Tries && flow.Tries > 0 && !perPacket {
 			uneven = append(uneven, connection{flow.Ordinal, flow.Attempt})

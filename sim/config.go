@@ -14,6 +14,7 @@ import (
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	Family      topology.Family // "" means IPv4
 	F5          bigip.Config    // its addresses are filled in
+	Firewall    firewall.Config // zero: it knows of no sessions
 	Requests    int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
@@ -84,6 +86,9 @@ func (c *Config) Spec() (topology.Spec, error) {
 		proxy := c.proxy()
 		err = proxy.Wire(&spec)
 	}
+	if c.Firewall.Stateful() {
+		forgetSoon(&spec)
+	}
 	for i := range c.Faults {
 		f := &c.Faults[i]
 		if err == nil {
@@ -114,6 +119,14 @@ func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 	}
 }
 
+// forgetSoon does the same for what a firewall that has forgotten a session takes:
+// responses, and the FINs of either end. What an end has not closed, the f5's profiles
+// and the fault's own settings know about.
+func forgetSoon(spec *topology.Spec) {
+	set(spec, map[string]string{"net.ipv4.tcp_retries2": "2"}, topology.Server1, topology.Server2)
+	set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
+}
+
 // set adds settings to nodes, where there are any such nodes.
 func set(spec *topology.Spec, settings map[string]string, nodes ...string) {
 	for _, node := range nodes {
@@ -133,8 +146,11 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers(), c.validateSizes()}
+	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers(), c.validateSizes()}
 	seen := map[string]bool{}
+	for _, f := range c.Firewall.Faults() {
+		seen[f.Name] = true
+	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
 		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
@@ -193,7 +209,7 @@ func (c *Config) proxy() bigip.Config {
 	a := topology.StandardAddresses(c.Family)
 	f5 := c.F5
 	f5.VirtualServer.Name, f5.VirtualServer.Destination = "/Common/vs_batch_8165", a.VIP
-	f5.SNAT.SelfIP = a.SNAT
+	f5.SNAT.SelfIP, f5.Seed = a.SNAT, c.Seed
 	servers := map[string]netip.AddrPort{topology.Server1: a.Server1, topology.Server2: a.Server2}
 	if f5.Pool.Members == nil {
 		f5.Pool.Members = []bigip.Member{{Name: topology.Server1}, {Name: topology.Server2}}

@@ -13,11 +13,11 @@ import (
 type Facts struct {
 	Config   Config
 	Requests []client.Record
-	Flows    []*bigip.Flow // serverside connections, in the order they were opened
-	Ledger   []Hit         // every packet a fault hit
-	Resets   []bigip.Reset // every RST the f5 made, its kernel's too
-	Probes   []bigip.Probe // every test of a pool member by the f5's monitor
-	Reports  []fault.Report
+	Flows    []*bigip.Flow  // serverside connections, in the order they were opened
+	Ledger   []Hit          // every packet a fault hit, or the firewall dropped
+	Resets   []bigip.Reset  // every RST the f5 made, its kernel's too
+	Probes   []bigip.Probe  // every test of a pool member by the f5's monitor
+	Reports  []fault.Report // of the faults, and of the firewall's refusals
 	Captures []capture.Result
 	Planned  []Planned
 	// Predictable says that Planned was known before the run and is all there is to

@@ -16,6 +16,7 @@ import (
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +79,7 @@ type run struct {
 	lab       *topology.Lab
 	injectors []*fault.Injector
 	moods     []*fault.Mood
+	firewall  *firewall.Firewall                          // nil if it is not stateful
 	reached   map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
 	session   *capture.Session
 	servers   []io.Closer // by member; ours are *backend.Server
@@ -218,6 +220,11 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 			r.reached[i][m.Address] = crosses(&spec, m.Name, f.At)
 		}
 	}
+	if c.Firewall.Stateful() {
+		if r.firewall, err = firewall.Start(r.lab, c.Firewall, r.serverAddresses()); err != nil {
+			return err
+		}
+	}
 	start := c.Server
 	if start == nil {
 		start = r.startServer
@@ -234,6 +241,14 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	}
 	r.session, err = capture.Start(r.points(), c.Create, failed)
 	return err
+}
+
+// serverAddresses are those of the lab's servers.
+func (r *run) serverAddresses() (all []netip.Addr) {
+	for _, m := range r.facts.Config.servers() {
+		all = append(all, m.Address.Addr())
+	}
+	return all
 }
 
 // moodsOf are the faults of a node's actor.
@@ -326,6 +341,13 @@ func (r *run) collect(ctx context.Context) (err error) {
 	for _, m := range r.moods {
 		r.facts.Reports = append(r.facts.Reports, m.Report())
 	}
+	if r.firewall != nil {
+		reports, err := r.firewall.Report(ctx)
+		if err != nil {
+			r.facts.problems = append(r.facts.problems, err.Error())
+		}
+		r.facts.Reports = append(r.facts.Reports, reports...)
+	}
 	return nil
 }
 
@@ -351,6 +373,9 @@ func (r *run) close() error {
 	}
 	for _, i := range r.injectors {
 		errs = append(errs, i.Close())
+	}
+	if r.firewall != nil {
+		errs = append(errs, r.firewall.Close())
 	}
 	return errors.Join(append(errs, r.lab.Close())...)
 }

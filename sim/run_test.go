@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/backend"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
@@ -648,7 +649,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				served[address] = true
-				return (&run{}).startServer(ctx, at, address)
+				return backend.Start(ctx, at, address, 0)
 			}
 			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
 				t.Errorf("planned %v, %v, %v before anybody knows its ports", planned, predictable, err)

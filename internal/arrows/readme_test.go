@@ -28,6 +28,13 @@ func TestTheReadmesScenarioIsOne(t *testing.T) {
 	if _, err := scenarios.Load("README.md", append([]byte("name: f5\ntitle: t\ntraffic: {protocol: h2}\n"), f5[1]...)); err != nil {
 		t.Errorf("the f5's configuration: %v", err)
 	}
+	wall := regexp.MustCompile("(?s)<!-- firewall -->\n```yaml\n(.*?)```").FindSubmatch(text)
+	if wall == nil {
+		t.Fatal("the README does not show the firewall's configuration")
+	}
+	if _, err := scenarios.Load("README.md", append([]byte("name: firewall\ntitle: t\n"), wall[1]...)); err != nil {
+		t.Errorf("the firewall's configuration: %v", err)
+	}
 	all, err := scenarios.All()
 	if err != nil {
 		t.Fatal(err)

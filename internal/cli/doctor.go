@@ -14,6 +14,7 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -110,35 +111,39 @@ func (d *diagnosis) lab(ctx context.Context) {
 		}
 		for _, f := range faults {
 			f.Name, f.Do, f.Probability = "doctor", fault.Drop, 0.3
-			d.play(ctx, family, f)
+			d.play(ctx, family, strings.TrimPrefix(f.At, "link:"), fmt.Sprintf("%s per %s", f.Match, f.Per), sim.Config{Faults: []fault.Fault{f}})
 			if d.broken || ctx.Err() != nil {
 				return
 			}
 		}
+		d.play(ctx, family, topology.Firewall, "session table", sim.Config{Firewall: firewall.Config{MaxSessions: doctorRequests / 2}})
+		if d.broken || ctx.Err() != nil {
+			return
+		}
 	}
 }
 
-func (d *diagnosis) play(ctx context.Context, family topology.Family, f fault.Fault) {
-	what := fmt.Sprintf("%s %s", family, strings.TrimPrefix(f.At, "link:"))
-	facts, err := sim.Run(ctx, sim.Config{
-		Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1, F5: bigip.Config{Serverside: bigip.Fast},
-		Faults: []fault.Fault{f},
-		Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
-	})
+// play runs a small batch through what c has of breakage, at a place and of a kind, and
+// sees whether the run is valid.
+func (d *diagnosis) play(ctx context.Context, family topology.Family, at, kind string, c sim.Config) {
+	what := fmt.Sprintf("%s %s", family, at)
+	c.Family, c.Requests, c.Concurrency, c.Seed, c.F5.Serverside = family, doctorRequests, doctorRequests, 1, bigip.Fast
+	c.Create = func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil }
+	facts, err := sim.Run(ctx, c)
 	if err == nil {
 		if problems := facts.Check(); len(problems) > 0 {
 			err = errors.New(strings.Join(problems, "; "))
 		}
 	}
 	if err != nil {
-		d.verdict(what, fmt.Errorf("%s per %s: %w", f.Match, f.Per, err))
+		d.verdict(what, fmt.Errorf("%s: %w", kind, err))
 		return
 	}
 	packets := uint64(0)
 	for _, c := range facts.Captures {
 		packets += c.Packets
 	}
-	d.ok(what, fmt.Sprintf("%s per %s: %d packets dropped, all in the ledger; %d captured, none lost", f.Match, f.Per, len(facts.Ledger), packets))
+	d.ok(what, fmt.Sprintf("%s: %d packets dropped, all in the ledger; %d captured, none lost", kind, len(facts.Ledger), packets))
 }
 
 // nowhere takes captures that nobody will read.

@@ -60,7 +60,7 @@ They depend on seed and scenario alone: not on concurrency, machine or time.`,
 				return usage(err)
 			}
 			if !predictable {
-				return usage(fmt.Errorf("scenario %s: which requests will fail cannot be known before the run: a fault is per packet, or the f5 goes by load, limits, rules or a monitor", s.Name))
+				return usage(fmt.Errorf("scenario %s: which requests will fail cannot be known before the run: a fault is per packet, the firewall is stateful, or the f5 goes by load, limits, rules or a monitor", s.Name))
 			}
 			if asJSON {
 				return writePlanJSON(c, s, config, planned)

@@ -47,6 +47,9 @@ func (c *Conn) Close() error { return c.c.CloseLasting() }
 func (c *Conn) addSet(s *nftables.Set, elements []nftables.SetElement) error {
 	c.sets++
 	s.ID = c.sets
+	if s.Anonymous {
+		s.Name = "__set%d" // the kernel counts; without a number of its own the library would say so itself
+	}
 	return c.c.AddSet(s, elements)
 }
 

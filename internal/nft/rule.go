@@ -104,14 +104,16 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 		}
 		exprs = append(exprs, more...)
 	}
-	exprs = append(exprs,
-		&expr.Counter{},
-		&expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_QTHRESHOLD | 1<<unix.NFTA_LOG_SNAPLEN,
-			// One message a packet: batched ones arrive up to a second late.
-			Group: s.LogGroup, QThreshold: 1, Snaplen: s.LogBytes},
-		s.Verdict.expr())
+	exprs = append(exprs, &expr.Counter{}, logTo(s.LogGroup, s.LogBytes), s.Verdict.expr())
 	c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: exprs})
 	return r, c.flush("fault " + s.Name)
+}
+
+// logTo has a packet logged.
+func logTo(group uint16, bytes uint32) expr.Any {
+	return &expr.Log{Key: 1<<unix.NFTA_LOG_GROUP | 1<<unix.NFTA_LOG_QTHRESHOLD | 1<<unix.NFTA_LOG_SNAPLEN,
+		// One message a packet: batched ones arrive up to a second late.
+		Group: group, QThreshold: 1, Snaplen: bytes}
 }
 
 func (v Verdict) expr() expr.Any {
@@ -139,12 +141,15 @@ const (
 	lastWord  = unix.NFT_REG32_15
 )
 
+func (r *Rule) way() way { return way{r.spec.IPv6, r.spec.Answers} }
+
+func (r *Rule) bound() ([]expr.Any, error) { return r.conn.bound(r.table, r.way(), r.spec.Servers) }
+
 func (r *Rule) pick() ([]expr.Any, error) {
 	s := r.spec
 	switch s.Pick {
 	case PickArmed:
-		address := r.addressType()
-		key, err := nftables.ConcatSetType(address, nftables.TypeInetService, address, nftables.TypeInetService)
+		key, err := r.way().tupleType()
 		if err != nil {
 			return nil, err
 		}
@@ -152,10 +157,10 @@ func (r *Rule) pick() ([]expr.Any, error) {
 		if err := r.conn.addSet(r.set, nil); err != nil {
 			return nil, err
 		}
-		return append(r.loadTuple(), &expr.Lookup{SourceRegister: firstWord, SetName: r.set.Name, SetID: r.set.ID}), nil
+		return append(r.way().loadTuple(), &expr.Lookup{SourceRegister: firstWord, SetName: r.set.Name, SetID: r.set.ID}), nil
 	case PickHash:
-		return append(r.loadTuple(),
-			&expr.Hash{SourceRegister: firstWord, DestRegister: lastWord, Length: r.tupleBytes(), Modulus: s.Modulus,
+		return append(r.way().loadTuple(),
+			&expr.Hash{SourceRegister: firstWord, DestRegister: lastWord, Length: r.way().tupleBytes(), Modulus: s.Modulus,
 				Seed: s.Seed, Type: expr.HashTypeJenkins},
 			// Comparison is byte by byte, so the number must be big-endian.
 			&expr.Byteorder{SourceRegister: lastWord, DestRegister: lastWord, Op: expr.ByteorderHton, Len: 4, Size: 4},
@@ -200,11 +205,20 @@ func (r *Rule) Disarm(source, destination netip.AddrPort) error {
 
 // Count returns how many packets the kernel says it has hit here.
 func (r *Rule) Count() (uint64, error) {
-	r.conn.mu.Lock()
-	defer r.conn.mu.Unlock()
-	rules, err := r.conn.c.GetRules(r.table, r.chain)
+	n, err := r.conn.count(r.table, r.chain)
 	if err != nil {
-		return 0, fmt.Errorf("nftables: fault %s: read counter: %w", r.spec.Name, err)
+		return 0, fmt.Errorf("nftables: fault %s: %w", r.spec.Name, err)
+	}
+	return n, nil
+}
+
+// count returns what the counter in a chain says.
+func (c *Conn) count(table *nftables.Table, chain *nftables.Chain) (uint64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	rules, err := c.c.GetRules(table, chain)
+	if err != nil {
+		return 0, fmt.Errorf("read counter: %w", err)
 	}
 	for _, rule := range rules {
 		for _, e := range rule.Exprs {
@@ -213,5 +227,5 @@ func (r *Rule) Count() (uint64, error) {
 			}
 		}
 	}
-	return 0, fmt.Errorf("nftables: fault %s: read counter: %w", r.spec.Name, errors.ErrUnsupported)
+	return 0, fmt.Errorf("read counter: %w", errors.ErrUnsupported)
 }

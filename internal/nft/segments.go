@@ -88,6 +88,15 @@ func largerThan(n uint32) []expr.Any {
 	}
 }
 
+// anyFlag matches TCP segments that have one of some flags.
+func anyFlag(mask byte) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlagsOffset, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{0}},
+	}
+}
+
 func payload() expr.Any {
 	return &expr.Payload{DestRegister: firstWord, Base: innerHeader, Offset: 0, Len: 1}
 }
@@ -102,20 +111,26 @@ func ipHeader(ipv6 bool) header {
 	return header{source: 12, destination: 16, size: 4}
 }
 
+// way is one direction of the connections to some servers.
+type way struct {
+	ipv6    bool
+	answers bool // what the servers send instead of what they are sent
+}
+
 // bound matches packets by the direction they go in: to one of some addresses, or
 // from one of them.
-func (r *Rule) bound() ([]expr.Any, error) {
-	h := ipHeader(r.spec.IPv6)
+func (c *Conn) bound(table *nftables.Table, w way, servers []netip.Addr) ([]expr.Any, error) {
+	h := ipHeader(w.ipv6)
 	at := h.destination
-	if r.spec.Answers {
+	if w.answers {
 		at = h.source
 	}
-	set := &nftables.Set{Table: r.table, Anonymous: true, Constant: true, KeyType: r.addressType()}
+	set := &nftables.Set{Table: table, Anonymous: true, Constant: true, KeyType: w.addressType()}
 	var elements []nftables.SetElement
-	for _, a := range r.spec.Servers {
+	for _, a := range servers {
 		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
 	}
-	if err := r.conn.addSet(set, elements); err != nil {
+	if err := c.addSet(set, elements); err != nil {
 		return nil, err
 	}
 	return []expr.Any{
@@ -124,20 +139,26 @@ func (r *Rule) bound() ([]expr.Any, error) {
 	}, nil
 }
 
-func (r *Rule) addressType() nftables.SetDatatype {
-	if r.spec.IPv6 {
+func (w way) addressType() nftables.SetDatatype {
+	if w.ipv6 {
 		return nftables.TypeIP6Addr
 	}
 	return nftables.TypeIPAddr
 }
 
+// tupleType is the type of a set of 4-tuples.
+func (w way) tupleType() (nftables.SetDatatype, error) {
+	address := w.addressType()
+	return nftables.ConcatSetType(address, nftables.TypeInetService, address, nftables.TypeInetService)
+}
+
 // loadTuple puts saddr . sport . daddr . dport into consecutive registers, each
 // field padded to 4 bytes; those of an answer the other way round, so that both
 // directions of a connection have one tuple.
-func (r *Rule) loadTuple() []expr.Any {
-	h := ipHeader(r.spec.IPv6)
+func (w way) loadTuple() []expr.Any {
+	h := ipHeader(w.ipv6)
 	sport, dport := uint32(0), uint32(2)
-	if r.spec.Answers {
+	if w.answers {
 		h.source, h.destination, sport, dport = h.destination, h.source, dport, sport
 	}
 	words := h.size / 4
@@ -152,7 +173,7 @@ func (r *Rule) loadTuple() []expr.Any {
 	}
 }
 
-func (r *Rule) tupleBytes() uint32 { return 2 * (ipHeader(r.spec.IPv6).size + 4) }
+func (w way) tupleBytes() uint32 { return 2 * (ipHeader(w.ipv6).size + 4) }
 
 // Tuple is a 4-tuple as the kernel's registers hold it: what is looked up in the
 // set of armed ones, and what is hashed.

@@ -31,6 +31,13 @@ type Config struct {
 	// KeyLog is written the secrets of the clients' TLS, in the NSS key log format;
 	// nil for nobody.
 	KeyLog io.Writer `yaml:"-"`
+	// Seed is that of all that is drawn.
+	Seed uint64 `yaml:"-"`
+}
+
+// timestamps says whether both tcp profiles have them: see [TCPProfile.Timestamps].
+func (c *Config) timestamps() bool {
+	return *c.Clientside.WithDefaults().Timestamps && *c.Serverside.WithDefaults().Timestamps
 }
 
 // RSTCauseDB says where the cause of a RST shows beside the Ethernet trailer and the

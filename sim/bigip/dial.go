@@ -63,6 +63,9 @@ func (c *conn) dial(ordinal int) {
 	}
 	c.state = connecting
 	c.member = member
+	for p.sequence != nil && c.isn == 0 { // 0 stands for the kernel's
+		c.isn = p.sequence.Uint32()
+	}
 	p.members.opened(member)
 	c.flow = &Flow{Dial: Dial{Ordinal: ordinal, SNAT: snat, Member: m.Address}, Client: c.clientAddr, Opened: time.Now()}
 	p.flows = append(p.flows, c.flow)

@@ -3,6 +3,7 @@ package bigip
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -73,6 +74,8 @@ type Proxy struct {
 	again    eventloop.Timer // for clients that could not be accepted
 	ended    chan error
 
+	sequence *rand.Rand // of initial sequence numbers; nil where the kernel's will do
+
 	flows      []*Flow // in the order they were opened
 	resets     []Reset
 	free       []*conn
@@ -93,6 +96,9 @@ func Start(host *topology.Host, config Config, hooks Hooks) (*Proxy, error) {
 	p := &Proxy{config: config, clientside: config.Clientside.WithDefaults(), serverside: config.Serverside.WithDefaults(),
 		hooks: hooks, host: host, table: newFlowTable(config), members: newMembers(&config.Pool),
 		translation: newTranslation(&config), loop: loop, listener: -1, ended: make(chan error, 1), live: map[*conn]struct{}{}}
+	if !config.timestamps() {
+		p.sequence = rand.New(rand.NewPCG(config.Seed, uint64(len("initial sequence numbers"))))
+	}
 	p.table.unread.Store(true)
 	if err := p.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("f5: virtual server %s: %w", config.VirtualServer.Destination, err), p.release())

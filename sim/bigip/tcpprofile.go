@@ -20,6 +20,12 @@ type TCPProfile struct {
 	SYNRTOBase    time.Duration `yaml:"syn-rto-base"`    // wait for the first SYN's answer
 	SYNBackoff    Backoff       `yaml:"syn-backoff"`
 
+	// Timestamps (RFC 7323) tell a new connection from an old one of the same 5-tuple.
+	// Without them, which the kernel of the lab can only have for both sides at once, it
+	// is left to the initial sequence number, and a BIG-IP's is taken to be random where the
+	// kernel's grows with the time (RFC 6528): that of serverside connections is drawn then.
+	Timestamps *bool `yaml:"timestamps"`
+
 	// Data that the other end does not acknowledge.
 	MaxRetrans *int          `yaml:"max-retrans"` // retransmissions of a segment
 	MinimumRTO time.Duration `yaml:"minimum-rto"` // wait before the first one; it doubles
@@ -40,7 +46,7 @@ var (
 	// Incident: SYNs at 0, 1, 2 and 3 s, reset at 4 s, as in the captures of
 	// the incident; all else as shipped.
 	Incident = TCPProfile{SYNMaxRetrans: retrans(3), SYNRTOBase: time.Second, SYNBackoff: Constant,
-		MaxRetrans: retrans(8), MinimumRTO: time.Second,
+		Timestamps: enabled(true), MaxRetrans: retrans(8), MinimumRTO: time.Second,
 		IdleTimeout: 300 * time.Second, ResetOnTimeout: enabled(true), ZeroWindowTimeout: 20 * time.Second,
 		KeepAliveInterval: 1800 * time.Second, CloseWaitTimeout: 5 * time.Second, FINWaitTimeout: 5 * time.Second}
 	// Shipped: SYNs at 0, 3, 9 and 21 s, reset at 45 s: BIG-IP's documented
@@ -58,6 +64,7 @@ func (p TCPProfile) WithDefaults() TCPProfile {
 	p.SYNMaxRetrans = orElse(p.SYNMaxRetrans, Incident.SYNMaxRetrans)
 	p.SYNRTOBase = orElse(p.SYNRTOBase, Incident.SYNRTOBase)
 	p.SYNBackoff = orElse(p.SYNBackoff, Incident.SYNBackoff)
+	p.Timestamps = orElse(p.Timestamps, Incident.Timestamps)
 	p.MaxRetrans = orElse(p.MaxRetrans, Incident.MaxRetrans)
 	p.MinimumRTO = orElse(p.MinimumRTO, Incident.MinimumRTO)
 	p.IdleTimeout = orElse(p.IdleTimeout, Incident.IdleTimeout)

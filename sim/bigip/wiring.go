@@ -2,6 +2,7 @@ package bigip
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -10,13 +11,21 @@ import (
 
 // Wire adds to the standard lab what a configuration needs of its network: the
 // snatpool's addresses on the serverside VLAN or, without SNAT, a way back to the f5 for
-// answers to the client's own address, which it takes for its own there. Call it on a configuration that is
+// answers to the client's own address, which it takes for its own there. Of the f5's own
+// kernel it switches off what the tcp profiles do not have. Call it on a configuration that is
 // valid; an error says which address cannot be.
 func (c *Config) Wire(spec *topology.Spec) error {
 	spec.Nodes = slices.Clone(spec.Nodes)
 	f5, _ := spec.Node(topology.F5)
 	f5.Interfaces = slices.Clone(f5.Interfaces)
 	internal, _ := f5.Interface(topology.Internal)
+	if !c.timestamps() {
+		f5.Sysctls = maps.Clone(f5.Sysctls)
+		if f5.Sysctls == nil {
+			f5.Sysctls = map[string]string{}
+		}
+		f5.Sysctls["net.ipv4.tcp_timestamps"] = "0"
+	}
 	switch c.SNAT.Type {
 	case SNATPool:
 		return c.wirePool(spec, internal)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/hopblame/hopblame/internal/nflog"
 	"github.com/hopblame/hopblame/internal/nft"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -17,7 +18,7 @@ type Injector struct {
 	seed   uint64
 	conn   *nft.Conn
 	kernel *nft.Rule
-	ledger *ledger
+	ledger *nflog.Log
 
 	mu        sync.Mutex
 	err       error               // the first arming that failed
@@ -63,8 +64,8 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 		return nil, fmt.Errorf("fault %s: %w", f.Name, err)
 	}
 	// The ledger first: no packet may be hit unseen.
-	if i.ledger, err = openLedger(f, host, group); err != nil {
-		return nil, errors.Join(err, i.conn.Close())
+	if i.ledger, err = nflog.Open(host, group); err != nil {
+		return nil, errors.Join(fmt.Errorf("fault %s: %w", f.Name, err), i.conn.Close())
 	}
 	if i.kernel, err = i.conn.AddRule(rule); err != nil {
 		return nil, errors.Join(err, i.Close())
@@ -76,7 +77,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
 	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
-		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, servers), LogBytes: logBytes, Pick: nft.PickArmed}
+		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, servers), LogBytes: nflog.Bytes, Pick: nft.PickArmed}
 	if f.Do == Reject {
 		r.Verdict = nft.Reject
 	}
@@ -172,11 +173,14 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{Fault: i.fault}, err
 	}
-	entries, err := i.ledger.settle(ctx, counter)
+	packets, err := i.ledger.Settle(ctx, counter)
+	if err != nil {
+		err = fmt.Errorf("fault %s: %w", i.fault.Name, err)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return Report{Fault: i.fault, Entries: entries, Counter: counter}, errors.Join(err, i.err)
+	return Report{Fault: i.fault, Entries: i.fault.Entries(packets), Counter: counter}, errors.Join(err, i.err)
 }
 
 // Close frees the injector; the fault itself ends with the lab.
-func (i *Injector) Close() error { return errors.Join(i.ledger.close(), i.conn.Close()) }
+func (i *Injector) Close() error { return errors.Join(i.ledger.Close(), i.conn.Close()) }
