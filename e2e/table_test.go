@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -73,7 +74,7 @@ func playedIn(report Report) (runs []played) {
 		}
 	}
 	slices.SortFunc(runs, func(a, b played) int {
-		return strings.Compare(a.Scenario+" "+string(a.Family), b.Scenario+" "+string(b.Family))
+		return cmp.Or(cmp.Compare(a.Scenario, b.Scenario), cmp.Compare(a.Family, b.Family))
 	})
 	return runs
 }
@@ -105,7 +106,7 @@ func tableOf(runs []played) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "SCENARIO\tHOP\tCAUSE\tIPV4\tIPV6\tSCORE\tCLASS")
 	for _, l := range slices.SortedFunc(maps.Keys(counts), func(a, b line) int {
-		return strings.Compare(a.scenario+a.blamed, b.scenario+b.blamed)
+		return cmp.Or(cmp.Compare(a.scenario, b.scenario), cmp.Compare(a.blamed, b.blamed))
 	}) {
 		score := verdict[l.scenario]
 		if score == "" {

@@ -9,6 +9,9 @@
 // package turns them into truth and compares. The analyzer is handed the captures
 // and nothing else.
 //
+// Scenarios of one [Scenario.Class] are twins: they look the same to the client and in the
+// f5's RST cause, and each has another answer.
+//
 // A run directory can be opened again as a [Recording], and be repeated without one of
 // its faults ([Recording.Replay]). [Schema] is the format, for editors; a key is explained
 // in schema_keys.go, and its words are listed in schema.go.

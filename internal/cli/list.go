@@ -47,11 +47,7 @@ func newList() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, s := range all {
-				fmt.Fprintf(w, "%s\t%s", s.Name, s.Title)
-				if s.Class != "" {
-					fmt.Fprintf(w, "\t%s", s.Class)
-				}
-				fmt.Fprintln(w)
+				fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Class, s.Title)
 			}
 			return w.Flush()
 		},

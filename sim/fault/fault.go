@@ -199,6 +199,9 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
 	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
+	if f.Match == AfterSYN && f.Per == PerPacket {
+		bad("per %q: a connection has its place in a listen queue or has none; %s is per connection or tuple", f.Per, AfterSYN)
+	}
 	f.validateSize(bad)
 	f.validatePlace(spec, bad)
 }
@@ -281,8 +284,8 @@ func Places(spec *topology.Spec, match Match) (places []string) {
 			n, isNode := spec.Node(place)
 			switch {
 			case place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
-			case match != SYN && isNode && n.Kind == topology.KindHost && match != AfterSYN:
-			case match == AfterSYN && !slices.Contains(servers, place):
+			case match == AfterSYN && place != server:
+			case match != AfterSYN && match != SYN && isNode && n.Kind == topology.KindHost:
 			default:
 				places = append(places, place)
 			}

@@ -204,6 +204,8 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a response in the server", func(f *Fault) { f.Match, f.Direction, f.At = Response, ToClient, "server1" },
 			`at "server1": the server's own capture would not have the response either; the nearest place is link:switch-server1`},
 		{"a listen queue that is full", func(f *Fault) { f.Match, f.At = AfterSYN, "server1" }, ""},
+		{"a listen queue with room for some packets", func(f *Fault) { f.Match, f.At, f.Per = AfterSYN, "server1", PerPacket },
+			`per "packet": a connection has its place in a listen queue or has none`},
 		{"a listen queue of the firewall's", func(f *Fault) { f.Match = AfterSYN },
 			`at "firewall": after-syn is what a server with a full listen queue drops, server1 or server2`},
 		{"a small MTU", func(f *Fault) { f.Match, f.LargerThan, f.Probability = LargeData, 1400, 1 }, ""},
