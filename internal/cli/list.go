@@ -41,9 +41,7 @@ func newList() *cobra.Command {
 					}
 					list.Scenarios = append(list.Scenarios, e)
 				}
-				e := json.NewEncoder(c.OutOrStdout())
-				e.SetIndent("", " ")
-				return e.Encode(list)
+				return writeJSON(c.OutOrStdout(), list)
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, s := range all {

@@ -93,7 +93,5 @@ func writePlanJSON(c *cobra.Command, s *scenarios.Scenario, config sim.Config, p
 	for _, p := range planned {
 		r.Planned = append(r.Planned, plannedEntry{p.Ordinal, p.Attempt, p.Fault})
 	}
-	e := json.NewEncoder(c.OutOrStdout())
-	e.SetIndent("", " ")
-	return e.Encode(r)
+	return writeJSON(c.OutOrStdout(), r)
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 )
@@ -31,4 +32,12 @@ func mark(ok bool) string {
 		return "✓"
 	}
 	return "✗"
+}
+
+// writeJSON writes a result for programs, and for people who look into it.
+func writeJSON(w io.Writer, result any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	e.SetEscapeHTML(false)
+	return e.Encode(result)
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -60,10 +59,7 @@ whom a scenario hits — a fault is per packet, the f5 goes by load — the rest
 			}
 			out := c.OutOrStdout()
 			if asJSON {
-				e := json.NewEncoder(out)
-				e.SetIndent("", " ")
-				e.SetEscapeHTML(false)
-				err = e.Encode(replay)
+				err = writeJSON(out, replay)
 			} else {
 				err = writeReplay(out, replay)
 			}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,10 +72,7 @@ func play(c *cobra.Command, name string, s *scenarios.Scenario, o scenarios.Opti
 	}
 	out := c.OutOrStdout()
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", " ")
-		e.SetEscapeHTML(false)
-		err = e.Encode(result)
+		err = writeJSON(out, result)
 	} else {
 		err = writeResult(out, result, name, o.Out)
 	}

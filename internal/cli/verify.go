@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,10 +35,7 @@ the folder of the captures. A statement that cannot be checked is not confirmed.
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(c.OutOrStdout())
-				e.SetIndent("", " ")
-				e.SetEscapeHTML(false)
-				err = e.Encode(r)
+				err = writeJSON(c.OutOrStdout(), r)
 			} else {
 				err = printVerification(c.OutOrStdout(), r)
 			}
