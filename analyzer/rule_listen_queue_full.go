@@ -32,7 +32,8 @@ var listenQueueFull = rule{cause: ListenQueueFull, match: func(v *flowView, m *m
 	}
 	k.name = "handshake's last ACK"
 	return &conclusion{hop: v.hop(at), between: []string{v.point(at)}, direction: ToServer, confidence: almost,
-		evidence: []Evidence{v.frame(at, ack, "the handshake's last ACK reaches the server"),
+		evidence: []Evidence{v.frame(at, answers[0], "the server answers the SYN"),
+			v.frame(at, ack, "the handshake's last ACK reaches the server"),
 			v.frame(at, answers[len(answers)-1], "the server sends its SYN-ACK again")},
 		eliminated: v.rivals(k, at, true)}
 }}
