@@ -90,7 +90,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		s := scenario(name)
 		s.Lab.Family = family
 		r, dir := run(ctx, s, scenarios.Options{Requests: enough(s)})
-		note(s, r)
+		note(s, r, dir)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())
