@@ -75,6 +75,9 @@ func entries() (list []TableEntry) {
 		panic(err) // at tree construction there is no spec to fail
 	}
 	for _, s := range all {
+		if len(s.Observe.Faults) > 0 {
+			continue // observer_test.go has them
+		}
 		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
 			if s.Lab.Family = f; s.Validate() != nil || f == topology.IPv6 && s.Name == "f5-no-snat-address" {
 				continue // it names an address of the other family, or means to

@@ -22,11 +22,14 @@ type Result struct {
 	Requests       RequestCounts   `json:"requests"`
 	Score          Score           `json:"score"`
 	Captures       []CaptureResult `json:"captures"`
-	Ledger         LedgerResult    `json:"ledger"`
-	Balances       []BalanceResult `json:"balances"`
-	RSTCauses      bigip.Counts    `json:"rst_causes"` // RSTs the f5 sent, as "tmsh show net rst-cause" counts them
-	Timing         Timing          `json:"timing_s"`
-	Settings       Settings        `json:"settings"`
+	// Observers are the faults of the observer, by point. What the run's own check rests
+	// on they do not touch.
+	Observers []ObserverResult `json:"observers,omitempty"`
+	Ledger    LedgerResult     `json:"ledger"`
+	Balances  []BalanceResult  `json:"balances"`
+	RSTCauses bigip.Counts     `json:"rst_causes"` // RSTs the f5 sent, as "tmsh show net rst-cause" counts them
+	Timing    Timing           `json:"timing_s"`
+	Settings  Settings         `json:"settings"`
 
 	// Scenario and verdicts, for who wants to print them.
 	Played *Scenario        `json:"-"`
@@ -42,7 +45,8 @@ type RequestCounts struct {
 	Failed int `json:"failed"`
 }
 
-// CaptureResult is one capture file.
+// CaptureResult is what was captured at a point: all that was on the wire. Where an
+// observer's fault took something away, File is the whole one, and lies with the truth.
 type CaptureResult struct {
 	Point   string `json:"point"`
 	File    string `json:"file"`

@@ -67,7 +67,11 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 	if o.Configure != nil {
 		o.Configure(&config)
 	}
-	dir, err := openRunDir(o.Out, config.Requests)
+	room := config.Requests
+	if len(s.Observe.Faults) > 0 { // the captures are there twice: as they were, and as the analyzer gets them
+		room *= 2
+	}
+	dir, err := openRunDir(o.Out, room)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +102,12 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err != nil {
 		return nil, err
 	}
-	result := newResult(s, facts, dir.files)
+	observers, err := dir.observe(&s.Observe, facts)
+	if err != nil {
+		return nil, err
+	}
+	result := newResult(s, facts, dir.trueFiles())
+	result.Observers = observers
 	if result.Truths, err = truths(facts, s.Expect); err != nil {
 		return nil, err
 	}

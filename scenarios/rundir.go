@@ -25,6 +25,8 @@ type runDir struct {
 	path    string
 	files   map[string]string   // by point, as shown: captures/POINT.pcapng
 	unnamed map[string]*os.File // by point
+	kept    map[string]string   // by point: truth/captures/POINT.pcapng, where an observer's fault changed the one above
+	missed  map[string]bool     // points that nobody is told of
 	keys    *os.File            // key log of the client's TLS; nil if there is none
 	made    []string            // folders that were not there before, innermost first
 	wrote   []string            // files that are this run's own
@@ -43,7 +45,7 @@ var ErrNotEmpty = errors.New("holds other files already")
 // openRunDir prepares a run directory, which must be empty: the files of two runs
 // must not be taken for one. A directory that is refused is left as it was.
 func openRunDir(path string, requests int) (*runDir, error) {
-	d := &runDir{path: path, files: map[string]string{}, unnamed: map[string]*os.File{}}
+	d := &runDir{path: path, files: map[string]string{}, unnamed: map[string]*os.File{}, kept: map[string]string{}, missed: map[string]bool{}}
 	if path == "" {
 		return d, checkSpace(os.TempDir(), requests)
 	}
@@ -203,18 +205,24 @@ func (d *runDir) close() {
 	}
 }
 
+// point is a point with its file as it is now.
+func (d *runDir) point(at *capture.Point) analyzer.Point {
+	p := analyzer.Point{Name: at.Name(), Hop: at.Hop, Face: at.Face, Side: string(at.Side), File: d.files[at.Name()]}
+	p.Path = filepath.Join(d.path, filepath.FromSlash(p.File))
+	if f := d.unnamed[p.Name]; f != nil {
+		p.Path = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	}
+	return p
+}
+
 // writePoints writes points.json — all that an analyzer is told — and returns
 // the same for the one in this process.
 func (d *runDir) writePoints(facts *sim.Facts) ([]analyzer.Point, error) {
 	var points []analyzer.Point
 	for _, c := range facts.Captures {
-		p := analyzer.Point{Name: c.Point.Name(), Hop: c.Point.Hop, Face: c.Point.Face, Side: string(c.Point.Side),
-			File: d.files[c.Point.Name()]}
-		p.Path = filepath.Join(d.path, filepath.FromSlash(p.File))
-		if f := d.unnamed[p.Name]; f != nil {
-			p.Path = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+		if !d.missed[c.Point.Name()] {
+			points = append(points, d.point(&c.Point))
 		}
-		points = append(points, p)
 	}
 	if d.path == "" {
 		return points, nil

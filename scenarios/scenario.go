@@ -67,9 +67,6 @@ func (t *Traffic) logsKeys() bool {
 	return t.Protocol.Secure() && (t.KeyLog == nil || *t.KeyLog)
 }
 
-// Observe are faults of the observer; there are none yet.
-type Observe struct{}
-
 // Expectation is a right answer.
 type Expectation struct {
 	Pair   `yaml:",inline"`
@@ -139,6 +136,7 @@ func (s *Scenario) problems() (found []problem) {
 	if s.Traffic.KeyLog != nil && *s.Traffic.KeyLog && !s.Traffic.Protocol.Secure() {
 		bad("$.traffic.key-log", "traffic: key-log true: protocol http has no keys; say https or h2")
 	}
+	found = append(found, s.Observe.problems()...)
 	c := s.Config(0)
 	spec, err := c.Spec()
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
@@ -38,6 +39,8 @@ func Schema() ([]byte, error) {
 	one := s["properties"].(object)["faults"].(object)["items"].(object)
 	one["required"] = []string{"name", "at", "do", "per", "probability"}
 	one["allOf"] = faultRules(&spec)
+	observer := s["properties"].(object)["observe"].(object)["properties"].(object)["faults"].(object)["items"].(object)
+	observer["required"], observer["allOf"] = []string{"do"}, observerRules()
 	text, err := json.MarshalIndent(s, "", "  ")
 	return append(text, '\n'), err
 }
@@ -67,10 +70,16 @@ func (g *schemaOf) kind(t reflect.Type, path string) object {
 		return g.kind(t.Elem(), path)
 	case path == "expect.hop", path == "expect.accept.hop":
 		return object{"enum": g.hops}
+	case path == "observe.faults.at":
+		return object{"enum": sim.Points()}
 	case words[t] != nil:
 		return object{"enum": inYAML(words[t])}
 	case t == reflect.TypeFor[time.Duration]():
-		return object{"type": "string", "pattern": `^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
+		pattern := `([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+		if path == "observe.faults.by" { // the only one that goes both ways
+			pattern = "-?" + pattern
+		}
+		return object{"type": "string", "pattern": "^" + pattern}
 	case addressesInWords[t] != "":
 		return object{"type": "string"}
 	}
@@ -145,6 +154,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
+	reflect.TypeFor[ObserverDeed]():            list(observerDeeds...),
 	reflect.TypeFor[analyzer.Cause]():          list(slices.Sorted(maps.Keys(analyzer.Causes))...),
 }
 
@@ -189,6 +199,25 @@ func faultRules(spec *topology.Spec) []object {
 		add("match", m, rule("match", append(valid(spec, fault.Fault{Do: fault.Drop, Match: match}), valid(spec, fault.Fault{Do: fault.Reject, Match: match})...)))
 	}
 	return same
+}
+
+// observerRules say which keys go with what an observer's fault does.
+func observerRules() (rules []object) {
+	for _, do := range observerDeeds {
+		keys, required := object{}, []string{}
+		for key := range new(ObserverFault).set() {
+			switch observerKeys[do][key] {
+			case absent:
+				keys[key] = false
+			case needed:
+				required = append(required, key)
+			}
+		}
+		slices.Sort(required)
+		rules = append(rules, object{"if": object{"properties": object{"do": object{"const": do}}, "required": []string{"do"}},
+			"then": object{"properties": keys, "required": required}})
+	}
+	return rules
 }
 
 // valid lists the faults there can be, given what some are to have in common.

@@ -6,7 +6,18 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// points are where the lab is captured: at every face, the f5's two in one file.
+// Points names the points at which a lab is captured, "hop/face", in path order.
+func Points() []string {
+	return []string{topology.Client + "/" + topology.ClientFace, topology.F5 + "/" + proxyFace,
+		topology.Firewall + "/" + topology.Upstream, topology.Firewall + "/" + topology.Downstream,
+		topology.Server1 + "/" + topology.ServerFace, topology.Server2 + "/" + topology.ServerFace}
+}
+
+// proxyFace is what tcpdump calls all interfaces of a BIG-IP.
+const proxyFace = "0.0"
+
+// points are where the lab is captured: at every face, the f5's two in one file. Their
+// names are those of [Points].
 func (r *run) points() []capture.Point {
 	spec := r.lab.Spec()
 	tap := func(node, face string, vlan uint16) capture.Tap {
@@ -17,7 +28,7 @@ func (r *run) points() []capture.Point {
 	one := func(node, face string, side capture.Side) capture.Point {
 		return capture.Point{Hop: node, Face: face, Side: side, Taps: []capture.Tap{tap(node, face, 0)}}
 	}
-	proxy := capture.Point{Hop: topology.F5, Face: "0.0", Side: capture.Both,
+	proxy := capture.Point{Hop: topology.F5, Face: proxyFace, Side: capture.Both,
 		Taps: []capture.Tap{tap(topology.F5, topology.External, 0), tap(topology.F5, topology.Internal, 0)}}
 	if r.own != nil { // tags and trailers are a BIG-IP's
 		proxy.Taps[0].VLAN, proxy.Taps[1].VLAN = bigip.ClientsideVLAN, bigip.ServersideVLAN

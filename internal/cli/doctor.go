@@ -9,74 +9,134 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
+	"time"
 
+	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/sim/firewall"
+	"github.com/hopblame/hopblame/sim/ground"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 )
 
 func newDoctor() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this machine can and cannot do, and the fix",
-		Long: `Build a lab, break it at each place a fault can be, and see whether the kernel drops
-what it is told, whether the ledger holds what it dropped, and whether the taps keep up.`,
+		Long: `Say which fault needs what of the machine, and try it: whether the kernel drops what
+and how often it is told, whether the ledger keeps up with it, whether the taps keep up
+with a burst. Then play one small run. It takes some seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d := &diagnosis{printer: printer{w: c.OutOrStdout(), color: wantsColor(c.OutOrStdout())}}
+			d := &diagnosis{printer: printer{w: c.OutOrStdout(), color: wantsColor(c.OutOrStdout())}, quiet: asJSON}
 			err := topology.Sandbox()
 			d.machine()
 			if err != nil {
-				d.verdict("isolation", err)
+				d.add(check{Of: "isolation", Needs: "namespaces", err: err})
+			} else {
+				d.add(check{Of: "isolation", Found: isolation()})
+				d.ground(c.Context())
+				d.play(c.Context())
+				if c.Context().Err() != nil {
+					return c.Context().Err()
+				}
+				d.programs()
+			}
+			if asJSON {
+				d.json()
+			} else if d.healthy() {
+				d.line("%s", d.bold("This machine can run every scenario."))
+			}
+			if d.err == nil && !d.healthy() {
 				return &codeError{code: exitUnsupported}
 			}
-			d.ok("isolation", isolation())
-			d.lab(c.Context())
-			d.programs()
-			switch {
-			case d.err != nil:
-				return d.err
-			case c.Context().Err() != nil:
-				return c.Context().Err()
-			case d.broken:
-				return &codeError{code: exitUnsupported}
-			}
-			d.line("%s", d.bold("This machine can run every scenario."))
 			return d.err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	return c
 }
 
-// diagnosis prints one line a check.
+// diagnosis prints its checks one by one, as they are made, or all at once.
 type diagnosis struct {
 	printer
-	broken bool
+	quiet  bool
+	checks []check
 }
 
-func (d *diagnosis) ok(what, detail string) { d.line("✓ %-22s %s", what, detail) }
+// check is one thing that was looked at.
+type check struct {
+	Of       string          `json:"of"`
+	Needs    string          `json:"needs,omitempty"`
+	Family   topology.Family `json:"family,omitempty"`
+	OK       bool            `json:"ok"`
+	Optional bool            `json:"optional,omitempty"` // of use, and not needed
+	Found    string          `json:"found,omitempty"`    // figures
+	Error    string          `json:"error,omitempty"`
 
-func (d *diagnosis) verdict(what string, err error) {
-	d.broken = true
-	d.line("✗ %-22s %s", what, oneLine(err))
+	err error
+}
+
+func (d *diagnosis) add(c check) {
+	c.OK = c.err == nil
+	mark := mark(c.OK)
+	if !c.OK {
+		c.Error = oneLine(c.err)
+	}
+	if c.Optional && !c.OK {
+		mark = "–"
+	}
+	d.checks = append(d.checks, c)
+	if d.quiet {
+		return
+	}
+	detail := c.Found
+	if !c.OK {
+		detail = c.Error
+	}
+	if c.Family != "" {
+		d.line("  %s %s: %s", mark, c.Family, detail)
+		return
+	}
+	d.line("%s %-22s %s", mark, c.Of, detail)
+}
+
+// healthy says whether all that is needed is there.
+func (d *diagnosis) healthy() bool {
+	for _, c := range d.checks {
+		if !c.OK && !c.Optional {
+			return false
+		}
+	}
+	return true
+}
+
+func (d *diagnosis) json() {
+	d.err = errors.Join(d.err, writeJSON(d.w, struct {
+		SchemaVersion int     `json:"schema_version"`
+		OK            bool    `json:"ok"`
+		Checks        []check `json:"checks"`
+	}{scenarios.SchemaVersion, d.healthy(), d.checks}))
 }
 
 func (d *diagnosis) machine() {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err == nil {
-		d.ok("kernel", unix.ByteSliceToString(u.Release[:])+", "+fmt.Sprint(runtime.NumCPU())+" processors")
+		d.add(check{Of: "kernel", Found: unix.ByteSliceToString(u.Release[:]) + ", " + fmt.Sprint(runtime.NumCPU()) + " processors"})
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(os.TempDir(), &fs); err == nil {
 		free := fs.Bavail * uint64(fs.Bsize)
-		d.ok("disk", fmt.Sprintf("%d MB free in %s; 100,000 requests take about 1,300", free>>20, os.TempDir()))
+		d.add(check{Of: "disk", Found: fmt.Sprintf("%d MB free in %s; 100,000 requests take about 1,300", free>>20, os.TempDir())})
 	}
 	if b, err := os.ReadFile("/proc/sys/net/core/rmem_max"); err == nil {
-		d.ok("ledger's buffer", "at most "+strings.TrimSpace(string(b))+" bytes without root (net.core.rmem_max)")
+		d.add(check{Of: "ledger's buffer", Found: "at most " + strings.TrimSpace(string(b)) + " bytes without root (net.core.rmem_max)"})
 	}
 }
 
@@ -88,62 +148,99 @@ func isolation() string {
 	return "without a PID namespace (/proc cannot be mounted here); a foreign program's children may outlive kill -9"
 }
 
-// doctorRequests is enough for some to be hit and some not.
-const doctorRequests = 60
+// trialPatience is for a trial that takes tenths of a second.
+const trialPatience = 10 * time.Second
 
-// lab plays a small batch for each family and each place a fault can be.
-func (d *diagnosis) lab(ctx context.Context) {
-	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
-		spec, err := topology.Standard(family)
-		if err != nil {
-			d.verdict(string(family), err)
-			return
+// ground tries what faults need: what measures speed by itself, and the rest together, for
+// most of a trial is waiting for a lab to be quiet.
+func (d *diagnosis) ground(ctx context.Context) {
+	var together, alone []need
+	for _, t := range ground.Trials() {
+		n := need{t.Of, t.Needs, func(family topology.Family) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, trialPatience)
+			defer cancel()
+			return t.Run(ctx, family)
+		}}
+		if t.Alone {
+			alone = append(alone, n)
+		} else {
+			together = append(together, n)
 		}
-		faults := []fault.Fault{{At: topology.Firewall, Direction: fault.ToClient, Match: fault.SYNACK, Per: fault.PerConnection}}
-		for _, at := range fault.Places(&spec, fault.SYN) {
-			ways := []fault.Per{fault.PerConnection}
-			if at == topology.Firewall { // the ways to pick are the same everywhere
-				ways = append(ways, fault.PerTuple, fault.PerPacket)
-			}
-			for _, per := range ways {
-				faults = append(faults, fault.Fault{At: at, Direction: fault.ToServer, Match: fault.SYN, Per: per})
-			}
-		}
-		for _, f := range faults {
-			f.Name, f.Do, f.Probability = "doctor", fault.Drop, 0.3
-			d.play(ctx, family, strings.TrimPrefix(f.At, "link:"), fmt.Sprintf("%s per %s", f.Match, f.Per), sim.Config{Faults: []fault.Fault{f}})
-			if d.broken || ctx.Err() != nil {
-				return
-			}
-		}
-		d.play(ctx, family, topology.Firewall, "session table", sim.Config{Firewall: firewall.Config{MaxSessions: doctorRequests / 2}})
-		if d.broken || ctx.Err() != nil {
-			return
-		}
+	}
+	d.try(ctx, len(families)*len(together), together)
+	d.try(ctx, 1, alone)
+	if !d.quiet && ctx.Err() == nil {
+		d.line("%s: need nothing else", d.bold(strings.Join(ground.Unneeding(), ", ")))
 	}
 }
 
-// play runs a small batch through what c has of breakage, at a place and of a kind, and
-// sees whether the run is valid.
-func (d *diagnosis) play(ctx context.Context, family topology.Family, at, kind string, c sim.Config) {
-	what := fmt.Sprintf("%s %s", family, at)
-	c.Family, c.Requests, c.Concurrency, c.Seed, c.F5.Serverside = family, doctorRequests, doctorRequests, 1, bigip.Fast
-	c.Create = func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil }
-	facts, err := sim.Run(ctx, c)
-	if err == nil {
-		if problems := facts.Check(); len(problems) > 0 {
-			err = errors.New(strings.Join(problems, "; "))
+// need is what something needs of the machine, and a way to see whether it is there.
+type need struct {
+	of, needs string
+	try       func(topology.Family) (found string, err error)
+}
+
+var families = []topology.Family{topology.IPv4, topology.IPv6}
+
+// try tries needs in both families, so many at a time, and adds what came of them in order.
+func (d *diagnosis) try(ctx context.Context, atOnce int, needs []need) {
+	turns, checks := make(chan struct{}, atOnce), make([]check, len(needs)*len(families))
+	var wg sync.WaitGroup
+	for i := range checks {
+		n, c := &needs[i/len(families)], &checks[i]
+		*c = check{Of: n.of, Needs: n.needs, Family: families[i%len(families)]}
+		turns <- struct{}{}
+		wg.Go(func() {
+			c.Found, c.err = n.try(c.Family)
+			<-turns
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil {
+		return // it is no fault of the machine's that it did not get done
+	}
+	for i, c := range checks {
+		if i%len(families) == 0 && !d.quiet {
+			d.line("%s: needs %s", d.bold(c.Of), c.Needs)
 		}
+		d.add(c)
 	}
-	if err != nil {
-		d.verdict(what, fmt.Errorf("%s: %w", kind, err))
-		return
+}
+
+// doctorRequests is enough for some to be hit and some not.
+const doctorRequests = 60
+
+// play is a whole run in each family, small: actors, a fault, a firewall whose table gets
+// full, and captures, together.
+func (d *diagnosis) play(ctx context.Context) {
+	if ctx.Err() != nil || !d.healthy() {
+		return // it would fail for the same reason
 	}
-	packets := uint64(0)
-	for _, c := range facts.Captures {
-		packets += c.Packets
+	d.try(ctx, len(families), []need{{"a whole run, with a stateful firewall", "sets of nf_tables that packets add to, and that forget", doctorRun(ctx)}})
+}
+
+// doctorRun is the run of a family.
+func doctorRun(ctx context.Context) func(topology.Family) (string, error) {
+	return func(family topology.Family) (string, error) {
+		facts, err := sim.Run(ctx, sim.Config{
+			Family: family, Requests: doctorRequests, Concurrency: doctorRequests, Seed: 1,
+			F5: bigip.Config{Serverside: bigip.Fast}, Firewall: firewall.Config{MaxSessions: doctorRequests / 2},
+			Faults: []fault.Fault{{Name: "doctor", At: "link:f5-firewall", Direction: fault.ToServer, Match: fault.SYN, Do: fault.Drop, Per: fault.PerConnection, Probability: 0.3}},
+			Create: func(*capture.Point) (io.WriteCloser, error) { return nowhere{}, nil },
+		})
+		if err != nil {
+			return "", err
+		}
+		packets := uint64(0)
+		for _, c := range facts.Captures {
+			packets += c.Packets
+		}
+		found := fmt.Sprintf("valid: %d requests, %d packets dropped, all in the ledger; %d captured, none lost", doctorRequests, len(facts.Ledger), packets)
+		if problems := facts.Check(); len(problems) > 0 {
+			err = errors.New("INVALID: " + strings.Join(problems, "; "))
+		}
+		return found, err
 	}
-	d.ok(what, fmt.Sprintf("%s: %d packets dropped, all in the ledger; %d captured, none lost", kind, len(facts.Ledger), packets))
 }
 
 // nowhere takes captures that nobody will read.
@@ -160,10 +257,12 @@ func (d *diagnosis) programs() {
 		{"haproxy", "can stand in for the f5"},
 		{"nginx", "can stand in for the servers"},
 	} {
+		c := check{Of: p.name, Optional: true}
 		if path, err := exec.LookPath(p.name); err == nil {
-			d.ok(p.name, path)
+			c.Found = path
 		} else {
-			d.line("– %-22s not installed; not needed (%s)", p.name, p.use)
+			c.err = fmt.Errorf("not installed; not needed (%s)", p.use)
 		}
+		d.add(c)
 	}
 }

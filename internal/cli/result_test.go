@@ -72,6 +72,13 @@ func TestTheStoryOfARun(t *testing.T) {
 			r.Balances[0].Out, r.Balances[0].Ledger = 100006, 2
 			r.Balances[1].Out, r.Balances[1].Made = 80002, 2
 		}},
+		{"observed", "my/own.yaml", "", func(r *scenarios.Result) {
+			r.Observers = []scenarios.ObserverResult{
+				{Point: "firewall/feth10", Do: scenarios.Lose, What: "5 % of packets lost at firewall/feth10", Before: 100000, After: 95011},
+				{Point: "firewall/feth11", Do: scenarios.Duplicate, What: "30 % of frames twice at firewall/feth11", Before: 100000, After: 130123},
+				{Point: "firewall/feth11", Do: scenarios.CutFrames, What: "snaplen 96 at firewall/feth11", Before: 130123, After: 130123, Changed: 40044},
+			}
+		}},
 		{"misbehaved", "server-resets", "", func(r *scenarios.Result) {
 			r.Ledger.Packets, r.Ledger.Counter, r.Ledger.Deeds = 0, 0, 2
 			r.Balances[0].Out, r.Balances[0].Ledger = 100008, 0

@@ -163,6 +163,29 @@ func writeCheck(p *printer, r *scenarios.Result) {
 	for _, why := range r.InvalidBecause {
 		p.line("  ✗ %s", why)
 	}
+	writeObservers(p, r)
+}
+
+// writeObservers says what the analyzer's captures are without, which are all of what was
+// captured otherwise.
+func writeObservers(p *printer, r *scenarios.Result) {
+	if len(r.Observers) == 0 {
+		return
+	}
+	p.line("%s", p.bold("What the analyzer was given of it:"))
+	for _, o := range r.Observers {
+		left := fmt.Sprintf("%s packets", digits.Group(o.After))
+		if o.After != o.Before {
+			left = fmt.Sprintf("%s packets of %s", digits.Group(o.After), digits.Group(o.Before))
+			if o.After > o.Before {
+				left = fmt.Sprintf("%s packets for %s", digits.Group(o.After), digits.Group(o.Before))
+			}
+		}
+		if o.Changed > 0 {
+			left += fmt.Sprintf(", %s of them changed", digits.Group(o.Changed))
+		}
+		p.line("  · %s: %s", o.What, left)
+	}
 }
 
 // writeScore shows how the analyzer did.

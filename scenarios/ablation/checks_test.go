@@ -16,11 +16,12 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
 	"github.com/hopblame/hopblame/internal/pcapng"
+	"github.com/hopblame/hopblame/scenarios/observe"
 )
 
 // readBack writes captures and reads them with our reader and, as it is slow, some
 // of those that changed with tshark.
-func readBack(t *testing.T, c *Captures, changed []string) {
+func readBack(t *testing.T, c *observe.Captures, changed []string) {
 	t.Helper()
 	dir := t.TempDir()
 	points, err := c.Write(dir, false)
@@ -42,7 +43,7 @@ func readBack(t *testing.T, c *Captures, changed []string) {
 		}
 		for k := range c.Points[i].Frames {
 			pk, err := r.Next()
-			if now := (Frame{pk.Time, pk.Interface, pk.WireLength, pk.Data}); err != nil || !same(now, c.Points[i].Frames[k]) {
+			if now := (observe.Frame{Time: pk.Time, Interface: pk.Interface, WireLength: pk.WireLength, Data: pk.Data}); err != nil || !same(now, c.Points[i].Frames[k]) {
 				t.Fatalf("%s frame %d: %v", p.Name, k+1, err)
 			}
 		}
@@ -79,11 +80,11 @@ func malformed(t *testing.T, file string, torn bool) {
 	}
 }
 
-func same(a, b Frame) bool {
+func same(a, b observe.Frame) bool {
 	return a.Time == b.Time && a.Interface == b.Interface && a.WireLength == b.WireLength && string(a.Data) == string(b.Data)
 }
 
-func fingerprint(c *Captures) uint64 {
+func fingerprint(c *observe.Captures) uint64 {
 	h := fnv.New64a()
 	fmt.Fprintln(h, c.Files, c.Addresses)
 	for _, p := range c.Points {
@@ -97,11 +98,11 @@ func fingerprint(c *Captures) uint64 {
 }
 
 // eachPacket calls f for the frames that stand in the same place before and after.
-func eachPacket(before, after *Captures, f func(p *Capture, old, now Frame)) {
+func eachPacket(before, after *observe.Captures, f func(p *observe.Capture, old, now observe.Frame)) {
 	for i := range after.Points {
 		p := &after.Points[i]
 		for k, now := range p.Frames {
-			if old := before.Point(p.Point.Name).Frames[k]; !isFileInfo(old.Data) {
+			if old := before.Point(p.Point.Name).Frames[k]; !observe.IsFileInfo(old.Data) {
 				f(p, old, now)
 			}
 		}
@@ -109,7 +110,7 @@ func eachPacket(before, after *Captures, f func(p *Capture, old, now Frame)) {
 }
 
 // missing returns the frames that are gone; the others must be as they were.
-func missing(before, after *Capture) (gone []Frame) {
+func missing(before, after *observe.Capture) (gone []observe.Frame) {
 	left := after.Frames
 	for _, f := range before.Frames {
 		if len(left) > 0 && same(left[0], f) {
@@ -124,7 +125,7 @@ func missing(before, after *Capture) (gone []Frame) {
 	return gone
 }
 
-func lost(t *testing.T, before, after *Captures, point string, least, most float64, told bool) {
+func lost(t *testing.T, before, after *observe.Captures, point string, least, most float64, told bool) {
 	t.Helper()
 	old, now := before.Point(point), after.Point(point)
 	gone := missing(old, now)
@@ -140,7 +141,7 @@ func lost(t *testing.T, before, after *Captures, point string, least, most float
 	}
 }
 
-func clock(t *testing.T, before, after *Captures, point string, want func(t, first, last int64) int64) {
+func clock(t *testing.T, before, after *observe.Captures, point string, want func(t, first, last int64) int64) {
 	t.Helper()
 	old, now := before.Point(point), after.Point(point)
 	first, last := old.Span()
@@ -166,7 +167,7 @@ func clock(t *testing.T, before, after *Captures, point string, want func(t, fir
 }
 
 // twice checks that every frame is there and, soon after, what copied makes of it.
-func twice(t *testing.T, before, after *Capture, copied func([]byte) string) {
+func twice(t *testing.T, before, after *observe.Capture, copied func([]byte) string) {
 	t.Helper()
 	times := map[string][]int64{}
 	for i, f := range after.Frames {
@@ -177,7 +178,7 @@ func twice(t *testing.T, before, after *Capture, copied func([]byte) string) {
 	}
 	packets := 0
 	for _, f := range before.Frames {
-		if isFileInfo(f.Data) {
+		if observe.IsFileInfo(f.Data) {
 			continue
 		}
 		packets++
@@ -209,28 +210,28 @@ func sum(b []byte) uint16 {
 
 // checksums tells whether a frame's IPv4 and TCP checksums are right.
 func checksums(frame []byte) (ip, tcp bool) {
-	l, ok := locate(frame)
-	if !ok || l.end > len(frame) {
+	l, ok := observe.Locate(frame)
+	if !ok || l.End > len(frame) {
 		return false, false
 	}
-	pseudo := slices.Concat(frame[l.ip+12:l.ip+20], []byte{0, l.kind}, binary.BigEndian.AppendUint16(nil, uint16(l.end-l.next)))
-	return sum(frame[l.ip:l.next]) == 0xffff, sum(append(pseudo, frame[l.next:l.end]...)) == 0xffff
+	pseudo := slices.Concat(frame[l.IP+12:l.IP+20], []byte{0, l.Protocol}, binary.BigEndian.AppendUint16(nil, uint16(l.End-l.Next)))
+	return sum(frame[l.IP:l.Next]) == 0xffff, sum(append(pseudo, frame[l.Next:l.End]...)) == 0xffff
 }
 
-func merged(t *testing.T, before, after *Capture) {
+func merged(t *testing.T, before, after *observe.Capture) {
 	t.Helper()
 	if len(after.Frames) >= len(before.Frames) {
 		t.Errorf("%s: %d frames of %d", before.Point.Name, len(after.Frames), len(before.Frames))
 	}
-	content := func(c *Capture) (streams map[string]string, large int) {
+	content := func(c *observe.Capture) (streams map[string]string, large int) {
 		streams = map[string]string{}
 		for _, f := range c.Frames {
-			s, ok := tcp(f.Data)
+			s, ok := observe.TCP(f.Data)
 			if !ok {
 				continue
 			}
-			size := s.end - s.payload
-			streams[fmt.Sprint(s.src, s.dst)] += string(f.Data[s.payload:s.end])
+			size := s.End - s.Payload
+			streams[fmt.Sprint(s.Src, s.Dst)] += string(f.Data[s.Payload:s.End])
 			ip, whole := checksums(f.Data)
 			if size > 1448 {
 				large++
@@ -259,7 +260,7 @@ func merged(t *testing.T, before, after *Capture) {
 	}
 }
 
-func renumbered(t *testing.T, before, after *Captures) {
+func renumbered(t *testing.T, before, after *observe.Captures) {
 	known := after.Addresses
 	if len(known) < 4 {
 		t.Fatalf("%d addresses", len(known))
@@ -276,16 +277,16 @@ func renumbered(t *testing.T, before, after *Captures) {
 		}
 	}
 	peers := 0
-	eachPacket(before, after, func(p *Capture, old, now Frame) {
-		was, ok := tcp(old.Data)
-		is, _ := tcp(now.Data)
+	eachPacket(before, after, func(p *observe.Capture, old, now observe.Frame) {
+		was, ok := observe.TCP(old.Data)
+		is, _ := observe.TCP(now.Data)
 		if !ok {
 			return
 		}
 		ip, whole := checksums(now.Data)
 		oldIP, oldWhole := checksums(old.Data)
-		if is.src.Addr() != known[was.src.Addr()] || is.dst.Addr() != known[was.dst.Addr()] || ip != oldIP || whole != oldWhole || !whole {
-			t.Fatalf("%s: %v → %v became %v → %v, checksums %t %t", p.Point.Name, was.src, was.dst, is.src, is.dst, ip, whole)
+		if is.Src.Addr() != known[was.Src.Addr()] || is.Dst.Addr() != known[was.Dst.Addr()] || ip != oldIP || whole != oldWhole || !whole {
+			t.Fatalf("%s: %v → %v became %v → %v, checksums %t %t", p.Point.Name, was.Src, was.Dst, is.Src, is.Dst, ip, whole)
 		}
 		var a, b f5trailer.Trailer
 		_, _, _ = f5trailer.DecodeFrame(old.Data, old.WireLength, &a)

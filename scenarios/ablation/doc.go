@@ -3,10 +3,7 @@
 // the test again: they may widen or become inconclusive, and never name a wrong
 // hop or cause ("no flip").
 //
-// [Load] reads a run directory; an [Ablation] changes a [Captures.Clone] of its
-// captures; [Captures.Write] writes the result out; a [Judge] compares verdicts
-// with the truth as far as the captures that are left can tell it.
-//
-// The rule that bites: frames are shared between a Captures and its clones. An
-// ablation replaces what it changes and writes into nothing it was given.
+// What can be taken away is in package observe; here it is drawn at random. A [Trial]
+// applies it to recorded runs, and [Judge] compares the verdicts with the truth as far
+// as the captures that are left can tell it.
 package ablation

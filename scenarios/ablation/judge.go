@@ -8,6 +8,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/scenarios/observe"
 )
 
 // Grade is what a verdict, or its absence, is worth.
@@ -69,7 +70,7 @@ func wanted(t *scenarios.Truth) string {
 
 // Judge grades a report on ablated captures of a run. recorded are the captures
 // before the ablation, c those that the analyzer was given.
-func Judge(run *Run, recorded, c *Captures, report *analyzer.Report) []Judgement {
+func Judge(run *Run, recorded, c *observe.Captures, report *analyzer.Report) []Judgement {
 	j := &judge{run: run, now: c, names: pointNames(c, report)}
 	for i := range recorded.Points {
 		j.before = append(j.before, recorded.Points[i].Point)
@@ -116,7 +117,7 @@ func Judge(run *Run, recorded, c *Captures, report *analyzer.Report) []Judgement
 
 type judge struct {
 	run           *Run
-	now           *Captures
+	now           *observe.Captures
 	before, after []analyzer.Point
 	names         map[string]string         // of unlabelled points: p1 … to recorded names
 	old           map[netip.Addr]netip.Addr // present addresses to recorded ones
@@ -124,7 +125,7 @@ type judge struct {
 
 // pointNames tells which recorded point each of an unlabelled report's is, by the
 // file that was taken there.
-func pointNames(c *Captures, report *analyzer.Report) map[string]string {
+func pointNames(c *observe.Captures, report *analyzer.Report) map[string]string {
 	if c.Files == nil {
 		return nil
 	}
@@ -240,14 +241,14 @@ func (j *judge) visible() map[int]bool {
 		}
 		seen := map[int]*ends{}
 		for k := range p.Frames {
-			s, ok := tcp(p.Frames[k].Data)
-			if !ok || s.flags&(flagSYN|flagRST|flagFIN) == 0 {
+			s, ok := observe.TCP(p.Frames[k].Data)
+			if !ok || s.Flags&(observe.SYN|observe.RST|observe.FIN) == 0 {
 				continue
 			}
-			toServer := j.failing(p, s.src, p.Frames[k].Time)
+			toServer := j.failing(p, s.Src, p.Frames[k].Time)
 			n := toServer
 			if n < 0 {
-				n = j.failing(p, s.dst, p.Frames[k].Time)
+				n = j.failing(p, s.Dst, p.Frames[k].Time)
 			}
 			if n < 0 {
 				continue
@@ -256,8 +257,8 @@ func (j *judge) visible() map[int]bool {
 				seen[n] = &ends{}
 			}
 			e := seen[n]
-			e.syn = e.syn || toServer >= 0 && s.flags&(flagSYN|flagACK) == flagSYN
-			e.end = e.end || toServer < 0 && s.flags&(flagRST|flagFIN) != 0
+			e.syn = e.syn || toServer >= 0 && s.Flags&(observe.SYN|observe.ACK) == observe.SYN
+			e.end = e.end || toServer < 0 && s.Flags&(observe.RST|observe.FIN) != 0
 			out[n] = out[n] || e.syn && e.end
 		}
 	}
@@ -266,7 +267,7 @@ func (j *judge) visible() map[int]bool {
 
 // failing returns the failed request whose client used an address at a time, -1
 // if there is none.
-func (j *judge) failing(p *Capture, client netip.AddrPort, at int64) int {
+func (j *judge) failing(p *observe.Capture, client netip.AddrPort, at int64) int {
 	if a, ok := j.old[client.Addr()]; ok {
 		client = netip.AddrPortFrom(a, client.Port())
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/scenarios/observe"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -16,7 +17,7 @@ import (
 // inhabited returns a run of four requests to server2 and its captures, which are
 // empty: 0 is ok, 1 was lost at the firewall, 2 behind it, 3 by the server; and
 // of one, 4, with the same client port as 1, a minute later, which is ok.
-func inhabited(t *testing.T) (*Run, *Captures) {
+func inhabited(t *testing.T) (*Run, *observe.Captures) {
 	t.Helper()
 	spec, err := topology.Standard(topology.IPv4)
 	if err != nil {
@@ -38,13 +39,13 @@ func inhabited(t *testing.T) (*Run, *Captures) {
 		run.member[i] = topology.Server2
 	}
 	run.use(netip.MustParseAddrPort("198.18.60.247:2001"), 1, start)
-	c := &Captures{}
+	c := &observe.Captures{}
 	for _, p := range []analyzer.Point{
 		{Hop: "client", Face: "eth0", Side: analyzer.Clientside}, {Hop: "f5", Face: "0.0", Side: analyzer.Both},
 		{Hop: "firewall", Face: "feth11", Side: analyzer.Serverside}, {Hop: "firewall", Face: "feth10", Side: analyzer.Serverside},
 		{Hop: "server1", Face: "eth0", Side: analyzer.Serverside}, {Hop: "server2", Face: "eth0", Side: analyzer.Serverside}} {
 		p.Name = p.Hop + "/" + p.Face
-		c.Points = append(c.Points, Capture{Point: p})
+		c.Points = append(c.Points, observe.Capture{Point: p})
 	}
 	return run, c
 }
@@ -88,7 +89,7 @@ func TestAVerdictIsJudgedByWhatTheCapturesCanTell(t *testing.T) {
 		t.Run(row.says, func(t *testing.T) {
 			run, before := inhabited(t)
 			after := before.Clone()
-			RemovePoints{row.without}.Apply(after)
+			observe.RemovePoints{Points: row.without}.Apply(after)
 			v := analyzer.Verdict{Hop: row.hop, Cause: row.cause}
 			v.Request.ID = run.Truths[row.request].ID
 			got := Judge(run, before, after, &analyzer.Report{Verdicts: []analyzer.Verdict{v}})[0]
@@ -119,7 +120,7 @@ func TestPointsOfUnlabelledCapturesAreKnownByTheirFiles(t *testing.T) {
 		t.Run(row.says, func(t *testing.T) {
 			run, before := inhabited(t)
 			after := before.Clone()
-			RemovePoints{row.without}.Apply(after)
+			observe.RemovePoints{Points: row.without}.Apply(after)
 			report := &analyzer.Report{}
 			for i, p := range after.Points {
 				report.Points = append(report.Points, analyzer.PointReport{Name: "p" + string(rune('1'+i)), File: p.Point.Hop + p.Point.Face})
@@ -141,13 +142,13 @@ func TestAVerdictFindsItsRequest(t *testing.T) {
 		says   string
 		client string
 		start  time.Time
-		alter  Ablation
+		alter  observe.Fault
 		want   int // -1: none
 	}{
 		{"by address", "198.18.50.88:1002", at(0), nil, 2},
 		{"by address and time", "198.18.50.88:1001", at(59), nil, 4},
 		{"by the proxy's address, where the client was not captured", "198.18.60.247:2001", at(0), nil, 1},
-		{"by a clock that is wrong", "198.18.50.88:1001", at(60), Shift{"client/eth0", time.Minute}, 1},
+		{"by a clock that is wrong", "198.18.50.88:1001", at(60), observe.Shift{Point: "client/eth0", By: time.Minute}, 1},
 		{"by an address that nobody used", "198.18.50.88:77", at(0), nil, -1},
 		{"by what is no address", "the client", at(0), nil, -1},
 	} {
@@ -196,10 +197,10 @@ func TestAMissingVerdictIsMissedOnlyIfTheRequestIsToBeSeen(t *testing.T) {
 	// The failed requests of the sample are those whose client got a RST.
 	run.Truths, run.ends = nil, map[netip.AddrPort][]to{}
 	for _, f := range before.Point("client/eth0").Frames {
-		if s, ok := tcp(f.Data); ok && s.flags&flagRST != 0 && s.src.Port() == 8165 {
+		if s, ok := observe.TCP(f.Data); ok && s.Flags&observe.RST != 0 && s.Src.Port() == 8165 {
 			n := len(run.Truths)
-			run.Truths = append(run.Truths, scenarios.Truth{Ordinal: n, Client: s.dst, Start: time.Unix(0, f.Time).Add(-time.Second), Duration: 1, Outcome: client.Reset})
-			run.use(s.dst, n, run.Truths[n].Start)
+			run.Truths = append(run.Truths, scenarios.Truth{Ordinal: n, Client: s.Dst, Start: time.Unix(0, f.Time).Add(-time.Second), Duration: 1, Outcome: client.Reset})
+			run.use(s.Dst, n, run.Truths[n].Start)
 		}
 	}
 	if len(run.Truths) == 0 {
@@ -207,15 +208,15 @@ func TestAMissingVerdictIsMissedOnlyIfTheRequestIsToBeSeen(t *testing.T) {
 	}
 	for _, row := range []struct {
 		says string
-		a    []Ablation
+		a    []observe.Fault
 		want Grade
 	}{
 		{"nothing was taken away", nil, Missed},
-		{"the client's clock is wrong", []Ablation{Step{"client/eth0", 0.2, -30 * time.Second}}, Missed},
-		{"addresses are others", []Ablation{Renumber{1}}, Missed},
-		{"the proxy has it still", []Ablation{RemovePoints{[]string{"client/eth0"}}}, Missed},
-		{"nobody on the client's side captured", []Ablation{RemovePoints{[]string{"client/eth0", "f5/0.0"}}}, Unseen},
-		{"the end of both captures is missing", []Ablation{CutEnd{"client/eth0", 0.99, false}, CutEnd{"f5/0.0", 0.99, false}}, Unseen},
+		{"the client's clock is wrong", []observe.Fault{observe.Step{Point: "client/eth0", At: 0.2, By: -30 * time.Second}}, Missed},
+		{"addresses are others", []observe.Fault{observe.Renumber{Seed: 1}}, Missed},
+		{"the proxy has it still", []observe.Fault{observe.RemovePoints{Points: []string{"client/eth0"}}}, Missed},
+		{"nobody on the client's side captured", []observe.Fault{observe.RemovePoints{Points: []string{"client/eth0", "f5/0.0"}}}, Unseen},
+		{"the end of both captures is missing", []observe.Fault{observe.CutEnd{Point: "client/eth0", Share: 0.99}, observe.CutEnd{Point: "f5/0.0", Share: 0.99}}, Unseen},
 	} {
 		t.Run(row.says, func(t *testing.T) {
 			after := before.Clone()

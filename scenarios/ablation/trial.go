@@ -14,6 +14,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/verify"
+	"github.com/hopblame/hopblame/scenarios/observe"
 )
 
 // Trial puts the analyzer to the test with many ablations of recorded runs.
@@ -33,14 +34,14 @@ type Trial struct {
 type job struct {
 	id  string
 	run int
-	do  func(r *rand.Rand, c *Captures, possible []int) []Ablation
+	do  func(r *rand.Rand, c *observe.Captures, possible []int) []observe.Fault
 }
 
 // Case is a case that was tried.
 type Case struct {
 	ID        string
 	Run       string
-	Ablations []Ablation
+	Ablations []observe.Fault
 	Judged    []Judgement
 	Refused   error // the analyzer would not judge these captures
 	// Unconfirmed are the statements that do not bear a second look at the frames
@@ -83,7 +84,7 @@ func (t *Trial) Run(ctx context.Context) (*Table, error) {
 		if err != nil {
 			return nil, err
 		}
-		captures, err := Load(dir)
+		captures, err := observe.Load(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -111,9 +112,9 @@ func (t *Trial) jobs() (jobs []job) {
 	}
 	for i, dir := range t.Runs {
 		name := filepath.Base(dir)
-		add(job{"untouched/" + name, i, func(*rand.Rand, *Captures, []int) []Ablation { return nil }})
+		add(job{"untouched/" + name, i, func(*rand.Rand, *observe.Captures, []int) []observe.Fault { return nil }})
 		for k := range t.Skewed {
-			add(job{fmt.Sprintf("skewed/%s/%d", name, k), i, func(r *rand.Rand, c *Captures, _ []int) []Ablation { return skewed(r, c) }})
+			add(job{fmt.Sprintf("skewed/%s/%d", name, k), i, func(r *rand.Rand, c *observe.Captures, _ []int) []observe.Fault { return skewed(r, c) }})
 		}
 	}
 	for k := range t.Ablations {
@@ -131,7 +132,7 @@ func (t *Trial) random(id string) *rand.Rand {
 }
 
 // tryAll tries cases of one run, a few at a time, and hands them to done one by one.
-func (t *Trial) tryAll(ctx context.Context, run *Run, recorded *Captures, jobs []job, done func(*Case)) error {
+func (t *Trial) tryAll(ctx context.Context, run *Run, recorded *observe.Captures, jobs []job, done func(*Case)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	can := possible(recorded)
@@ -170,7 +171,7 @@ feed:
 }
 
 // try tries one case.
-func (t *Trial) try(ctx context.Context, run *Run, recorded *Captures, j job, possible []int) (c *Case, err error) {
+func (t *Trial) try(ctx context.Context, run *Run, recorded *observe.Captures, j job, possible []int) (c *Case, err error) {
 	captures := recorded.Clone()
 	c = &Case{ID: j.id, Run: run.Name, Ablations: j.do(t.random(j.id), captures, possible)}
 	dir := t.Keep
@@ -193,7 +194,7 @@ func (t *Trial) try(ctx context.Context, run *Run, recorded *Captures, j job, po
 
 // analyze writes the captures of a case out and has them analyzed. What the
 // analyzer cannot or will not do is noted in the case.
-func (t *Trial) analyze(ctx context.Context, c *Case, captures *Captures, dir string) (*analyzer.Report, error) {
+func (t *Trial) analyze(ctx context.Context, c *Case, captures *observe.Captures, dir string) (*analyzer.Report, error) {
 	folder := filepath.Join(dir, "captures")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err

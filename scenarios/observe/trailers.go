@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import "github.com/hopblame/hopblame/analyzer/f5trailer"
 
@@ -8,7 +8,7 @@ type StripTrailers struct {
 	KeepFileInfo bool // the first frame still says that it was an F5
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a StripTrailers) Name() string { return "trailers stripped" }
 
 func (a StripTrailers) String() string {
@@ -18,11 +18,11 @@ func (a StripTrailers) String() string {
 	return "trailers stripped"
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a StripTrailers) Apply(c *Captures) {
 	for i := range c.Points {
 		p := &c.Points[i]
-		if !p.hasTrailers() {
+		if !p.HasTrailers() {
 			continue
 		}
 		c.change([]string{p.Point.Name}, func(p *Capture) {
@@ -32,17 +32,18 @@ func (a StripTrailers) Apply(c *Captures) {
 				}
 				return f
 			})
-			if !a.KeepFileInfo && len(p.Frames) > 0 && isFileInfo(p.Frames[0].Data) {
+			if !a.KeepFileInfo && len(p.Frames) > 0 && IsFileInfo(p.Frames[0].Data) {
 				p.Frames = p.Frames[1:]
 			}
 		})
 	}
 }
 
-func (c *Capture) hasTrailers() bool {
+// HasTrailers tells whether an F5 wrote the capture: it has trailers, or the description.
+func (c *Capture) HasTrailers() bool {
 	for i := range c.Frames {
 		f := &c.Frames[i]
-		if _, _, ok := f5trailer.Find(f.Data, f.WireLength); ok || isFileInfo(f.Data) {
+		if _, _, ok := f5trailer.Find(f.Data, f.WireLength); ok || IsFileInfo(f.Data) {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 // interface descriptions must go on meaning the same. Content stays as it is.
 type Renumber struct{ Seed uint64 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Renumber) Name() string { return "addresses renumbered" }
 
 func (a Renumber) String() string { return fmt.Sprintf("addresses renumbered (seed %d)", a.Seed) }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Renumber) Apply(c *Captures) {
 	n := newRenumbering(a.Seed)
 	c.change(nil, func(p *Capture) {
@@ -54,7 +54,7 @@ type renumbering struct {
 }
 
 func newRenumbering(seed uint64) *renumbering {
-	r := random(seed)
+	r := Random(seed)
 	n := &renumbering{r: r, nets: map[[3]byte][3]byte{}, taken: map[[3]byte]bool{}, known: map[netip.Addr]netip.Addr{}}
 	n.hosts = append(append([]int{0}, r.Perm(254)...), 255)
 	for i := 1; i < 255; i++ {
@@ -95,17 +95,17 @@ func (n *renumbering) frame(frame []byte, wire int) []byte {
 		}
 		return out
 	}
-	l, ok := locate(frame)
-	if !ok || l.v6 {
+	l, ok := Locate(frame)
+	if !ok || l.V6 {
 		return frame
 	}
 	out := bytes.Clone(frame)
 	var sums []int
-	if l.kind == protoTCP {
-		sums = []int{l.next + 16} // its pseudo header holds the addresses
+	if l.Protocol == protoTCP {
+		sums = []int{l.Next + 16} // its pseudo header holds the addresses
 	}
-	n.header(out, l.ip, sums...)
-	if inner := l.next + 8; l.kind == protoICMP && len(out) >= inner+20 && out[l.next] == 3 {
+	n.header(out, l.IP, sums...)
+	if inner := l.Next + 8; l.Protocol == protoICMP && len(out) >= inner+20 && out[l.Next] == 3 {
 		n.header(out, inner) // address and checksum cancel out in the ICMP checksum
 	}
 	if start, _, ok := f5trailer.Find(out, wire); ok {

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ type Shift struct {
 	By    time.Duration
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Shift) Name() string { return "a clock shifted" }
 
 func (a Shift) String() string {
 	return fmt.Sprintf("the clock of %s %+.3f s off", a.Point, a.By.Seconds())
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Shift) Apply(c *Captures) {
 	c.setClock(a.Point, func(t int64) int64 { return t + int64(a.By) })
 }
@@ -30,14 +30,14 @@ type Drift struct {
 	PPM   float64 // positive: too fast
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Drift) Name() string { return "a clock drifting" }
 
 func (a Drift) String() string {
 	return fmt.Sprintf("the clock of %s drifting %+.0f ppm", a.Point, a.PPM)
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Drift) Apply(c *Captures) {
 	p := c.Point(a.Point)
 	if p == nil {
@@ -55,14 +55,14 @@ type Step struct {
 	By    time.Duration
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Step) Name() string { return "a clock stepping" }
 
 func (a Step) String() string {
 	return fmt.Sprintf("the clock of %s stepping %+.0f s after %.0f %%", a.Point, a.By.Seconds(), 100*a.At)
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Step) Apply(c *Captures) {
 	p := c.Point(a.Point)
 	if p == nil {

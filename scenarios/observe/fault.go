@@ -1,14 +1,14 @@
-package ablation
+package observe
 
 import (
 	"math/rand/v2"
 	"strings"
 )
 
-// Ablation takes something away from captures, or alters them the way capturing
+// Fault takes something away from captures, or alters them the way capturing
 // does. It is a value: applied twice to the same captures it does the same.
-type Ablation interface {
-	// Name is that of the kind, in the words of the table.
+type Fault interface {
+	// Name is that of the kind, in the words of the ablations' table.
 	Name() string
 	// String is the name with all parameters.
 	String() string
@@ -17,8 +17,8 @@ type Ablation interface {
 	Apply(c *Captures)
 }
 
-// random returns the numbers that belong to a seed.
-func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x61626c)) }
+// Random returns the numbers that belong to a seed.
+func Random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x61626c)) }
 
 func at(points []string) string {
 	if len(points) == 0 {

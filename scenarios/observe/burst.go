@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"fmt"
@@ -15,16 +15,16 @@ type Burst struct {
 	Seed   uint64
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Burst) Name() string { return "bursts lost at a point" }
 
 func (a Burst) String() string {
 	return fmt.Sprintf("%d bursts of %v lost at %s%s", a.Count, a.Length, a.Point, told(a.Tell))
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Burst) Apply(c *Captures) {
-	r := random(a.Seed)
+	r := Random(a.Seed)
 	c.change([]string{a.Point}, func(p *Capture) {
 		if len(p.Frames) == 0 {
 			return

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"fmt"
@@ -10,14 +10,14 @@ import (
 // names, the order of files, and what interfaces say of themselves.
 type Unlabel struct{ Seed uint64 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Unlabel) Name() string { return "files unlabelled" }
 
 func (a Unlabel) String() string { return fmt.Sprintf("files unlabelled (seed %d)", a.Seed) }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Unlabel) Apply(c *Captures) {
-	r := random(a.Seed)
+	r := Random(a.Seed)
 	c.change(nil, func(p *Capture) {
 		for i := range p.Interfaces {
 			old := p.Interfaces[i].Interface

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import "fmt"
 
@@ -9,12 +9,12 @@ type Snaplen struct {
 	Bytes  int
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Snaplen) Name() string { return fmt.Sprintf("snaplen %d", a.Bytes) }
 
 func (a Snaplen) String() string { return fmt.Sprintf("snaplen %d at %s", a.Bytes, at(a.Points)) }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Snaplen) Apply(c *Captures) {
 	c.change(a.Points, func(p *Capture) {
 		for i := range p.Interfaces {

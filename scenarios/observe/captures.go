@@ -1,7 +1,8 @@
-package ablation
+package observe
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,11 @@ type Frame struct {
 	Interface  int   // index into Capture.Interfaces
 	WireLength int
 	Data       []byte
+}
+
+// Same says whether two frames have the same time and bytes.
+func (f *Frame) Same(as *Frame) bool {
+	return f.Time == as.Time && f.WireLength == as.WireLength && bytes.Equal(f.Data, as.Data)
 }
 
 // Interface is a capture interface and what it says of its own capture.
@@ -51,17 +57,18 @@ func (c *Capture) Clock(t int64) int64 {
 	return t
 }
 
-// Span returns the time of the first and the last frame, in nanoseconds; zeros
-// without frames.
+// Span returns the time of the first and the last TCP segment, in nanoseconds; zeros
+// without any. What IPv6 hosts have to say to each other comes seconds before and after.
 func (c *Capture) Span() (first, last int64) {
 	for i := range c.Frames {
+		if _, ok := TCP(c.Frames[i].Data); !ok {
+			continue
+		}
 		t := c.Frames[i].Time
-		if i == 0 || t < first {
+		if first == 0 || t < first {
 			first = t
 		}
-		if i == 0 || t > last {
-			last = t
-		}
+		last = max(last, t)
 	}
 	return first, last
 }
@@ -86,7 +93,7 @@ func Load(dir string) (*Captures, error) {
 	}
 	c := &Captures{}
 	for _, p := range points {
-		one, err := loadCapture(p)
+		one, err := Open(p)
 		if err != nil {
 			return nil, fmt.Errorf("captures of %s: %w", dir, err)
 		}
@@ -95,7 +102,8 @@ func Load(dir string) (*Captures, error) {
 	return c, nil
 }
 
-func loadCapture(p analyzer.Point) (*Capture, error) {
+// Open reads the capture of one point, from its Path.
+func Open(p analyzer.Point) (*Capture, error) {
 	f, err := os.Open(p.Path)
 	if err != nil {
 		return nil, err
@@ -128,7 +136,7 @@ func loadCapture(p analyzer.Point) (*Capture, error) {
 	return c, nil
 }
 
-// Clone returns a copy that an ablation may be applied to.
+// Clone returns a copy that a fault may be applied to.
 func (c *Captures) Clone() *Captures {
 	out := &Captures{Points: slices.Clone(c.Points), Addresses: c.Addresses, Files: c.Files}
 	for i := range out.Points {
@@ -163,7 +171,7 @@ func (c *Captures) change(names []string, f func(*Capture)) {
 func (c *Capture) keep(want func(*Frame) bool) {
 	kept := make([]Frame, 0, len(c.Frames))
 	for i := range c.Frames {
-		if i == 0 && isFileInfo(c.Frames[i].Data) || want(&c.Frames[i]) {
+		if i == 0 && IsFileInfo(c.Frames[i].Data) || want(&c.Frames[i]) {
 			kept = append(kept, c.Frames[i])
 		}
 	}
@@ -174,14 +182,16 @@ func (c *Capture) keep(want func(*Frame) bool) {
 func (c *Capture) rewrite(f func(Frame) Frame) {
 	out := slices.Clone(c.Frames)
 	for i := range out {
-		if i > 0 || !isFileInfo(out[i].Data) {
+		if i > 0 || !IsFileInfo(out[i].Data) {
 			out[i] = f(out[i])
 		}
 	}
 	c.Frames = out
 }
 
-func isFileInfo(frame []byte) bool {
+// IsFileInfo tells whether a frame is no packet but the description that F5's tcpdump
+// begins a file with.
+func IsFileInfo(frame []byte) bool {
 	_, ok := f5trailer.ParseFileInfo(frame)
 	return ok
 }
@@ -194,7 +204,7 @@ func (c *Capture) forgetStatistics() {
 }
 
 // Write writes the captures into a folder, with a points.json unless they are
-// unlabelled, and returns the points with Path set. Files that an ablation left
+// unlabelled, and returns the points with Path set. Files that a fault left
 // as they were are linked to, or copied if the folder is to stand on its own.
 func (c *Captures) Write(dir string, standalone bool) ([]analyzer.Point, error) {
 	var points []analyzer.Point
@@ -232,11 +242,12 @@ func (c *Capture) write(path string, standalone bool) (err error) {
 		return err
 	}
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	err = c.encode(buffered)
+	err = c.Encode(buffered)
 	return errors.Join(err, buffered.Flush(), f.Close())
 }
 
-func (c *Capture) encode(to io.Writer) error {
+// Encode writes the capture as a pcapng file.
+func (c *Capture) Encode(to io.Writer) error {
 	w, err := pcapng.NewWriter(to, pcapng.Section{})
 	if err != nil {
 		return err

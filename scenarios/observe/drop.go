@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import "fmt"
 
@@ -11,7 +11,7 @@ type Drop struct {
 	Seed   uint64
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Drop) Name() string {
 	if len(a.Points) == 0 {
 		return "packets lost at every point"
@@ -30,9 +30,9 @@ func told(tell bool) string {
 	return ""
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Drop) Apply(c *Captures) {
-	r := random(a.Seed)
+	r := Random(a.Seed)
 	c.change(a.Points, func(p *Capture) {
 		p.lose(a.Tell, func(*Frame) bool { return r.Float64() < a.Share })
 	})

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"bytes"
@@ -15,14 +15,14 @@ type Duplicate struct {
 	Seed  uint64
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Duplicate) Name() string { return "frames duplicated" }
 
 func (a Duplicate) String() string {
 	return fmt.Sprintf("%.0f %% of frames twice at %s", 100*a.Share, a.Point)
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Duplicate) Apply(c *Captures) {
 	c.repeat(a.Point, a.Share, a.Seed, func(b []byte) []byte { return b })
 }
@@ -34,33 +34,33 @@ type Span struct {
 	Seed  uint64
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a Span) Name() string { return "every frame twice, TTL-1" }
 
 func (a Span) String() string { return "every frame at " + a.Point + " twice, the second with TTL-1" }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a Span) Apply(c *Captures) { c.repeat(a.Point, 1, a.Seed, routed) }
 
 // routed returns the frame as the next router would send it.
 func routed(frame []byte) []byte {
-	l, ok := locate(frame)
+	l, ok := Locate(frame)
 	if !ok {
 		return frame
 	}
 	out := bytes.Clone(frame)
-	if l.v6 {
-		out[l.ip+7]--
+	if l.V6 {
+		out[l.IP+7]--
 		return out
 	}
-	change(out, l.ip+8, []byte{out[l.ip+8] - 1, out[l.ip+9]}, l.ip+10)
+	change(out, l.IP+8, []byte{out[l.IP+8] - 1, out[l.IP+9]}, l.IP+10)
 	return out
 }
 
 // repeat puts copies of frames into a capture, in the order of their time.
 func (c *Captures) repeat(point string, share float64, seed uint64, copied func([]byte) []byte) {
 	const soonest, latest = int64(5 * time.Microsecond), int64(time.Millisecond)
-	r := random(seed)
+	r := Random(seed)
 	c.change([]string{point}, func(p *Capture) {
 		out := make([]Frame, 0, 2*len(p.Frames))
 		var due []Frame // copies that are still to come, by time
@@ -72,7 +72,7 @@ func (c *Captures) repeat(point string, share float64, seed uint64, copied func(
 		for i, f := range p.Frames {
 			flush(f.Time)
 			out = append(out, f)
-			if i == 0 && isFileInfo(f.Data) || r.Float64() >= share {
+			if i == 0 && IsFileInfo(f.Data) || r.Float64() >= share {
 				continue
 			}
 			again := f

@@ -1,4 +1,4 @@
-package ablation
+package observe
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ type CutEnd struct {
 	Torn  bool    // in the middle of a block
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a CutEnd) Name() string { return "a file's end cut off" }
 
 func (a CutEnd) String() string {
@@ -24,7 +24,7 @@ func (a CutEnd) String() string {
 	return s
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a CutEnd) Apply(c *Captures) {
 	c.change([]string{a.Point}, func(p *Capture) {
 		first, last := p.Span()
@@ -43,14 +43,14 @@ type CutStart struct {
 	Tell  bool    // the statistics tell when the capture began; else there are none
 }
 
-// Name implements [Ablation].
+// Name implements [Fault].
 func (a CutStart) Name() string { return "a file's start cut off" }
 
 func (a CutStart) String() string {
 	return fmt.Sprintf("the first %.0f %% of %s cut off%s", 100*a.Share, a.Point, told(a.Tell))
 }
 
-// Apply implements [Ablation].
+// Apply implements [Fault].
 func (a CutStart) Apply(c *Captures) {
 	c.change([]string{a.Point}, func(p *Capture) {
 		first, last := p.Span()
@@ -62,7 +62,7 @@ func (a CutStart) Apply(c *Captures) {
 		for i := range p.Interfaces {
 			p.Interfaces[i].Statistics.Start = time.Unix(0, begin).UTC()
 		}
-		if len(p.Frames) > 1 && isFileInfo(p.Frames[0].Data) {
+		if len(p.Frames) > 1 && IsFileInfo(p.Frames[0].Data) {
 			p.Frames[0].Time = begin // keep has made the frames our own
 		}
 	})

@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// view is what the captures let one know of the incident.
+type view struct {
+	least float64 // share of the failures that must be blamed on the firewall
+	most  float64 // that can be
+	// cause is what the f5's RST says; "" where its capture no longer does.
+	cause string
+	// settle is in what would settle the verdicts that are inconclusive.
+	settle string
+}
+
+const timedOut = "TCP retransmit timeout"
+
+// views are those of the scenarios with faults of the observer.
+var views = map[string]view{
+	"capture-loses-packets":    {0, 1, timedOut, "firewall/feth10"},
+	"capture-point-missing":    {0, 0, timedOut, "a capture on firewall's server-facing interface"},
+	"capture-clock-steps":      {0, 1, timedOut, "its clock was set"},
+	"capture-clocks-disagree":  {0.9, 1, timedOut, ""},
+	"capture-snaplen":          {0.9, 1, "", ""},
+	"capture-one-direction":    {0, 0, timedOut, "firewall/feth10"},
+	"capture-without-trailers": {0.9, 1, "", ""},
+	"capture-ends-early":       {0, 0.9, timedOut, "firewall-feth10.pcapng, which is cut off"},
+	"capture-starts-late":      {0, 1, timedOut, "firewall/feth10"},
+	"capture-duplicates":       {1, 1, timedOut, ""},
+}
+
+// observed is each scenario with faults of the observer, once for each IP version.
+func observed() (list []TableEntry) {
+	all, err := scenarios.All()
+	if err != nil {
+		panic(err) // at tree construction there is no spec to fail
+	}
+	for _, s := range all {
+		if len(s.Observe.Faults) == 0 {
+			continue
+		}
+		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
+		}
+	}
+	return list
+}
+
+var _ = DescribeTable("what the captures lack leaves verdicts open, and makes none wrong, in a valid run",
+	func(ctx SpecContext, name string, family topology.Family) {
+		Expect(views).To(HaveKey(name))
+		want, s := views[name], scenario(name)
+		s.Lab.Family = family
+		r, _ := run(ctx, s, scenarios.Options{})
+
+		Expect(r.InvalidBecause).To(BeEmpty())
+		Expect(r.Valid).To(BeTrue())
+		Expect(r.Observers).NotTo(BeEmpty())
+		Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
+		Expect(r.Requests.Failed).To(BeNumerically(">", 0))
+		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
+		Expect(r.Score.Correct + r.Score.Acceptable).To(Equal(r.Requests.Failed))
+		Expect(float64(r.Score.Correct)).To(And(BeNumerically(">=", want.least*float64(r.Requests.Failed)),
+			BeNumerically("<=", want.most*float64(r.Requests.Failed))), r.Score.String())
+		for _, v := range r.Report.Verdicts {
+			Expect(v.Outcome).To(Equal(analyzer.Reset))
+			Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: want.cause, Peer: want.cause != ""}))
+			Expect(v.Evidence).NotTo(BeEmpty())
+			if v.Cause == analyzer.Inconclusive {
+				Expect(v.Between).To(HaveLen(2))
+				Expect(v.Between[0]).To(Equal("firewall/feth11"), "the last point that has the SYN")
+				Expect(v.WouldSettle).To(ContainSubstring(want.settle))
+			}
+		}
+	}, observed())
