@@ -5,6 +5,8 @@ SCENARIO ?= firewall-drops-syn
 SEED    ?= 7
 FUZZTIME ?= 60s
 N       ?= 2000
+# Where the specs leave what is worth keeping, such as the table of the catalogue.
+HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test unit e2e e2e-rootless ablate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
@@ -33,9 +35,9 @@ test: go-version tools lint
 unit: go-version
 	$(GO) test ./internal/eventloop ./internal/arrows ./sim/ports ./analyzer/...
 
-## e2e: the Ginkgo suite, two processes side by side
+## e2e: the Ginkgo suite, two processes side by side; leaves OUT/catalogue.txt, scenario × hop × cause
 e2e: go-version tools
-	$(GO) tool ginkgo -procs=2 --fail-on-empty --randomize-all --poll-progress-after=60s ./e2e
+	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) tool ginkgo -procs=2 --fail-on-empty --randomize-all --poll-progress-after=60s ./e2e
 
 ## e2e-rootless: the Ginkgo suite as nobody (wants root to become nobody)
 e2e-rootless: go-version

@@ -30,7 +30,10 @@ var listenQueueFull = rule{cause: ListenQueueFull, match: func(v *flowView, m *m
 	if ack == nil || int32(v.acknowledged(true, v.isn+1)-(v.isn+1)) > 0 {
 		return nil
 	}
+	k.name = "handshake's last ACK"
 	return &conclusion{hop: v.hop(at), between: []string{v.point(at)}, direction: ToServer, confidence: almost,
-		evidence: []Evidence{v.frame(at, ack, "the handshake's last ACK reaches the server"),
-			v.frame(at, answers[len(answers)-1], "the server sends its SYN-ACK again")}}
+		evidence: []Evidence{v.frame(at, answers[0], "the server answers the SYN"),
+			v.frame(at, ack, "the handshake's last ACK reaches the server"),
+			v.frame(at, answers[len(answers)-1], "the server sends its SYN-ACK again")},
+		eliminated: v.rivals(k, at, true)}
 }}

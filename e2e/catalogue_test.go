@@ -94,6 +94,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		s := scenario(name)
 		s.Lab.Family = family
 		r, dir := run(ctx, s, scenarios.Options{Requests: enough(s)})
+		note(s, r, dir)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())
@@ -146,6 +147,8 @@ func enough(s *scenarios.Scenario) int {
 		return min(s.Traffic.Requests, 4000) // so many fill a table, or come round
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600
+	case slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Probability == 1 && f.Match == fault.SYN }):
+		return 400 // every second one
 	case s.Traffic.Protocol.Secure(), sightings[s.Name] != sighted{}:
 		return 1200
 	}

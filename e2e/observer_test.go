@@ -59,7 +59,8 @@ var _ = DescribeTable("what the captures lack leaves verdicts open, and makes no
 		Expect(views).To(HaveKey(name))
 		want, s := views[name], scenario(name)
 		s.Lab.Family = family
-		r, _ := run(ctx, s, scenarios.Options{})
+		r, dir := run(ctx, s, scenarios.Options{})
+		note(s, r, dir)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())

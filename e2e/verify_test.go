@@ -72,4 +72,5 @@ var _ = DescribeTable("every statement of a verdict holds, and Wireshark finds w
 	},
 	Entry("where the firewall loses SYNs", "firewall-drops-syn", SpecTimeout(time.Minute)),
 	Entry("where a server does not answer", "server-ignores-syn", SpecTimeout(time.Minute)),
+	Entry("where a server's listen queue is full", "server-listen-queue-full", SpecTimeout(time.Minute)),
 )

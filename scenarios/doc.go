@@ -9,6 +9,9 @@
 // package turns them into truth and compares. The analyzer is handed the captures
 // and nothing else.
 //
+// Scenarios of one [Scenario.Class] are twins: they look the same to the client and in the
+// f5's RST cause, and each has another answer.
+//
 // Faults of the observer ([Observe]) take from the captures once the run has been checked,
 // and the whole ones go to the truth.
 //

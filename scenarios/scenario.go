@@ -20,9 +20,12 @@ import (
 
 // Scenario is a named failure, as written in its file.
 type Scenario struct {
-	Name     string          `yaml:"name"`
-	Title    string          `yaml:"title"`
-	Symptom  string          `yaml:"symptom"` // in the customer's words
+	Name    string `yaml:"name"`
+	Title   string `yaml:"title"`
+	Symptom string `yaml:"symptom"` // in the customer's words
+	// Class is shared by scenarios that look the same to the client and in the f5's RST
+	// cause, and that have no answer in common: twins. "" is none.
+	Class    string          `yaml:"symptom-class"`
 	Lab      Lab             `yaml:"lab"`
 	F5       bigip.Config    `yaml:"f5"`
 	Firewall firewall.Config `yaml:"firewall"`
@@ -51,6 +54,9 @@ type Traffic struct {
 	// RequestsPerConnection is how many requests in a row share a connection: with
 	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
 	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// LargeRequests is which part of the requests has a body that no packet holds
+	// whole: 0 to 1.
+	LargeRequests float64 `yaml:"large-requests"`
 	// KeyLog says whether the client's TLS secrets are put beside the captures; nil
 	// means that they are if there are any.
 	KeyLog *bool `yaml:"key-log"`
@@ -92,7 +98,8 @@ func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
 		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
-		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, Faults: s.Faults, Seed: seed,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
+		Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {
 		c.Requests = defaultRequests
@@ -117,10 +124,11 @@ func (s *Scenario) problems() (found []problem) {
 	bad := func(path, format string, args ...any) {
 		found = append(found, problem{path, fmt.Errorf(format, args...)})
 	}
-	if s.Name == "" || strings.ContainsFunc(s.Name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
-	}) {
+	if s.Name == "" || !isSlug(s.Name) {
 		bad("$.name", "name %q: must be lower-case letters, digits and hyphens", s.Name)
+	}
+	if !isSlug(s.Class) {
+		bad("$.symptom-class", "symptom-class %q: must be lower-case letters, digits and hyphens", s.Class)
 	}
 	if s.Lab.Base != "" && s.Lab.Base != "standard" {
 		bad("$.lab.base", "lab: base %q: there is only standard", s.Lab.Base)
@@ -158,6 +166,13 @@ func (s *Scenario) problems() (found []problem) {
 		}
 	}
 	return found
+}
+
+// isSlug says whether there is nothing in a name but lower-case letters, digits and hyphens.
+func isSlug(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-'
+	})
 }
 
 // validate reports what in p, which is at a path, no verdict could ever say.

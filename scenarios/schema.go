@@ -151,7 +151,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
 	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
-	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.Response, fault.Any),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
 	reflect.TypeFor[ObserverDeed]():            list(observerDeeds...),
@@ -239,9 +239,11 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 					for _, jitter := range []time.Duration{0, 500 * time.Millisecond} {
 						for _, port := range []uint16{0, 8166} {
 							for _, per := range words[reflect.TypeFor[fault.Per]()] {
-								f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, Per: fault.Per(per), Probability: 1}
-								if f.Validate(spec) == nil {
-									all = append(all, f)
+								for _, size := range []int{0, 1400} {
+									f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, Per: fault.Per(per), Probability: 1}
+									if f.Validate(spec) == nil {
+										all = append(all, f)
+									}
 								}
 							}
 						}
@@ -271,6 +273,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("after", zeroIs(f.After == 0, "a duration"))
 		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
+		note("larger-than", zeroIs(f.LargerThan == 0, "a number"))
 	}
 	keys, required := object{}, []string{}
 	for other, values := range found {
@@ -280,7 +283,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "jitter" && other != "port":
+		case other != "after" && other != "jitter" && other != "port" && other != "larger-than":
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

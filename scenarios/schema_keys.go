@@ -13,6 +13,8 @@ var properties = map[string]property{
 	"title":   {what: "One line: what is wrong, for who may know."},
 	"symptom": {what: "What the customer says."},
 
+	"symptom-class": {what: "Shared by scenarios that look the same to the client and in the f5's RST cause, and have no answer in common.", pattern: `^[a-z0-9-]*$`},
+
 	"lab":        {what: "The network."},
 	"lab.base":   {what: "The only one so far is standard: client, f5, firewall, switch, server1 and server2.", pattern: `^standard$`},
 	"lab.family": {what: "The IP version. Default: ipv4."},
@@ -24,6 +26,7 @@ var properties = map[string]property{
 	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},
 	"traffic.protocol":                {what: "What the client speaks; the virtual server needs the profiles for it. Default: http."},
 	"traffic.requests-per-connection": {what: "Requests that share a connection: one after the other with https, at once with h2. Default: 1, with h2 8.", least: 1, most: 1000},
+	"traffic.large-requests":          {what: "Which part of the requests has a body of 4 kB, too large for one packet: 0 to 1. Default: none.", least: 0, most: 1},
 	"traffic.key-log":                 {what: "Whether the TLS secrets of the client lie beside the captures. Default: true where there are any."},
 
 	"f5":                                              {what: "The full proxy, in BIG-IP's words. Left out, it is the incident's."},
@@ -89,11 +92,12 @@ var properties = map[string]property{
 	"faults.name":        {what: "Letters, digits and hyphens. The seed's dice are thrown for it by this name.", pattern: `^[A-Za-z0-9-]{1,64}$`},
 	"faults.at":          {what: "A node or a link: firewall, link:f5-firewall, server2, client."},
 	"faults.direction":   {what: "Of the packets; an actor's fault has none."},
-	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes; any: whatever goes in the direction."},
+	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes; large-data: in packets of more bytes than larger-than; after-syn: all but SYN and RST, which a server drops whose listen queue is full; any: whatever goes in the direction."},
 	"faults.do":          {what: "What becomes of packets: drop, reject, or what a wire does to them; or what an actor does instead of its part."},
 	"faults.after":       {what: "Of a delay, and of an actor that takes its time: how much of it, such as 3s; of a delay at most 900ms."},
 	"faults.jitter":      {what: "Of a delay: up to so much more, by chance, such as 50ms; packets may overtake each other. Default: none."},
 	"faults.port":        {what: "Of a client that connects elsewhere.", least: 1, most: 65535},
+	"faults.larger-than": {what: "Of large-data: the bytes of the largest IP packet that passes.", least: 576, most: 1499},
 	"faults.per":         {what: "What is hit: a connection with all that matches, by seed, request and attempt; a tuple, by a hash of its addresses; or single packets."},
 	"faults.probability": {what: "0 to 1; both ends are exact: never and always.", least: 0, most: 1},
 

@@ -65,11 +65,12 @@ var deeds = map[fault.Do]analyzer.Cause{
 
 // losses are what is lost on the way.
 var losses = map[fault.Match]analyzer.Cause{
-	fault.SYN:      analyzer.SYNDropped,
-	fault.SYNACK:   analyzer.SYNAckDropped,
-	fault.ACK:      analyzer.AckDropped,
-	fault.Data:     analyzer.DataDropped,
-	fault.Response: analyzer.ResponseDropped,
+	fault.SYN:       analyzer.SYNDropped,
+	fault.SYNACK:    analyzer.SYNAckDropped,
+	fault.ACK:       analyzer.AckDropped,
+	fault.Data:      analyzer.DataDropped,
+	fault.LargeData: analyzer.MTUBlackhole,
+	fault.Response:  analyzer.ResponseDropped,
 }
 
 // causeOf says in the analyzer's words what a fault looks like. In a host its packet
@@ -91,6 +92,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return analyzer.PortClosed // the same on the wire
 	case f.Do == fault.Reject:
 		return analyzer.Rejected
+	case f.Match == fault.AfterSYN:
+		return analyzer.ListenQueueFull
 	case inHost:
 		return analyzer.NoAnswer
 	}

@@ -34,8 +34,11 @@ type Config struct {
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
 	RequestsPerConnection int
-	Faults                []fault.Fault
-	Seed                  uint64
+	// LargeRequests is which part of the requests has a body of several packets, chosen
+	// by the seed; 0 is none. Of a client that is not ours nobody knows.
+	LargeRequests float64
+	Faults        []fault.Fault
+	Seed          uint64
 
 	// Send sends the batch from the client; nil means our own client. Another
 	// one — curl, say — must put each request's ordinal into X-Request-ID for
@@ -107,7 +110,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 	switch {
 	case !f.Loses():
-	case f.Match == fault.SYNACK:
+	case f.Match == fault.SYNACK, f.Match == fault.AfterSYN:
 		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.Server1, topology.Server2)
 	case f.Match == fault.Response:
 		// The timer that fires 1.4 s after the first, or the next one, is the last, also
@@ -156,7 +159,7 @@ func (c *Config) Validate() error {
 		return err
 	}
 	proxy, batch := c.proxy(), c.batch()
-	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers()}
+	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers(), c.validateSizes()}
 	seen := map[string]bool{}
 	for _, f := range c.Firewall.Faults() {
 		seen[f.Name] = true
@@ -173,6 +176,9 @@ func (c *Config) Validate() error {
 		}
 		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
+		}
+		if f.Match == fault.LargeData && f.Probability > 0 && c.LargeRequests == 0 {
+			errs = append(errs, fmt.Errorf("fault %s: match %q: no request is large; say how many are, such as large-requests: 0.01 of traffic", f.Name, f.Match))
 		}
 		if seen[f.Name] {
 			errs = append(errs, fmt.Errorf("fault %s: named twice", f.Name))
@@ -192,6 +198,14 @@ const maxAnswerAfter = time.Minute
 func (c *Config) validateAnswers() error {
 	if c.AnswerAfter < 0 || c.AnswerAfter > maxAnswerAfter {
 		return fmt.Errorf("traffic: answer-after %v: must be 0s to %v", c.AnswerAfter, maxAnswerAfter)
+	}
+	return nil
+}
+
+// validateSizes sees that the part of large requests is one.
+func (c *Config) validateSizes() error {
+	if !(c.LargeRequests >= 0 && c.LargeRequests <= 1) { // NaN too
+		return fmt.Errorf("traffic: large-requests %v: must be 0 to 1", c.LargeRequests)
 	}
 	return nil
 }
@@ -246,6 +260,9 @@ func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
 	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout,
 		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
+	if c.LargeRequests > 0 {
+		b.Large = c.large
+	}
 	b.Limits.HeaderSize, b.Limits.HeaderCount = c.F5.HTTP.HeaderLimits()
 	return b
 }

@@ -106,6 +106,8 @@ func (f *Facts) planFromFlows() {
 // hits says whether a fault has to hit a flow. Servers are told of no attempt.
 func (c *Config) hits(f *fault.Fault, flow *bigip.Flow) bool {
 	switch {
+	case !c.has(f, flow.Ordinal):
+		return false
 	case f.Acts():
 		return flow.Ordinal >= 0 && f.Fate(c.Seed, flow.Ordinal, 0)
 	case f.Per == fault.PerConnection:
@@ -119,6 +121,9 @@ func (c *Config) hits(f *fault.Fault, flow *bigip.Flow) bool {
 // fate says whether a fault has to hit the first attempt of a request, which goes to a
 // member.
 func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member int) bool {
+	if !c.has(f, ordinal) {
+		return false
+	}
 	switch f.Per {
 	case fault.PerTuple:
 		snat, _ := proxy.Source(c.client(ordinal))
@@ -127,6 +132,18 @@ func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member i
 		return f.Probability == 1
 	}
 	return f.Fate(c.Seed, ordinal, 0)
+}
+
+// has says whether a request has packets of the size that a fault hits.
+func (c *Config) has(f *fault.Fault, ordinal int) bool {
+	return f.Match != fault.LargeData || ordinal >= 0 && c.large(ordinal)
+}
+
+// large says whether a request has a body of several packets: by fate, as of a fault
+// of that name.
+func (c *Config) large(ordinal int) bool {
+	choice := fault.Fault{Name: "large-requests", Probability: c.LargeRequests}
+	return choice.Fate(c.Seed, ordinal, 0)
 }
 
 // client returns where a request comes from.

@@ -33,6 +33,8 @@ func TestAFaultThatNothingComesToIsRefused(t *testing.T) {
 		{"a response that is sent all the same", []fault.Fault{act("slow", "server1", fault.Die, 1), of(fault.Response, drop("late", "link:switch-server1", conn, half))}, ""},
 		{"a client that asks nobody for anything", []fault.Fault{act("idle", topology.Client, fault.Dawdle, 1), drop("late", "firewall", conn, half)}, "late: idle"},
 		{"every ACK is taken, and the data goes on", []fault.Fault{of(fault.ACK, drop("acks", "firewall", conn, 1)), of(fault.Data, drop("late", "firewall", conn, half))}, ""},
+		{"every large packet is taken, and few are large", []fault.Fault{largerThan1400("small", "firewall"), of(fault.Data, drop("late", "firewall", conn, half))}, ""},
+		{"a server that has no room for any connection", []fault.Fault{of(fault.AfterSYN, drop("full", "server1", conn, 1)), act("dies", "server1", fault.Die, half)}, "dies: full"},
 		{"per packet, every one", []fault.Fault{drop("all", "firewall", fault.PerPacket, 1), drop("late", "server1", fault.PerTuple, half)}, "late: all"},
 		{"every SYN is damaged, and goes on", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), drop("late", "server1", conn, half)}, ""},
 		{"no SYN that is damaged is answered", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), dropAnswer("late", "firewall", conn, half)}, "late: all"},
@@ -43,6 +45,7 @@ func TestAFaultThatNothingComesToIsRefused(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := config(10, 1, row.faults...)
+			c.LargeRequests = half
 			got := ""
 			if err := c.Validate(); err != nil {
 				got = err.Error()

@@ -55,6 +55,13 @@ func of(match fault.Match, f fault.Fault) fault.Fault {
 	return f
 }
 
+// largerThan1400 is a fault that takes what is larger.
+func largerThan1400(name, at string) fault.Fault {
+	f := of(fault.LargeData, drop(name, at, fault.PerConnection, 1))
+	f.LargerThan = 1400
+	return f
+}
+
 // reject is a fault that refuses SYNs.
 func reject(name, at string, p float64) fault.Fault {
 	f := drop(name, at, fault.PerConnection, p)
@@ -247,6 +254,50 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhereLargePacketsDoNotPassTheLargeRequestsFailAndNoOther(t *testing.T) {
+	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+		for _, at := range []string{"firewall", "link:f5-firewall", "link:switch-server1"} {
+			t.Run(fmt.Sprintf("%s, %s", family, at), func(t *testing.T) {
+				t.Parallel()
+				c := config(40, 16, largerThan1400("x", at))
+				c.Family, c.LargeRequests = family, 0.3
+				planned, predictable, err := c.Plan()
+				if err != nil || !predictable {
+					t.Fatalf("predictable %v, %v", predictable, err)
+				}
+				var want []int
+				for _, p := range planned {
+					want = append(want, p.Ordinal)
+				}
+				f := checked(t, play(t, c))
+				if got := failing(f); !slices.Equal(got, want) || len(got) == 0 || len(got) == c.Requests {
+					t.Errorf("requests %v failed, want %v", got, want)
+				}
+				for _, h := range f.Ledger {
+					if !c.large(h.Ordinal) {
+						t.Errorf("request %d is not large, and was hit: %+v", h.Ordinal, h)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestWhatIsHitForItsSizeNeedsLargeRequests(t *testing.T) {
+	c := config(10, 1, largerThan1400("x", "firewall"))
+	for share, want := range map[float64]string{0.1: "", 0: `fault x: match "large-data": no request is large; say how many are, such as large-requests: 0.01 of traffic`,
+		-1: "traffic: large-requests -1: must be 0 to 1", 1.5: "traffic: large-requests 1.5: must be 0 to 1"} {
+		c.LargeRequests = share
+		got := ""
+		if err := c.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%v: got %q, want %q", share, got, want)
+		}
 	}
 }
 

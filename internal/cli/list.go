@@ -13,6 +13,7 @@ type listEntry struct {
 	Name    string           `json:"name"`
 	Title   string           `json:"title"`
 	Symptom string           `json:"symptom"`
+	Class   string           `json:"symptom_class,omitempty"` // twins look the same and have different answers
 	Expect  []scenarios.Pair `json:"expect"`
 }
 
@@ -33,7 +34,7 @@ func newList() *cobra.Command {
 					Scenarios     []listEntry `json:"scenarios"`
 				}{SchemaVersion: scenarios.SchemaVersion}
 				for _, s := range all {
-					e := listEntry{s.Name, s.Title, s.Symptom, []scenarios.Pair{}}
+					e := listEntry{s.Name, s.Title, s.Symptom, s.Class, []scenarios.Pair{}}
 					for _, x := range s.Expect {
 						e.Expect = append(e.Expect, x.Pair)
 					}
@@ -43,11 +44,11 @@ func newList() *cobra.Command {
 			}
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, s := range all {
-				fmt.Fprintf(w, "%s\t%s\n", s.Name, s.Title)
+				fmt.Fprintf(w, "%s\t%s\t%s\n", s.Name, s.Class, s.Title)
 			}
 			return w.Flush()
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print symptom and right answers as well, as JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print symptom, its class and right answers as well, as JSON")
 	return c
 }

@@ -45,21 +45,23 @@ const (
 // RuleSpec describes a rule that hits some TCP segments of the connections to some
 // servers.
 type RuleSpec struct {
-	Name      string // of the table and the set
-	Place     Place
-	IPv6      bool
-	Segments  Segments
-	Answers   bool         // what the servers send instead of what they are sent; tuples are those of the SYN all the same
-	Servers   []netip.Addr // whose connections; all of one family
-	Verdict   Verdict
-	Pick      Pick
-	Modulus   uint32
-	Threshold uint32
-	Seed      uint32
-	Numbers   []uint32
-	Order     int    // among the rules of a namespace, the lower one sees a packet first
-	LogGroup  uint16 // NFLOG group that gets every packet that is hit
-	LogBytes  uint32 // of each packet
+	Name     string // of the table and the set
+	Place    Place
+	IPv6     bool
+	Segments Segments
+	// LargerThan leaves IP packets of so many bytes or fewer alone; 0 leaves none.
+	LargerThan uint32
+	Answers    bool         // what the servers send instead of what they are sent; tuples are those of the SYN all the same
+	Servers    []netip.Addr // whose connections; all of one family
+	Verdict    Verdict
+	Pick       Pick
+	Modulus    uint32
+	Threshold  uint32
+	Seed       uint32
+	Numbers    []uint32
+	Order      int    // among the rules of a namespace, the lower one sees a packet first
+	LogGroup   uint16 // NFLOG group that gets every packet that is hit
+	LogBytes   uint32 // of each packet
 }
 
 // Rule is an installed rule.
@@ -92,6 +94,9 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 		c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: append(spare, &expr.Verdict{Kind: expr.VerdictAccept})})
 	}
 	exprs := append(ipVersion(s.IPv6), s.Segments.match()...)
+	if s.LargerThan > 0 {
+		exprs = append(exprs, largerThan(s.LargerThan)...)
+	}
 	for _, part := range []func() ([]expr.Any, error){r.bound, r.pick} {
 		more, err := part()
 		if err != nil {

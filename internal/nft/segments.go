@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,7 @@ const (
 	SYNACKs                  // SYN with ACK
 	PureACKs                 // ACK and nothing else: no SYN, FIN or RST, no payload
 	Payload                  // with payload; a RST's is no data and none of these
+	AfterSYN                 // ACK without SYN or RST: the handshake's last ACK, data, FIN
 	Any                      // whatever it is
 )
 
@@ -45,6 +47,8 @@ func (s Segments) match() []expr.Any {
 		return append(tcp(), flags(syn|ack, syn|ack)...)
 	case PureACKs:
 		return append(tcp(), flags(syn|ack|fin|rst, ack)...)
+	case AfterSYN:
+		return append(tcp(), flags(syn|ack|rst, ack)...)
 	case Any:
 		return tcp()
 	}
@@ -73,6 +77,17 @@ func flags(mask, want byte) []expr.Any {
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: tcpFlagsOffset, Len: 1},
 		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{want}},
+	}
+}
+
+// largerThan matches IP packets of more bytes than n. In a bridge, too, the length is
+// the IP packet's: its link-layer header is pulled off when the hooks run.
+func largerThan(n uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyLEN, Register: 1},
+		// Comparison is byte by byte, so the number must be big-endian.
+		&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4},
+		&expr.Cmp{Op: expr.CmpOpGt, Register: 1, Data: binaryutil.BigEndian.PutUint32(n)},
 	}
 }
 

@@ -26,6 +26,8 @@ type Batch struct {
 	// after the other, with HTTP2 at once. 0 means [Protocol.PerConnection].
 	PerConnection int
 	Timeout       time.Duration // of one request; 0 means two minutes
+	// Large says which requests have a body of [LargeBody] bytes or a few more; nil: none.
+	Large func(ordinal int) bool
 	// KeyLog is written the secrets of the client's TLS, in the NSS key log format;
 	// nil for nobody.
 	KeyLog io.Writer

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +75,8 @@ func FuzzTheVerdictSurvivesAnyResponse(f *testing.F) {
 }
 
 func TestEveryRequestIsUniqueAndWellFormed(t *testing.T) {
-	s := &sender{Batch: Batch{Server: netip.MustParseAddrPort("[2001:db8:50::67]:8165"), Target: "/batch"}}
+	s := &sender{Batch: Batch{Server: netip.MustParseAddrPort("[2001:db8:50::67]:8165"), Target: "/batch",
+		Large: func(ordinal int) bool { return ordinal%3000 == 0 }}}
 	seen := map[string]int{}
 	for i := range 30000 {
 		b := s.compose(nil, i)
@@ -93,6 +95,9 @@ func TestEveryRequestIsUniqueAndWellFormed(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(r.Body)
+		if large := i%3000 == 0; !json.Valid(got) || large != (len(got) > LargeBody) {
+			t.Errorf("request %d has a body of %d bytes: %.80s", i, len(got), got)
+		}
 		if err != nil || !bytes.Equal(got, body) || r.Header.Get("X-Request-ID") != fmt.Sprint(i) || r.URL.Path != "/batch" || r.Host != "[2001:db8:50::67]:8165" {
 			t.Errorf("request %d reads %q, %v, from %q", i, got, err, head)
 		}

@@ -14,7 +14,7 @@ func pause(ctx context.Context, v *visit) error {
 	}
 	defer c.Close()
 	message := v.compose(nil, v.record.Ordinal)
-	half := len(message) - len(body(v.record.Ordinal))/2
+	half := len(message) - len(v.body(v.record.Ordinal))/2
 	if _, err := c.Write(message[:half]); err != nil {
 		return err
 	}

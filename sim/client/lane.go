@@ -143,7 +143,7 @@ func (l *lanes) start(ctx context.Context, ordinal int) (context.Context, contex
 
 // send sends one request and reads its response.
 func (l *lanes) send(ctx context.Context, on *connection, ordinal int, last bool) (status int, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+l.Server.String()+l.Target, strings.NewReader(body(ordinal)))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+l.Server.String()+l.Target, strings.NewReader(l.body(ordinal)))
 	if err != nil {
 		return 0, err
 	}

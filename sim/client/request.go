@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
@@ -50,7 +51,7 @@ func (b *Batch) compose(to []byte, ordinal int) []byte {
 
 // composeWith writes a request with more lines in its header.
 func (b *Batch) composeWith(to []byte, ordinal int, lines string) []byte {
-	body := body(ordinal)
+	body := b.body(ordinal)
 	return fmt.Appendf(to, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: %s\r\nX-Request-ID: %d\r\n"+
 		"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n%s\r\n%s",
 		b.Target, b.Server, userAgent, ordinal, len(body), lines, body)
@@ -58,9 +59,17 @@ func (b *Batch) composeWith(to []byte, ordinal int, lines string) []byte {
 
 const userAgent = "hopblame"
 
+// LargeBody is what a large request has more than others, in bytes: two full packets of
+// an Ethernet and one that is not, by which size is told from chance.
+const LargeBody = 4000
+
 // body is the body of a request; like its id it is unique to its ordinal.
-func body(ordinal int) string {
-	return fmt.Sprintf(`{"batch":"nightly","record":%d,"amount":"%d.%02d"}`, ordinal, ordinal%9973, ordinal%100)
+func (b *Batch) body(ordinal int) string {
+	body := fmt.Sprintf(`{"batch":"nightly","record":%d,"amount":"%d.%02d"}`, ordinal, ordinal%9973, ordinal%100)
+	if b.Large != nil && b.Large(ordinal) {
+		body = fmt.Sprintf(`%s,"note":"%s"}`, body[:len(body)-1], strings.Repeat(".", LargeBody))
+	}
+	return body
 }
 
 func (r *request) connect() error {

@@ -93,6 +93,9 @@ func (f *Fault) validateActor(bad complaint) {
 	case !b.port && f.Port != 0:
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
+	if f.LargerThan != 0 {
+		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
+	}
 	if f.Per != PerConnection {
 		bad("per %q: an actor's %s is per connection", f.Per, f.Do)
 	}

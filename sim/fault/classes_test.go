@@ -105,6 +105,7 @@ func TestEachClassOfPacketsIsHitOnItsWayAndNothingElse(t *testing.T) {
 		{ACK, Drop, "link:f5-firewall", answered, 2},
 		{Data, Drop, "firewall", unheard, 2},
 		{Data, Drop, "link:switch-server1", unheard, 2},
+		{AfterSYN, Drop, "server1", unheard, 2},
 		{Response, Drop, "firewall", unanswered, 2},
 		{Response, Drop, "link:f5-firewall", unanswered, 2},
 	} {

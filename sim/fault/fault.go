@@ -32,7 +32,14 @@ const (
 	ACK      Match = "ack"      // to the server, and nothing but an ACK: the handshake's last, and those of the response
 	Data     Match = "data"     // to the server, with bytes of the request
 	Response Match = "response" // to the client, with bytes of the response
-	Any      Match = "any"      // whatever goes in its direction
+	// LargeData is [Data] in packets larger than [Fault.LargerThan].
+	LargeData Match = "large-data"
+	// AfterSYN is what a server's host drops of a connection that its listener has no
+	// place for: all that comes behind the SYN but a RST, so that it goes on sending
+	// SYN-ACKs (net/ipv4/tcp_minisocks.c, tcp_check_req: listen_overflow).
+	AfterSYN Match = "after-syn"
+	// Any is whatever goes in the fault's direction, for what does not lose it.
+	Any Match = "any"
 
 	// PerConnection: a seeded function of fault, ordinal and attempt decides;
 	// all that matches of a hit connection is hit.
@@ -51,16 +58,19 @@ const (
 // Fault is one deliberate defect. It is either of packets, which the kernel hits on
 // their way (and a wire may put back: see [Fault.OnWire]), or of an actor, which then misbehaves by itself: see [Fault.Acts].
 type Fault struct {
-	Name        string        `yaml:"name"`
-	At          string        `yaml:"at"`        // a node or a link: "firewall", "link:f5-firewall", "server2"
-	Direction   Direction     `yaml:"direction"` // of the packets; an actor's fault has none
-	Match       Match         `yaml:"match"`     // likewise
-	Do          Do            `yaml:"do"`
-	After       time.Duration `yaml:"after"`  // of a delay, and of an actor that takes its time
-	Jitter      time.Duration `yaml:"jitter"` // of a delay: up to so much more, by chance
-	Port        uint16        `yaml:"port"`   // of a client that connects elsewhere
-	Per         Per           `yaml:"per"`
-	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
+	Name      string        `yaml:"name"`
+	At        string        `yaml:"at"`        // a node or a link: "firewall", "link:f5-firewall", "server2"
+	Direction Direction     `yaml:"direction"` // of the packets; an actor's fault has none
+	Match     Match         `yaml:"match"`     // likewise
+	Do        Do            `yaml:"do"`
+	After     time.Duration `yaml:"after"`  // of a delay, and of an actor that takes its time
+	Jitter    time.Duration `yaml:"jitter"` // of a delay: up to so much more, by chance
+	Port      uint16        `yaml:"port"`   // of a client that connects elsewhere
+	// LargerThan is the size of the largest IP packet that passes, where large ones do
+	// not; in bytes.
+	LargerThan  int     `yaml:"larger-than"`
+	Per         Per     `yaml:"per"`
+	Probability float64 `yaml:"probability"` // 0 to 1; both ends are exact
 }
 
 // Acts says whether an actor misbehaves, rather than packets being hit.
@@ -124,11 +134,14 @@ type class struct {
 }
 
 var classes = map[Match]class{
-	SYN:      {way: ToServer, stage: 1, segments: nft.SYNs},
-	SYNACK:   {way: ToClient, stage: 2, segments: nft.SYNACKs},
-	ACK:      {way: ToServer, stage: 3, segments: nft.PureACKs, spares: true}, // data acknowledges as well
-	Data:     {way: ToServer, stage: 4, segments: nft.Payload},
-	Response: {way: ToClient, stage: 6, segments: nft.Payload},
+	SYN:       {way: ToServer, stage: 1, segments: nft.SYNs},
+	SYNACK:    {way: ToClient, stage: 2, segments: nft.SYNACKs},
+	ACK:       {way: ToServer, stage: 3, segments: nft.PureACKs, spares: true}, // data acknowledges as well
+	Data:      {way: ToServer, stage: 4, segments: nft.Payload},
+	LargeData: {way: ToServer, stage: 4, segments: nft.Payload},
+	// Last of what a server may be spared: others may have taken the ACK and the data.
+	AfterSYN: {way: ToServer, stage: 5, segments: nft.AfterSYN},
+	Response: {way: ToClient, stage: 7, segments: nft.Payload},
 	Any:      {segments: nft.Any, spares: true},
 }
 
@@ -136,7 +149,7 @@ var classes = map[Match]class{
 // request and response.
 const (
 	clientsTurn = 0
-	serversTurn = 5
+	serversTurn = 6
 )
 
 // Validate reports what in f cannot be, given the lab it is for.
@@ -187,7 +200,30 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
 	oneOf(bad, "per", f.Per, PerConnection, PerTuple, PerPacket)
+	if f.Match == AfterSYN && f.Per == PerPacket {
+		bad("per %q: a connection has its place in a listen queue or has none; %s is per connection or tuple", f.Per, AfterSYN)
+	}
+	f.validateSize(bad)
 	f.validatePlace(spec, bad)
+}
+
+// Bounds of what passes: the least MTU of an IPv4 host (RFC 1122 §3.3.3), and the lab's.
+const (
+	leastMTU = 576
+	labMTU   = 1500
+)
+
+// validateSize sees that what is hit for its size has one that is hit everywhere: a
+// path has one MTU, for all connections.
+func (f *Fault) validateSize(bad complaint) {
+	switch large := f.Match == LargeData; {
+	case !large && f.LargerThan != 0:
+		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
+	case large && (f.LargerThan < leastMTU || f.LargerThan >= labMTU):
+		bad("larger-than %d: %s needs the largest packet that passes, %d to %d bytes", f.LargerThan, LargeData, leastMTU, labMTU-1)
+	case large && f.Probability != 0 && f.Probability != 1:
+		bad("probability %v: %s is hit always or never, as by an MTU; how many requests are large is up to the traffic", f.Probability, LargeData)
+	}
 }
 
 func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
@@ -198,6 +234,8 @@ func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
 	case f.OnWire() && slices.Contains(places, f.At) && !f.IsLink() && !(treatments[f.Do].routers && f.At == topology.Firewall):
 		bad("at %q: %s is done on a wire; there are %s", f.At, f.Do, strings.Join(slices.DeleteFunc(places, func(p string) bool { return !strings.HasPrefix(p, linkPrefix) }), ", "))
 	case slices.Contains(places, f.At):
+	case f.Match == AfterSYN:
+		bad("at %q: %s is what a server with a full listen queue drops, %s", f.At, AfterSYN, words(places))
 	case !slices.Contains(Places(spec, SYN), f.At):
 		bad("at %q: there is no such place; there are %s%s", f.At, strings.Join(places, ", "), nearest.Hint(f.At, places))
 	case f.Direction == ToClient:
@@ -241,15 +279,16 @@ func notWord(r rune) bool {
 // from the f5 to a server but the f5 itself, which ends both its connections, and
 // bridges, whose links are places of their own. What is clientside of the f5 is
 // none: the plan goes by serverside connections. The servers themselves can meet SYNs
-// only: what they drop of their own answers is in no capture at all, and what they
-// drop of an open connection has no name yet.
+// and what follows them, which is theirs alone: what they drop of their own answers is in
+// no capture at all, and what else they drop of an open connection has no name yet.
 func Places(spec *topology.Spec, match Match) (places []string) {
 	for _, server := range []string{topology.Server1, topology.Server2} {
 		for _, place := range spec.Path(topology.F5, server) {
 			n, isNode := spec.Node(place)
 			switch {
 			case place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
-			case match != SYN && isNode && n.Kind == topology.KindHost:
+			case match == AfterSYN && place != server:
+			case match != AfterSYN && match != SYN && isNode && n.Kind == topology.KindHost:
 			default:
 				places = append(places, place)
 			}

@@ -40,17 +40,21 @@ var treatments = map[Do]treatment{
 	Drop:      {lost: true},
 	Reject:    {matches: []Match{SYN}, lost: true},
 	InjectRST: {matches: []Match{Data, Response}, wire: true, routers: true, breaks: true},
-	Delay:     {matches: all, wire: true},
-	Reorder:   {matches: all, wire: true},
-	Duplicate: {matches: all, wire: true},
-	Corrupt:   {wire: true, lost: true},
+	Delay:     {matches: onLinks, wire: true},
+	Reorder:   {matches: onLinks, wire: true},
+	Duplicate: {matches: onLinks, wire: true},
+	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
 }
 
 // maxDelay is less than what a BIG-IP, a client or TCP gives up for: what comes when nobody
 // waits for it any more has no name in the analyzer's words yet.
 const maxDelay = 900 * time.Millisecond
 
-var all = []Match{SYN, SYNACK, ACK, Data, Response, Any}
+var (
+	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any}
+	// onLinks is what passes a link; [AfterSYN] is a host's.
+	onLinks = []Match{SYN, SYNACK, ACK, Data, LargeData, Response, Any}
+)
 
 // Treatments lists what can become of packets.
 func Treatments() []Do { return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt} }
@@ -75,10 +79,12 @@ func (f *Fault) TakesFrom(other *Fault) bool {
 func (f *Fault) validateTreatment(bad complaint) {
 	t := treatments[f.Do]
 	if t.matches != nil && !slices.Contains(t.matches, f.Match) || t.matches == nil && f.Match == Any {
-		switch f.Do {
-		case Reject:
+		switch {
+		case f.Do == Reject:
 			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
-		case InjectRST:
+		case f.Match == AfterSYN:
+			bad("do %q: what a full listen queue takes is dropped, and by its host", f.Do)
+		case f.Do == InjectRST:
 			bad("do %q: a forged RST goes ahead of data or a response, and not of a %s", f.Do, f.Match)
 		default:
 			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted"}[f.Do])
