@@ -4,8 +4,7 @@ import "slices"
 
 // corrupted: a packet leaves one point whole and comes to the next with a checksum that is
 // wrong. Its receiver has it in its capture, and throws it away without a word
-// (RFC 9293 §3.10.7.4 takes no segment with a wrong checksum that far; tcp_v4_rcv counts
-// it as TcpInCsumErrors).
+// (RFC 9293 §3.1, MUST-3; Linux counts it as TcpInCsumErrors).
 //
 //	f5        feth11    feth10     server2
 //	 |---SYN--->|~~~SYN~~>|~~~SYN~~>|          the checksum is wrong from feth11 on

@@ -56,7 +56,8 @@ const (
 )
 
 // Fault is one deliberate defect. It is either of packets, which the kernel hits on
-// their way (and a wire may put back: see [Fault.OnWire]), or of an actor, which then misbehaves by itself: see [Fault.Acts].
+// their way and a wire may put back, see [Fault.OnWire]; or of an actor, which then
+// misbehaves by itself, see [Fault.Acts].
 type Fault struct {
 	Name      string        `yaml:"name"`
 	At        string        `yaml:"at"`        // a node or a link: "firewall", "link:f5-firewall", "server2"

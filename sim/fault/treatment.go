@@ -28,7 +28,7 @@ const (
 
 // treatment says to what it can be done, and how it shows.
 type treatment struct {
-	matches []Match // nil: all but [Any]
+	matches []Match // nil: all but [Any], which must be told apart
 	wire    bool    // a wire does it, on a link
 	routers bool    // a wire can do it in a router as well
 	lost    bool    // the packet, to its receiver
@@ -72,8 +72,9 @@ func (f *Fault) Before(other *Fault) bool { return other.OnWire() || !f.OnWire()
 // TakesFrom says whether f takes packets that another fault, behind it at the same place,
 // then never sees, though they go on.
 func (f *Fault) TakesFrom(other *Fault) bool {
-	return f.OnWire() && other.OnWire() && f.At == other.At && f.Direction == other.Direction &&
-		(f.Match == other.Match || f.Match == Any || other.Match == Any)
+	same := f.Match == other.Match || f.Match == Any || other.Match == Any ||
+		classes[f.Match].segments == nft.Payload && classes[other.Match].segments == nft.Payload // large data is data
+	return f.OnWire() && other.OnWire() && f.At == other.At && f.Direction == other.Direction && same
 }
 
 func (f *Fault) validateTreatment(bad complaint) {
