@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -36,6 +37,8 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	case v.queueMayBeFull(p, seen):
 		c.settle = fmt.Sprintf("the listen queue of %s at %s (ss -lnt, nstat TcpExtListenOverflows): it answered no SYN at that time, and held connections that it did not serve",
 			v.server, stamp(seen[0].time).Format(clockFormat))
+	case !slices.ContainsFunc(seen, func(g *sighting) bool { return !g.cut }):
+		c.settle = fmt.Sprintf("a capture of whole packets at %s (tcpdump -s 0): a SYN that was damaged on its way would look the same, cut as these are", v.point(p))
 	default:
 		c.hop, c.confidence = v.hop(p), 1-absent.missed
 	}
