@@ -34,6 +34,8 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	switch {
 	case absent.doubt != "":
 		c.settle = absent.settle + ": " + absent.doubt
+	case v.refusalMayBeMissed(p, seen[len(seen)-1].time):
+		c.settle = fmt.Sprintf("a capture at %s that loses less: a proxy that passes connections on answers no SYN by itself, and the one RST with which it gives up may have been missed", v.point(p))
 	case v.queueMayBeFull(p, seen):
 		c.settle = fmt.Sprintf("the listen queue of %s at %s (ss -lnt, nstat TcpExtListenOverflows): it answered no SYN at that time, and held connections that it did not serve",
 			v.server, stamp(seen[0].time).Format(clockFormat))
@@ -45,6 +47,14 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 	c.eliminated = v.hypotheses(p, c.hop != "")
 	return c
 }}
+
+// refusalMayBeMissed tells whether the silence may be a proxy's that waited for another in
+// vain: then it says one RST in the end, and not an answer to each SYN.
+func (v *flowView) refusalMayBeMissed(p int, at int64) bool {
+	s := &v.steps[p]
+	loss := v.a.cal.losses[s.at]
+	return s.s.point.Side == Both && loss.missedAll(down, []int64{at}) > loss.limit(down)
+}
 
 // queueMayBeFull tells whether the listener's state explains the silence as well:
 // no other SYN to it was answered between the tries, or around a single one, and
