@@ -1,6 +1,10 @@
 package analyzer
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/hopblame/hopblame/internal/inetsum"
+)
 
 // damaged tells whether a segment was changed on its way: its checksum is wrong, and not in
 // the way of a sender that leaves the sum to its network card.
@@ -13,30 +17,12 @@ func (p *packet) damaged() bool {
 		return false
 	}
 	field := binary.BigEndian.Uint16(p.segment[16:])
-	pseudo := sum16(sum16(protoTCP, p.src), p.dst)
+	pseudo := inetsum.Add(inetsum.Add(protoTCP, p.src), p.dst)
 	withLength := pseudo + uint32(len(p.segment))
-	if field == 0 || field == fold(withLength) || field == fold(pseudo) {
+	if field == 0 || field == inetsum.Fold(withLength) || field == inetsum.Fold(pseudo) {
 		return false
 	}
-	return fold(sum16(withLength, p.segment)) != 0xffff
-}
-
-// sum16 adds 16-bit words to a sum, RFC 1071.
-func sum16(sum uint32, b []byte) uint32 {
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(binary.BigEndian.Uint16(b))
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	return sum
-}
-
-func fold(sum uint32) uint16 {
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return uint16(sum)
+	return inetsum.Fold(inetsum.Add(withLength, p.segment)) != 0xffff
 }
 
 // sums counts the checksums of a direction's SYNs or SYN-ACKs at a point.

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"testing"
+
+	"github.com/hopblame/hopblame/internal/inetsum"
 )
 
 // aSegment is an Ethernet frame with a SYN, or with data.
@@ -31,11 +33,11 @@ func TestAPacketIsDamagedOnlyIfNothingElseExplainsItsChecksum(t *testing.T) {
 			if family.head > 34 {
 				at, n = 14+8, 32
 			}
-			sum := sum16(protoTCP, f[at:at+n])
+			sum := inetsum.Add(protoTCP, f[at:at+n])
 			if length {
 				sum += uint32(len(f) - family.head)
 			}
-			return fold(sum)
+			return inetsum.Fold(sum)
 		}
 		for _, row := range []struct {
 			name string

@@ -112,12 +112,13 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		}
 	}
 	a.cols = cols
+	group := a.group(start)
 	var out []*matter
 	for i := range fs {
 		f := &fs[i]
 		m := &matter{a: a, f: f, start: start}
 		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
-		m.client.within(a.group(start))
+		m.client.within(group)
 		if f.reused {
 			m.client.narrow(f.seq)
 		}
@@ -132,7 +133,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 			a.report.Requests.OK++
 			continue
 		}
-		m.proxied = a.proxied(cols, w.index[f.tuple], a.group(start))
+		m.proxied = a.proxied(cols, w.index[f.tuple], group)
 		out = append(out, m)
 	}
 	a.pairSides(out, notes, candidates)

@@ -1,6 +1,7 @@
 package eventloop
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"syscall"
@@ -89,4 +90,39 @@ func Error(fd int) error {
 func Reset(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	unix.Close(fd)
+}
+
+// RawIP returns a socket of the calling thread's namespace that sends whole IP packets:
+// with IPPROTO_RAW the header is the sender's (raw(7), ipv6(7)).
+func RawIP(ipv6 bool) (fd int, err error) {
+	domain := unix.AF_INET
+	if ipv6 {
+		domain = unix.AF_INET6
+	}
+	if fd, err = unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW); err != nil {
+		return -1, fmt.Errorf("raw socket: %w", err)
+	}
+	return fd, nil
+}
+
+// SendIP sends an IP packet to where its header says, through a socket of [RawIP].
+func SendIP(fd int, ip []byte) error {
+	if ip[0]>>4 == 6 {
+		return unix.Sendto(fd, ip, 0, &unix.SockaddrInet6{Addr: [16]byte(ip[24:40])})
+	}
+	return unix.Sendto(fd, ip, 0, &unix.SockaddrInet4{Addr: [4]byte(ip[16:20])})
+}
+
+// Knock sends one SYN from an address to another, and takes no interest in the answer: the
+// socket is gone before TCP would send another.
+func Knock(from, to netip.AddrPort) error {
+	fd, err := TCP(from)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Connect(fd, Sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("connect %s to %s: %w", from, to, err)
+	}
+	return nil
 }

@@ -3,6 +3,8 @@ package observe
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/hopblame/hopblame/internal/inetsum"
 )
 
 // Layout is where in an Ethernet frame things are. Offsets may lie beyond a frame
@@ -91,10 +93,7 @@ func change(b []byte, at int, to []byte, sums ...int) {
 				continue // cut off
 			}
 			sum := uint32(^binary.BigEndian.Uint16(b[s:])) + uint32(^old) + uint32(now)
-			for sum>>16 != 0 {
-				sum = sum&0xffff + sum>>16
-			}
-			binary.BigEndian.PutUint16(b[s:], ^uint16(sum))
+			binary.BigEndian.PutUint16(b[s:], ^inetsum.Fold(sum))
 		}
 	}
 	copy(b[at:], to)

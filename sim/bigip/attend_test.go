@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,7 +97,7 @@ func TestThePortIsClosedWhileNoMemberIsUp(t *testing.T) {
 	b.write(early, "POST /batch HTTP/1.1\r\n") // and the rest of it later
 
 	fall()
-	await(t, "the virtual server has gone down", b.refused)
+	labtest.Await(t, "the virtual server has gone down", b.refused)
 	b.write(early, "Host: vs\r\n\r\n")
 	if _, wasReset, _ := reset(early); !wasReset {
 		t.Error("a client from before is not told that there is no member")
@@ -104,7 +105,7 @@ func TestThePortIsClosedWhileNoMemberIsUp(t *testing.T) {
 
 	rise := serve()
 	t.Cleanup(rise)
-	await(t, "the virtual server has come up again", func() bool { return !b.refused() })
+	labtest.Await(t, "the virtual server has come up again", func() bool { return !b.refused() })
 	if got, wasReset := b.ask(1); wasReset || got == "" {
 		t.Errorf("the client got %q, a reset: %v", got, wasReset)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,7 +41,7 @@ func TestThousandsOfIdleConnectionsCostLittleAndLeaveNothing(t *testing.T) {
 			before, goroutines, memory := descriptors(t), runtime.NumGoroutine(), inUse()
 			fds := b.connectIdle(row.n)
 			live, p := make(chan int, 1), b.proxy
-			await(t, "all are accepted", func() bool {
+			labtest.Await(t, "all are accepted", func() bool {
 				p.loop.Post(func() { live <- len(p.live) })
 				return receive(t, live, "the loop does not turn") == row.n
 			})
@@ -51,7 +52,7 @@ func TestThousandsOfIdleConnectionsCostLittleAndLeaveNothing(t *testing.T) {
 				unix.Close(fd)
 			}
 			b.awaitNobody()
-			await(t, "descriptors and goroutines are back", func() bool {
+			labtest.Await(t, "descriptors and goroutines are back", func() bool {
 				return descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
 			})
 		})
@@ -186,7 +187,7 @@ func TestACrowdOfBadClientsLeavesNothing(t *testing.T) {
 			if p := b.proxy; p.layer7 != nil {
 				p.layer7.transport.CloseIdleConnections()
 			}
-			await(t, "descriptors and goroutines are back", func() bool {
+			labtest.Await(t, "descriptors and goroutines are back", func() bool {
 				return descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
 			})
 			b.awaitNobody()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -362,7 +363,7 @@ func secure(b *bench, c *net.TCPConn, text string) {
 // awaitFlow waits until the proxy is connected to the member.
 func (b *bench) awaitFlow() {
 	b.t.Helper()
-	await(b.t, "the proxy has connected to the member", func() bool { return b.dialed.Load() > 0 })
+	labtest.Await(b.t, "the proxy has connected to the member", func() bool { return b.dialed.Load() > 0 })
 }
 
 func TestAFINThatNobodyAnswersIsGivenUpAfterCloseWaitTimeout(t *testing.T) {
@@ -383,7 +384,7 @@ func TestAFINThatNobodyAnswersIsGivenUpAfterCloseWaitTimeout(t *testing.T) {
 	close(gone)
 	b.awaitNobody()
 	begin := time.Now()
-	await(t, "the kernel has forgotten the connection", func() bool {
+	labtest.Await(t, "the kernel has forgotten the connection", func() bool {
 		n, err := b.Host(topology.F5).Unsettled()
 		if err != nil {
 			t.Fatal(err)

@@ -3,6 +3,8 @@ package bigip
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/hopblame/hopblame/internal/inetsum"
 )
 
 // hardware is a MAC address.
@@ -114,9 +116,6 @@ func (c *change) putWord(field []byte, with uint16) {
 
 // fix applies the change to a checksum.
 func (c change) fix(checksum []byte) {
-	sum := uint32(^binary.BigEndian.Uint16(checksum)) + uint32(c)
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	binary.BigEndian.PutUint16(checksum, ^uint16(sum))
+	sum := inetsum.Fold(uint32(^binary.BigEndian.Uint16(checksum)) + uint32(c))
+	binary.BigEndian.PutUint16(checksum, ^sum)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/hopblame/hopblame/internal/tshark"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 // startFastL4 starts a FastL4 virtual server with a profile.
@@ -577,7 +578,7 @@ func TestAnIdleFastL4ConnectionEndsWhenItsProfileSays(t *testing.T) {
 				<-tick.C
 			}
 			if !row.reset {
-				await(t, "the flow is forgotten", func() bool { return b.flowsOpen() == 0 })
+				labtest.Await(t, "the flow is forgotten", func() bool { return b.flowsOpen() == 0 })
 				b.write(c, "is anybody there")
 			}
 			if _, wasReset, err := reset(c); !wasReset {
@@ -635,7 +636,7 @@ func TestAPacketOfNoFlowIsAnsweredWithARSTOnEitherSideButNotTooOften(t *testing.
 	noReset := false
 	b.startFastL4(FastL4Profile{IdleTimeout: 20 * time.Millisecond, ResetOnTimeout: &noReset})
 	b.dial()
-	await(t, "the flow is forgotten", func() bool { return b.flowsOpen() == 0 })
+	labtest.Await(t, "the flow is forgotten", func() bool { return b.flowsOpen() == 0 })
 	stop := b.witnesses()
 	close(resume)
 	if err := receive(t, atMember, "the member waits"); !errors.Is(err, syscall.ECONNRESET) {
@@ -715,7 +716,7 @@ func TestAClientMayUseItsPortAgainAtOnce(t *testing.T) {
 				if err := errors.Join(c.SetLinger(0), c.Close()); err != nil {
 					t.Fatal(err)
 				}
-				await(t, "the flow has ended", func() bool { return b.flowsOpen() == 0 })
+				labtest.Await(t, "the flow has ended", func() bool { return b.flowsOpen() == 0 })
 			}
 			w := stop()
 			for _, f := range b.close() {
@@ -795,7 +796,7 @@ func TestFastL4PassesLargeTransfersBothWaysIntact(t *testing.T) {
 			if !bytes.Equal(got, down) || receive(t, received, "the member did not finish") != sha256.Sum256(up) {
 				t.Errorf("%d bytes came back; one of the bodies is another than was sent", len(got))
 			}
-			await(t, "the flow has ended", func() bool { return b.flowsOpen() == 0 })
+			labtest.Await(t, "the flow has ended", func() bool { return b.flowsOpen() == 0 })
 			if f := b.flow(); f.Tries != 1 || f.Connected.IsZero() || f.Closed.Before(f.Connected) {
 				t.Errorf("the flow is %+v", f)
 			}
@@ -861,7 +862,7 @@ func TestThreeHundredFastL4ConnectionsAtOnceAllGetTheirOwnAnswer(t *testing.T) {
 		})
 	}
 	clients.Wait()
-	await(t, "all flows have ended", func() bool { return b.flowsOpen() == 0 })
+	labtest.Await(t, "all flows have ended", func() bool { return b.flowsOpen() == 0 })
 	w := stop()
 	flows := b.close()
 	sources := map[netip.AddrPort]bool{}

@@ -135,17 +135,6 @@ func receive[T any](t *testing.T, c <-chan T, otherwise string) (v T) {
 	return v
 }
 
-// await waits for a condition that has no event of its own.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); {
-		if time.Now().After(deadline) {
-			t.Fatal("waited in vain until " + what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
-
 // member listens where server1 should and gives each connection to serve, which
 // need not close it.
 func (b *bench) member(serve func(c *net.TCPConn)) {
@@ -228,7 +217,7 @@ func (b *bench) inject(per fault.Per) *fault.Injector {
 func (b *bench) awaitNobody() {
 	b.t.Helper()
 	live, p := make(chan int, 1), b.proxy
-	await(b.t, "the proxy has let its client go", func() bool {
+	labtest.Await(b.t, "the proxy has let its client go", func() bool {
 		p.loop.Post(func() { live <- len(p.live) })
 		return receive(b.t, live, "the proxy's loop does not turn") == 0
 	})

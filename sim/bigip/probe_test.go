@@ -11,6 +11,7 @@ import (
 
 	"github.com/hopblame/hopblame/sim/ports"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 // promptly is a monitor that has made up its mind soon.
@@ -149,7 +150,7 @@ func TestAMemberComesAndGoes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			await(t, "the monitor has found the member", func() bool { return b.up(0) })
+			labtest.Await(t, "the monitor has found the member", func() bool { return b.up(0) })
 			go func() {
 				for {
 					c, err := l.Accept()
@@ -165,7 +166,7 @@ func TestAMemberComesAndGoes(t *testing.T) {
 				t.Errorf("from a member that is up the client got %q, a reset: %v", got, wasReset)
 			}
 			l.Close()
-			await(t, "the monitor has missed the member", func() bool { return !b.up(0) })
+			labtest.Await(t, "the monitor has missed the member", func() bool { return !b.up(0) })
 			if _, wasReset := b.ask(2); !wasReset {
 				t.Error("a member that is gone is used")
 			}
@@ -296,5 +297,5 @@ func TestAMonitorAtWorkEndsWithTheProxy(t *testing.T) {
 	if len(p.Probes()) != 1 {
 		t.Errorf("there were %d tests", len(p.Probes()))
 	}
-	await(t, "no more descriptors are open than before", func() bool { return descriptors(t) <= before })
+	labtest.Await(t, "no more descriptors are open than before", func() bool { return descriptors(t) <= before })
 }

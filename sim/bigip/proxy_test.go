@@ -18,6 +18,7 @@ import (
 
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 	"golang.org/x/sys/unix"
 )
 
@@ -210,7 +211,7 @@ func awaitRead(t *testing.T, b *bench, c *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the bytes are acknowledged", func() bool {
+	labtest.Await(t, "the bytes are acknowledged", func() bool {
 		unsent := 0
 		_ = raw.Control(func(fd uintptr) { unsent, _ = unix.IoctlGetInt(int(fd), unix.TIOCOUTQ) })
 		return unsent == 0
@@ -438,9 +439,9 @@ func TestAClientThatAbortsWhileTheServersideIsTriedEndsTheTrying(t *testing.T) {
 	b.start(Incident)
 	c := b.dial()
 	b.write(c, request(7, 0))
-	await(t, "the serverside is tried", func() bool { return b.dialing.Load() == 1 })
+	labtest.Await(t, "the serverside is tried", func() bool { return b.dialing.Load() == 1 })
 	abort(t, c)
-	await(t, "the trying is over", func() bool { return b.dialed.Load() == 1 })
+	labtest.Await(t, "the trying is over", func() bool { return b.dialed.Load() == 1 })
 	f := b.flow()
 	if d := f.Closed.Sub(f.Opened); d > 900*time.Millisecond || f.Tries != 1 || f.Reset != "" {
 		t.Errorf("ended after %v and %d SYNs, reset %q", d, f.Tries, f.Reset)
@@ -620,7 +621,7 @@ func TestCloseWithConnectionsOpenLeavesNoDescriptorAndNoThread(t *testing.T) {
 		b.write(relayed, request(1, 100)+"some")
 		s := receive(t, conns, "the member was not called")
 		b.write(tried, request(deaf, 0))
-		await(t, "the third is tried", func() bool { return b.dialing.Load() == 2 })
+		labtest.Await(t, "the third is tried", func() bool { return b.dialing.Load() == 2 })
 		flows := b.close()
 		if len(flows) != 2 || flows[0].Closed.IsZero() || flows[1].Closed.IsZero() || !flows[1].Connected.IsZero() {
 			t.Errorf("the flows are %v", flows)
@@ -632,7 +633,7 @@ func TestCloseWithConnectionsOpenLeavesNoDescriptorAndNoThread(t *testing.T) {
 	}
 	// Fewer is right too: a thread of the first round may still have been ending
 	// when they were counted.
-	await(t, fmt.Sprintf("there are no more than %v descriptors and threads", before), func() bool {
+	labtest.Await(t, fmt.Sprintf("there are no more than %v descriptors and threads", before), func() bool {
 		return descriptors(t) <= before[0] && strangers(t) <= before[1]
 	})
 }
@@ -662,7 +663,7 @@ func TestAnAnswerThatComesWithTheTimerIsNotThrownAway(t *testing.T) {
 		t.Errorf("%d SYNs, want 1", n)
 	}
 	receive(t, conns, "the member was not called")
-	await(t, "the proxy knows of the answer", func() bool { return b.dialed.Load() == 1 })
+	labtest.Await(t, "the proxy knows of the answer", func() bool { return b.dialed.Load() == 1 })
 	if f := b.flow(); f.Connected.IsZero() || f.Tries != 1 {
 		t.Errorf("the flow is %+v", f)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/netip"
 
+	"github.com/hopblame/hopblame/internal/eventloop"
+	"github.com/hopblame/hopblame/internal/inetsum"
 	"github.com/hopblame/hopblame/topology"
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +18,6 @@ import (
 // listener, to a packet without a flow — are the kernel's, and carry nothing.
 type rstSender struct {
 	fd   int
-	ipv6 bool
 	sent uint64
 }
 
@@ -24,18 +25,13 @@ type rstSender struct {
 const rstTTL = 255
 
 func newRSTSender(host *topology.Host, ipv6 bool) (*rstSender, error) {
-	s := &rstSender{fd: -1, ipv6: ipv6}
-	family := unix.AF_INET
-	if ipv6 {
-		family = unix.AF_INET6
-	}
+	s := &rstSender{fd: -1}
 	err := host.Run(func() (err error) {
-		// IPPROTO_RAW: the header is ours (raw(7), ipv6(7)).
-		s.fd, err = unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+		s.fd, err = eventloop.RawIP(ipv6)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("f5: rst-cause: raw socket: %w", err)
+		return nil, fmt.Errorf("f5: rst-cause: %w", err)
 	}
 	return s, nil
 }
@@ -49,22 +45,11 @@ func (s *rstSender) reset(fd int, local, remote netip.AddrPort, payload string) 
 	if err != nil {
 		return err
 	}
-	var to unix.Sockaddr = &unix.SockaddrInet4{Addr: to4(remote.Addr())}
-	if s.ipv6 {
-		to = &unix.SockaddrInet6{Addr: remote.Addr().As16()}
-	}
-	if err := unix.Sendto(s.fd, rstPacket(local, remote, flagRST|flagACK, seq, ack, payload), 0, to); err != nil {
+	if err := eventloop.SendIP(s.fd, rstPacket(local, remote, flagRST|flagACK, seq, ack, payload)); err != nil {
 		return fmt.Errorf("f5: send RST: %w", err)
 	}
 	s.sent++
 	return nil
-}
-
-func to4(a netip.Addr) (b [4]byte) {
-	if a.Is4() {
-		b = a.As4()
-	}
-	return b
 }
 
 // nextSequence reads the sequence numbers that a socket's next segment would have. It
@@ -125,16 +110,4 @@ func rstPacket(local, remote netip.AddrPort, flags byte, seq, ack uint32, payloa
 }
 
 // checksum is the Internet checksum (RFC 1071).
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for i := 0; i+1 < len(b); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	if len(b)%2 == 1 {
-		sum += uint32(b[len(b)-1]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
-}
+func checksum(b []byte) uint16 { return ^inetsum.Fold(inetsum.Add(0, b)) }

@@ -44,11 +44,7 @@ func behindF5(t *testing.T, f5 bigip.Config) (host *topology.Host, b Batch, end 
 			return nil, nil
 		}
 		ended = true
-		for deadline := time.Now().Add(patience); server.Busy() > 0; time.Sleep(time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the server is busy with %d requests", server.Busy())
-			}
-		}
+		labtest.Await(t, "the server is done", func() bool { return server.Busy() == 0 })
 		flows, err := proxy.Close()
 		if err != nil {
 			t.Error(err)

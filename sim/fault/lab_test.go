@@ -2,7 +2,6 @@ package fault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/topology"
 	"github.com/hopblame/hopblame/topology/labtest"
-	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
@@ -39,21 +37,9 @@ func inject(t *testing.T, lab *topology.Lab, f Fault, seed uint64, order int) *I
 // one would come after a second.
 func knock(t *testing.T, lab *topology.Lab, from, to netip.AddrPort) {
 	t.Helper()
-	if err := lab.Host(topology.F5).Run(func() error { return syn(from, to) }); err != nil {
+	if err := lab.Host(topology.F5).Run(func() error { return eventloop.Knock(from, to) }); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func syn(from, to netip.AddrPort) error {
-	fd, err := eventloop.TCP(from)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, eventloop.Sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("connect %s to %s: %w", from, to, err)
-	}
-	return nil
 }
 
 // report waits for the lab to be quiet and checks the report against the counter.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/topology"
@@ -33,13 +32,13 @@ func TestAFullListenQueueDropsTheACKAndTheDataAsTheFaultDoes(t *testing.T) {
 			delay.Arm(0, 0, late, a.Server1)
 			fd := connect(t, lab, late, a.Server1) // the server waits for its ACK
 			connect(t, lab, first, a.Server1)      // has the one place there is
-			await(t, "the queue to be full", func() bool { return queued(t, listener) == 1 })
+			labtest.Await(t, "the queue is full", func() bool { return queued(t, listener) == 1 })
 
 			before := overflows(t, lab)
 			if _, err := unix.Write(fd, []byte("hello")); err != nil {
 				t.Fatal(err)
 			}
-			await(t, "data to come again and to be dropped again", func() bool { return overflows(t, lab) >= before+2 })
+			labtest.Await(t, "data come again and are dropped again", func() bool { return overflows(t, lab) >= before+2 })
 			if info := tcpInfo(t, fd); info.Unacked == 0 || info.Bytes_acked > 1 {
 				t.Errorf("of the data %d segments are not acknowledged, and %d bytes are", info.Unacked, info.Bytes_acked)
 			}
@@ -49,7 +48,7 @@ func TestAFullListenQueueDropsTheACKAndTheDataAsTheFaultDoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { unix.Close(accepted) })
-			await(t, "data to be taken, now that there is room", func() bool { return tcpInfo(t, fd).Unacked == 0 })
+			labtest.Await(t, "data are taken, now that there is room", func() bool { return tcpInfo(t, fd).Unacked == 0 })
 		})
 	}
 }
@@ -88,7 +87,7 @@ func connect(t *testing.T, lab *topology.Lab, from, to netip.AddrPort) (fd int) 
 	}
 	t.Cleanup(func() { unix.Close(fd) })
 	const established = 1
-	await(t, "a connection", func() bool { return tcpInfo(t, fd).State == established })
+	labtest.Await(t, "there is a connection", func() bool { return tcpInfo(t, fd).State == established })
 	return fd
 }
 
@@ -130,13 +129,4 @@ func overflows(t *testing.T, lab *topology.Lab) (n uint64) {
 	}
 	t.Fatal("the kernel does not count overflows")
 	return 0
-}
-
-func await(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !is(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

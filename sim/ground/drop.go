@@ -13,7 +13,6 @@ import (
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
-	"golang.org/x/sys/unix"
 )
 
 // seed of the trials: any will do, and the same says the same on every machine.
@@ -56,7 +55,7 @@ func drop(ctx context.Context, family topology.Family, n int, told, done []fault
 			i.Arm(k, 1, from, to)
 		}
 		if err == nil {
-			err = lab.Host(topology.F5).Run(func() error { return knock(from, to) })
+			err = lab.Host(topology.F5).Run(func() error { return eventloop.Knock(from, to) })
 		}
 	}
 	took := time.Since(begin)
@@ -160,20 +159,6 @@ func taps(lab *topology.Lab) (points []capture.Point) {
 			Taps: []capture.Tap{{Host: lab.Host(at.Node), Interface: at.Interface}}})
 	}
 	return points
-}
-
-// knock sends one SYN and takes no interest in the answer: the socket is gone before TCP
-// would send another.
-func knock(from, to netip.AddrPort) error {
-	fd, err := eventloop.TCP(from)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := unix.Connect(fd, eventloop.Sockaddr(to)); !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("connect %s to %s: %w", from, to, err)
-	}
-	return nil
 }
 
 // nowhere is where captures go that nobody will read.

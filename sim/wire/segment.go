@@ -1,12 +1,12 @@
 package wire
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+	"github.com/hopblame/hopblame/internal/inetsum"
 )
 
 // segment is a TCP segment in an IP packet.
@@ -42,22 +42,9 @@ func (s segment) connection() [2]gopacket.Flow {
 // damaged says whether the checksum is wrong.
 func (s segment) damaged() bool {
 	source, destination := s.network.NetworkFlow().Endpoints()
-	var sum uint32
-	add := func(b []byte) {
-		for ; len(b) > 1; b = b[2:] {
-			sum += uint32(binary.BigEndian.Uint16(b))
-		}
-		if len(b) == 1 {
-			sum += uint32(b[0]) << 8
-		}
+	sum := uint32(layers.IPProtocolTCP) + uint32(len(s.tcp.Contents)+len(s.tcp.Payload)) // RFC 9293 §3.1
+	for _, part := range [][]byte{source.Raw(), destination.Raw(), s.tcp.Contents, s.tcp.Payload} {
+		sum = inetsum.Add(sum, part)
 	}
-	add(source.Raw())
-	add(destination.Raw())
-	add(s.tcp.Contents)
-	add(s.tcp.Payload)
-	sum += uint32(layers.IPProtocolTCP) + uint32(len(s.tcp.Contents)+len(s.tcp.Payload)) // RFC 9293 §3.1
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return sum != 0xffff
+	return inetsum.Fold(sum) != 0xffff
 }
