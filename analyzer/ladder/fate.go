@@ -1,0 +1,219 @@
+package ladder
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/digits"
+)
+
+// findPath works out which points a flow passes: those that have packets of it, and those
+// that should have, because they have others between the two hosts or because the
+// verdict misses the flow there. A point that all packets went around is not on the path.
+func (b *builder) findPath(f *flow, rows []*row) {
+	for i, p := range b.seen {
+		pair := p.pairs[pairOf(f.Conn)]
+		expected := pair != nil && pair[0]+pair[1] > 0 || b.missed(f, i)
+		around := slices.ContainsFunc(rows, func(r *row) bool {
+			return r.flow == f && r.spans(i) && b.listening(i, r) == ""
+		})
+		if len(f.sights[i]) > 0 || expected && !around {
+			f.Columns = append(f.Columns, i)
+		}
+	}
+}
+
+// missed tells whether the verdict misses a flow at a point: it has looked for it there,
+// or a packet that another point has may have been lost before it came there.
+func (b *builder) missed(f *flow, column int) bool {
+	name := b.columns[column].Point
+	if slices.Contains(b.absent[name], canonical(f.Conn.Client, f.Conn.Server)) {
+		return true
+	}
+	v := b.request.Verdict
+	if v == nil || len(v.Between) != 2 || v.Between[1] != name {
+		return false
+	}
+	last := slices.IndexFunc(b.columns, func(c Column) bool { return c.Point == v.Between[0] })
+	if last < 0 || len(f.sights[last]) == 0 {
+		return false
+	}
+	// A proxy has both connections: the one that goes on that way is meant.
+	return !slices.ContainsFunc(b.flows, func(o *flow) bool {
+		return len(o.sights[column]) > 0 || o.Side != f.Side && len(o.sights[last]) > 0 && (f.Side == analyzer.Clientside) == (column > last)
+	})
+}
+
+// spans tells whether a packet was seen on both sides of a column.
+func (r *row) spans(i int) bool {
+	low, high := false, false
+	for _, g := range r.seen {
+		low, high = low || g.column < i, high || g.column > i
+	}
+	return low && high
+}
+
+// judge says of each row what became of the packet behind the last point that saw it, and
+// whether it was made in front of the first.
+func (b *builder) judge(rows []*row) {
+	doubts := map[int]string{}
+	for _, r := range rows {
+		r.Next, r.From, r.Spoiled = -1, -1, -1
+		if r.Omitted > 0 {
+			continue
+		}
+		r.judge(b)
+		if r.Fate == Unknown && doubts[r.Next] == "" {
+			doubts[r.Next] = r.Why
+		}
+	}
+	for i := range b.columns {
+		if doubts[i] != "" {
+			b.notes = append(b.notes, fmt.Sprintf("%s %s: what it does not have may have been there", b.columns[i].Point, doubts[i]))
+		}
+	}
+}
+
+func (r *row) judge(b *builder) {
+	path := r.flow.Columns
+	after := func(column int) int { // the next column on the path, in the direction of travel
+		k := slices.Index(path, column)
+		if r.ToServer {
+			k++
+		} else {
+			k--
+		}
+		if k < 0 || k >= len(path) {
+			return -1
+		}
+		return path[k]
+	}
+	if r.Next = after(r.seen[len(r.seen)-1].column); r.Next >= 0 {
+		r.Fate = Died
+		if r.Why = b.listening(r.Next, r); r.Why != "" {
+			r.Fate = Unknown
+		}
+	}
+	r.ToServer = !r.ToServer
+	before := after(r.seen[0].column)
+	r.ToServer = !r.ToServer
+	if before >= 0 && b.listening(before, r) == "" {
+		r.Born, r.From = true, before
+	}
+	for _, g := range r.seen {
+		if g.spoiled {
+			r.Spoiled = g.column
+			break
+		}
+	}
+}
+
+// listening tells why a point proves nothing by not having a packet; "" if it does. The
+// verdict has looked closer: where it names the hop between two points, it has found
+// them to be worth that.
+func (b *builder) listening(column int, r *row) string {
+	p := &b.report.Points[column]
+	v := b.request.Verdict
+	if v != nil && v.Hop != "" && slices.Contains(v.Between, p.Name) && (v.Direction == "" || (v.Direction == analyzer.ToServer) == r.ToServer) {
+		return ""
+	}
+	t := r.seen[len(r.seen)-1]
+	here := b.corrected(t) + int64(b.columns[column].Clock)
+	slack := b.spread[column] + b.spread[t.column]
+	s := b.seen[column]
+	ways := s.pairs[pairOf(r.flow.Conn)]
+	blind := ways == nil || ways[r.way()] == 0
+	switch {
+	case p.Packets == 0:
+		return "captured nothing at all"
+	case blind && ways != nil && ways[1-r.way()] > 0:
+		return "captures only the other direction"
+	case blind:
+		return "has nothing between these hosts"
+	case !b.columns[column].Known:
+		return "has a clock that nothing compares with the others'"
+	case here-slack < p.First.UnixNano() || here+slack > p.Last.UnixNano():
+		return "does not cover this time"
+	case p.Dropped > 0:
+		return fmt.Sprintf("lost %s packets while it captured", digits.Group(int(p.Dropped)))
+	case p.Loss[0] > 0:
+		return "is known to miss packets"
+	case s.full != 0 && here >= s.full-slack && r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN|analyzer.FlagRST) == 0:
+		return "has more packets of this connection than are kept"
+	case slices.ContainsFunc(s.gaps, func(g pause) bool { return g.from < here-slack && here+slack < g.to }):
+		return fmt.Sprintf("pauses for more than %v at this time", time.Duration(longPause))
+	}
+	return ""
+}
+
+// way is the index of the row's direction in pointSeen.pairs.
+func (r *row) way() int {
+	if r.flow.Conn.Client.Addr().Less(r.flow.Conn.Server.Addr()) == r.ToServer {
+		return 0
+	}
+	return 1
+}
+
+// confine leaves out what went over the request's connections before it and after it.
+func (b *builder) confine(rows []*row) []*row {
+	front := b.flows[0]
+	if front.Side != analyzer.Clientside {
+		return rows
+	}
+	begin := slices.IndexFunc(rows, func(r *row) bool {
+		return r.flow == front && slices.ContainsFunc(r.seen, func(g *sight) bool { return b.corrected(g) >= front.from })
+	})
+	slack := int64(time.Millisecond)
+	early := make([]int, len(b.flows))
+	var kept []*row
+	for i, r := range rows {
+		if i < begin && (r.flow == front || r.at < front.from-slack) {
+			early[r.Flow]++
+			continue
+		}
+		kept = append(kept, r)
+	}
+	end := len(kept)
+	asked, answered := false, false
+	for i, r := range kept {
+		if r.flow != front || r.Len == 0 {
+			continue
+		}
+		if asked && answered && r.ToServer && isRequest(r.seen[0].content) {
+			end = i
+			break
+		}
+		asked, answered = asked || r.ToServer, answered || !r.ToServer
+	}
+	late := make([]int, len(b.flows))
+	for _, r := range kept[end:] {
+		late[r.Flow]++
+	}
+	var out []*row
+	for i, n := range early {
+		if n > 0 && len(kept) > 0 {
+			out = append(out, &row{flow: b.flows[i], at: kept[0].at, Row: Row{Flow: i, Omitted: n, What: "earlier"}})
+		}
+	}
+	out = append(out, kept[:end]...)
+	for i, n := range late {
+		if n > 0 {
+			out = append(out, &row{flow: b.flows[i], at: out[len(out)-1].at, Row: Row{Flow: i, Omitted: n, What: "later"}})
+		}
+	}
+	return out
+}
+
+// finish makes the row that others see.
+func (r *row) finish(b *builder) Row {
+	for _, g := range r.seen {
+		r.Seen = append(r.Seen, Seen{Column: g.column, File: g.file, Frame: g.frame, Time: time.Unix(0, g.time).UTC(), Again: g.again})
+		r.Cited = r.Cited || b.cites(g)
+		if r.Flags&analyzer.FlagRST != 0 && g.note.RSTCause != "" {
+			r.Cause = printable(g.note.RSTCause)
+		}
+	}
+	return r.Row
+}
