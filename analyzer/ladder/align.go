@@ -122,8 +122,9 @@ func (b *builder) nearest(rows []*row, taken []bool, g *sight, print bool) int {
 	return best
 }
 
-// order puts rows so that each point's are in the order in which it has them, and those
-// that no point has both of by time. Where packets overtook each other, time decides.
+// order puts causes before effects: what a point was the first to see comes behind all
+// that it had seen by then, which holds whatever is known of clocks. Apart from that, time
+// decides.
 func order(rows []*row, columns int) []*row {
 	queues := make([][]*row, columns)
 	place := make([]map[*row]int, columns)
@@ -142,40 +143,26 @@ func order(rows []*row, columns int) []*row {
 	out := make([]*row, 0, len(rows))
 	latest := make([]int64, columns) // what each point has seen happen
 	placed := map[*row]bool{}
-	heads := make([]*row, columns)
 	for len(out) < len(rows) {
+		var next *row
 		for i := range queues {
 			for len(queues[i]) > 0 && placed[queues[i][0]] {
 				queues[i] = queues[i][1:]
 			}
-			heads[i] = nil
-			if len(queues[i]) > 0 {
-				heads[i] = queues[i][0]
+			// Of all heads the earliest in truth is where it was seen first, so that one always is.
+			if len(queues[i]) > 0 && queues[i][0].seen[0].column == i && (next == nil || queues[i][0].at < next.at) {
+				next = queues[i][0]
 			}
 		}
-		var free, any *row
-		for _, r := range heads {
-			if r == nil {
-				continue
-			}
-			ready := !slices.ContainsFunc(r.seen, func(g *sight) bool { return heads[g.column] != r })
-			if ready && (free == nil || r.at < free.at) {
-				free = r
-			}
-			if any == nil || r.at < any.at {
-				any = r
-			}
+		if next == nil { // captures out of order
+			next = rows[slices.IndexFunc(rows, func(r *row) bool { return !placed[r] })]
 		}
-		if free == nil {
-			free = any
+		placed[next] = true
+		out = append(out, next)
+		next.at = max(next.at, latest[next.seen[0].column])
+		for _, g := range next.seen {
+			latest[g.column] = max(latest[g.column], next.at)
 		}
-		placed[free] = true
-		// What a point sends comes after what it has seen, however little is known of its clock.
-		free.at = max(free.at, latest[free.seen[0].column])
-		for _, g := range free.seen {
-			latest[g.column] = max(latest[g.column], free.at)
-		}
-		out = append(out, free)
 	}
 	return out
 }

@@ -19,8 +19,11 @@ func (b *builder) findPath(f *flow, rows []*row) {
 		around := slices.ContainsFunc(rows, func(r *row) bool {
 			return r.flow == f && r.spans(i) && b.listening(i, r) == ""
 		})
-		if len(f.sights[i]) > 0 || expected && !around {
+		switch {
+		case len(f.sights[i]) > 0 || expected && !around:
 			f.Columns = append(f.Columns, i)
+		case expected:
+			b.notes = append(b.notes, fmt.Sprintf("%s has nothing of %s, which went around it, or was missed there", b.columns[i].Point, f.Conn))
 		}
 	}
 }
@@ -116,7 +119,8 @@ func (r *row) judge(b *builder) {
 func (b *builder) listening(column int, r *row) string {
 	p := &b.report.Points[column]
 	v := b.request.Verdict
-	if v != nil && v.Hop != "" && slices.Contains(v.Between, p.Name) && (v.Direction == "" || (v.Direction == analyzer.ToServer) == r.ToServer) {
+	trusted := v != nil && v.Hop != "" && slices.Contains(v.Between, p.Name)
+	if trusted && (v.Direction == "" || (v.Direction == analyzer.ToServer) == r.ToServer) {
 		return ""
 	}
 	t := r.seen[len(r.seen)-1]
@@ -142,7 +146,7 @@ func (b *builder) listening(column int, r *row) string {
 		return "is known to miss packets"
 	case s.full != 0 && here >= s.full-slack && r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN|analyzer.FlagRST) == 0:
 		return "has more packets of this connection than are kept"
-	case slices.ContainsFunc(s.gaps, func(g pause) bool { return g.from < here-slack && here+slack < g.to }):
+	case !trusted && slices.ContainsFunc(s.gaps, func(g pause) bool { return g.from < here-slack && here+slack < g.to }):
 		return fmt.Sprintf("pauses for more than %v at this time", time.Duration(longPause))
 	}
 	return ""
@@ -156,7 +160,8 @@ func (r *row) way() int {
 	return 1
 }
 
-// confine leaves out what went over the request's connections before it and after it.
+// confine leaves out what went over the request's connections before it and after it, but
+// for what the verdict cites.
 func (b *builder) confine(rows []*row) []*row {
 	front := b.flows[0]
 	if front.Side != analyzer.Clientside {
@@ -166,41 +171,31 @@ func (b *builder) confine(rows []*row) []*row {
 		return r.flow == front && slices.ContainsFunc(r.seen, func(g *sight) bool { return b.corrected(g) >= front.from })
 	})
 	slack := int64(time.Millisecond)
-	early := make([]int, len(b.flows))
-	var kept []*row
-	for i, r := range rows {
-		if i < begin && (r.flow == front || r.at < front.from-slack) {
-			early[r.Flow]++
-			continue
-		}
-		kept = append(kept, r)
-	}
-	end := len(kept)
-	asked, answered := false, false
-	for i, r := range kept {
-		if r.flow != front || r.Len == 0 {
-			continue
-		}
-		if asked && answered && r.ToServer && isRequest(r.seen[0].content) {
-			end = i
-			break
-		}
-		asked, answered = asked || r.ToServer, answered || !r.ToServer
-	}
-	late := make([]int, len(b.flows))
-	for _, r := range kept[end:] {
-		late[r.Flow]++
-	}
 	var out []*row
-	for i, n := range early {
-		if n > 0 && len(kept) > 0 {
-			out = append(out, &row{flow: b.flows[i], at: kept[0].at, Row: Row{Flow: i, Omitted: n, What: "earlier"}})
+	leave := func(r *row, what string) {
+		if n := len(out); n > 0 && out[n-1].Omitted > 0 && out[n-1].What == what {
+			out[n-1].Omitted++
+			return
 		}
+		out = append(out, &row{flow: r.flow, at: r.at, Row: Row{Flow: r.Flow, Omitted: 1, What: what}})
 	}
-	out = append(out, kept[:end]...)
-	for i, n := range late {
-		if n > 0 {
-			out = append(out, &row{flow: b.flows[i], at: out[len(out)-1].at, Row: Row{Flow: i, Omitted: n, What: "later"}})
+	asked, answered, ended := false, false, false
+	for i, r := range rows {
+		before := i < begin && (r.flow == front || r.at < front.from-slack)
+		if !before && r.flow == front && r.Len > 0 {
+			ended = ended || asked && answered && r.ToServer && isRequest(r.seen[0].content)
+			asked, answered = asked || r.ToServer, answered || !r.ToServer
+		}
+		switch cited := slices.ContainsFunc(r.seen, b.cites); {
+		case before && !cited:
+			leave(r, "earlier")
+		case ended && !cited:
+			leave(r, "later")
+		default:
+			out = append(out, r)
+			if !before && b.start == 0 {
+				b.start = r.at
+			}
 		}
 	}
 	return out

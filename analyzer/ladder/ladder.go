@@ -11,13 +11,13 @@ import (
 
 // Ladder is one request's packets over all points. The zero value is an empty one.
 type Ladder struct {
-	Title   string // the request, in words
-	Verdict string // what was found; "" without a verdict
-	Start   time.Time
-	Columns []Column // in path order, client end first
-	Flows   []Flow   // the clientside connection, if there is one, then serverside ones
-	Rows    []Row    // causes before effects
-	Notes   []string // what the reader must know, such as points that could not see it
+	Title   string    // the request, in words
+	Verdict string    // what was found; "" without a verdict
+	Start   time.Time // of the request, by the first point's clock
+	Columns []Column  // in path order, client end first
+	Flows   []Flow    // the clientside connection, if there is one, then serverside ones
+	Rows    []Row     // causes before effects
+	Notes   []string  // what the reader must know, such as points that could not see it
 }
 
 // Column is a point of capture.
@@ -42,7 +42,7 @@ type Flow struct {
 // Row is a packet, or what stands for several that are left out.
 type Row struct {
 	// At is how long after [Ladder.Start] the point nearest its sender had it, by the
-	// first point's clock.
+	// first point's clock; below zero for what was there before the request.
 	At       time.Duration
 	Flow     int // index into [Ladder.Flows]
 	ToServer bool
@@ -64,7 +64,7 @@ type Row struct {
 	Retry   bool   // it was sent before, all of it or in part
 	Cause   string // why the proxy sent this RST, as its trailer says
 	Cited   bool   // by the verdict, as evidence
-	Omitted int    // > 0: so many packets of the flow, both ways, and nothing else of a row counts but At and Flow
+	Omitted int    // > 0: so many packets that are left out, and nothing else of the row counts
 }
 
 // Seen is a frame that shows a packet.
@@ -112,6 +112,7 @@ type builder struct {
 	seen    []*pointSeen               // by column
 	flows   []*flow
 	notes   []string
+	start   int64   // of the request, by the first point's clock
 	spread  []int64 // by column: half the width of what is known of its clock
 }
 
@@ -146,27 +147,20 @@ func (b *builder) draw() *Ladder {
 	for _, f := range b.flows {
 		l.Flows = append(l.Flows, f.Flow)
 	}
-	if len(rows) > 0 {
-		l.Start = time.Unix(0, rows[0].at).UTC()
-		for _, r := range rows {
-			l.Start = earlier(l.Start, time.Unix(0, r.at).UTC())
-		}
+	if b.start == 0 && len(rows) > 0 {
+		b.start = rows[0].at
+	}
+	if b.start != 0 {
+		l.Start = time.Unix(0, b.start).UTC()
 	}
 	for _, r := range rows {
-		r.At = time.Unix(0, r.at).Sub(l.Start)
+		r.At = time.Duration(r.at - b.start)
 		l.Rows = append(l.Rows, r.finish(b))
 	}
 	l.Rows = fold(l.Rows)
 	l.dropColumns()
 	l.Notes = b.notes
 	return l
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // dropColumns leaves out the points that no flow passes.
