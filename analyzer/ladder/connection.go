@@ -299,28 +299,54 @@ func (b *builder) during(all [][]epoch, front *flow) (at int, found *epoch) {
 }
 
 // merge adds a connection to another that it is, with addresses that a box on the way
-// has rewritten: it has the same initial sequence number, and is where the other is not.
+// has rewritten: it has the same initial sequence number. The box itself may have both.
 func (b *builder) merge(f *flow) bool {
 	for _, o := range b.flows {
 		if !f.known || !o.known || f.isn != o.isn {
 			continue
 		}
 		for i := range f.sights {
-			if len(o.sights[i]) > 0 || len(f.sights[i]) == 0 {
+			for k := range f.sights[i] {
+				f.sights[i][k].rewritten = &f.Conn
+			}
+			if len(o.sights[i]) == 0 {
+				o.sights[i], o.bases[i] = f.sights[i], f.bases[i]
 				continue
 			}
-			o.sights[i] = f.sights[i]
-			for k := range o.sights[i] {
-				o.sights[i][k].rewritten = &f.Conn
-			}
-			o.bases[i] = f.bases[i]
+			o.absorb(i, f.sights[i])
 		}
+		o.Rewritten = append(o.Rewritten, f.Conn)
 		o.to = max(o.to, f.to)
 		return true
 	}
 	return false
 }
 
+// absorb adds to what a point has of a flow what it has of it under other addresses: the
+// same packets, on their way out, and those that the point's own host made.
+func (f *flow) absorb(column int, others []sight) {
+	own := len(f.sights[column])
+	taken := make([]bool, own)
+	for _, g := range others {
+		same := -1
+		for k := range own {
+			h := &f.sights[column][k]
+			if !taken[k] && f.kindOf(h) == f.kindOf(&g) && abs(h.time-g.time) < nearby && (same < 0 || abs(h.time-g.time) < abs(f.sights[column][same].time-g.time)) {
+				same = k
+			}
+		}
+		if same >= 0 {
+			taken[same] = true
+			f.sights[column][same].passed = append(f.sights[column][same].passed, g.frame)
+			continue
+		}
+		f.sights[column] = append(f.sights[column], g)
+	}
+	slices.SortFunc(f.sights[column], func(x, y sight) int { return x.n - y.n })
+}
+
+// cites tells whether the verdict has a frame as evidence.
 func (b *builder) cites(g *sight) bool {
-	return b.cited[frameRef{b.columns[g.column].Point, g.file, g.frame}]
+	point := b.columns[g.column].Point
+	return b.cited[frameRef{point, g.file, g.frame}] || slices.ContainsFunc(g.passed, func(n uint64) bool { return b.cited[frameRef{point, g.file, n}] })
 }

@@ -13,9 +13,9 @@ import (
 // that should have, because they have others between the two hosts or because the
 // verdict misses the flow there. A point that all packets went around is not on the path.
 func (b *builder) findPath(f *flow, rows []*row) {
-	for i, p := range b.seen {
-		pair := p.pairs[pairOf(f.Conn)]
-		expected := pair != nil && pair[0]+pair[1] > 0 || b.missed(f, i)
+	for i := range b.columns {
+		up, down := b.traffic(f, i)
+		expected := up+down > 0 || b.missed(f, i)
 		around := slices.ContainsFunc(rows, func(r *row) bool {
 			return r.flow == f && r.spans(i) && b.listening(i, r) == ""
 		})
@@ -28,11 +28,30 @@ func (b *builder) findPath(f *flow, rows []*row) {
 	}
 }
 
+// conns are all addresses of a flow.
+func (f *flow) conns() []analyzer.Conn { return append([]analyzer.Conn{f.Conn}, f.Rewritten...) }
+
+// traffic counts the packets of all connections that a point has between a flow's hosts,
+// by direction.
+func (b *builder) traffic(f *flow, column int) (up, down int) {
+	for _, c := range f.conns() {
+		n := b.seen[column].pairs[pairOf(c)]
+		switch {
+		case n == nil:
+		case c.Client.Addr().Less(c.Server.Addr()):
+			up, down = up+n[0], down+n[1]
+		default:
+			up, down = up+n[1], down+n[0]
+		}
+	}
+	return up, down
+}
+
 // missed tells whether the verdict misses a flow at a point: it has looked for it there,
 // or a packet that another point has may have been lost before it came there.
 func (b *builder) missed(f *flow, column int) bool {
 	name := b.columns[column].Point
-	if slices.Contains(b.absent[name], canonical(f.Conn.Client, f.Conn.Server)) {
+	if slices.ContainsFunc(f.conns(), func(c analyzer.Conn) bool { return slices.Contains(b.absent[name], canonical(c.Client, c.Server)) }) {
 		return true
 	}
 	v := b.request.Verdict
@@ -124,40 +143,34 @@ func (b *builder) listening(column int, r *row) string {
 		return ""
 	}
 	t := r.seen[len(r.seen)-1]
-	here := b.corrected(t) + int64(b.columns[column].Clock)
+	now := b.corrected(t) + int64(b.columns[column].Clock)
 	slack := b.spread[column] + b.spread[t.column]
 	s := b.seen[column]
-	ways := s.pairs[pairOf(r.flow.Conn)]
-	blind := ways == nil || ways[r.way()] == 0
+	here, back := b.traffic(r.flow, column)
+	if !r.ToServer {
+		here, back = back, here
+	}
 	switch {
 	case p.Packets == 0:
 		return "captured nothing at all"
-	case blind && ways != nil && ways[1-r.way()] > 0:
+	case here == 0 && back > 0:
 		return "captures only the other direction"
-	case blind:
+	case here == 0:
 		return "has nothing between these hosts"
 	case !b.columns[column].Known:
 		return "has a clock that nothing compares with the others'"
-	case here-slack < p.First.UnixNano() || here+slack > p.Last.UnixNano():
+	case now-slack < p.First.UnixNano() || now+slack > p.Last.UnixNano():
 		return "does not cover this time"
 	case p.Dropped > 0:
 		return fmt.Sprintf("lost %s packets while it captured", digits.Group(int(p.Dropped)))
 	case p.Loss[0] > 0:
 		return "is known to miss packets"
-	case s.full != 0 && here >= s.full-slack && r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN|analyzer.FlagRST) == 0:
+	case s.full != 0 && now >= s.full-slack && r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN|analyzer.FlagRST) == 0:
 		return "has more packets of this connection than are kept"
-	case !trusted && slices.ContainsFunc(s.gaps, func(g pause) bool { return g.from < here-slack && here+slack < g.to }):
+	case !trusted && slices.ContainsFunc(s.gaps, func(g pause) bool { return g.from < now-slack && now+slack < g.to }):
 		return fmt.Sprintf("pauses for more than %v at this time", time.Duration(longPause))
 	}
 	return ""
-}
-
-// way is the index of the row's direction in pointSeen.pairs.
-func (r *row) way() int {
-	if r.flow.Conn.Client.Addr().Less(r.flow.Conn.Server.Addr()) == r.ToServer {
-		return 0
-	}
-	return 1
 }
 
 // confine leaves out what went over the request's connections before it and after it, but
@@ -204,7 +217,7 @@ func (b *builder) confine(rows []*row) []*row {
 // finish makes the row that others see.
 func (r *row) finish(b *builder) Row {
 	for _, g := range r.seen {
-		r.Seen = append(r.Seen, Seen{Column: g.column, File: g.file, Frame: g.frame, Time: time.Unix(0, g.time).UTC(), Again: g.again})
+		r.Seen = append(r.Seen, Seen{Column: g.column, File: g.file, Frame: g.frame, Time: time.Unix(0, g.time).UTC(), Again: append(slices.Clone(g.again), g.passed...)})
 		r.Cited = r.Cited || b.cites(g)
 		if r.Flags&analyzer.FlagRST != 0 && g.note.RSTCause != "" {
 			r.Cause = printable(g.note.RSTCause)

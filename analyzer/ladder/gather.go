@@ -28,7 +28,8 @@ type sight struct {
 	icmpFrom netip.Addr
 	icmpWhat [2]byte
 	note     analyzer.PacketNote
-	again    []uint64
+	again    []uint64 // copies of it
+	passed   []uint64 // the same packet with other addresses, which the point's host gave it
 	// rewritten are the addresses here, where a box on the way has changed them; nil: the flow's.
 	rewritten *analyzer.Conn
 }

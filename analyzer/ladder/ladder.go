@@ -37,6 +37,9 @@ type Flow struct {
 	Side    string // [analyzer.Clientside] or [analyzer.Serverside]
 	Conn    analyzer.Conn
 	Columns []int // that it passes, in path order
+	// Rewritten are the addresses that it has at some points, behind a box that rewrites
+	// them.
+	Rewritten []analyzer.Conn
 }
 
 // Row is a packet, or what stands for several that are left out.
@@ -73,7 +76,7 @@ type Seen struct {
 	File   string
 	Frame  uint64    // Wireshark's number in the file
 	Time   time.Time // as the file has it
-	Again  []uint64  // copies of it in the same file
+	Again  []uint64  // the same packet in the same file: copies, or as a box that rewrites addresses sent it on
 }
 
 // Fate is what became of a packet behind the last point that saw it.

@@ -160,7 +160,11 @@ func (l *Ladder) describe(i int) string {
 	if i > 0 && len(l.Flows) > 2 && l.Flows[0].Side == analyzer.Clientside {
 		side += fmt.Sprintf(" [%d]", i)
 	}
-	return side + ": " + f.Conn.String()
+	side += ": " + f.Conn.String()
+	for _, c := range f.Rewritten {
+		side += ", rewritten to " + c.String()
+	}
+	return side
 }
 
 // header names the points.
