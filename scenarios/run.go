@@ -153,6 +153,11 @@ func seedOf(o Options) (uint64, error) {
 	if o.Seed != nil {
 		return *o.Seed, nil
 	}
+	return FreshSeed()
+}
+
+// FreshSeed returns a seed that nobody has chosen.
+func FreshSeed() (uint64, error) {
 	// 32 bits: short to type, and exact in every JSON reader.
 	var b [4]byte
 	if _, err := rand.Read(b[:]); err != nil {

@@ -198,19 +198,8 @@ func writeScore(p *printer, r *scenarios.Result) {
 		verdict = "FAILED"
 	}
 	p.line("%s %s", p.bold("Score: "+verdict+" —"), r.Score.String())
-	for _, e := range r.Score.Errors {
-		got := "no verdict"
-		if e.Got != nil {
-			got = pair(*e.Got)
-		}
-		var want []string
-		for _, w := range e.Want {
-			want = append(want, pair(w))
-		}
-		if len(want) == 0 {
-			want = []string{"no verdict"}
-		}
-		p.line("  ✗ %s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, strings.Join(want, " or "))
+	for i := range r.Score.Errors {
+		p.reproach(&r.Score.Errors[i])
 	}
 }
 

@@ -1,0 +1,207 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hopblame/hopblame/scenarios"
+)
+
+// SchemaVersion is the version of a [Result] as JSON.
+const SchemaVersion = 1
+
+// DefaultRequests bounds the requests of a scenario on trial: so many show its failures.
+const DefaultRequests = 4000
+
+// Result is an analyzer's trial, or its score on one run: the output of trial --json and
+// of score --json.
+type Result struct {
+	SchemaVersion int    `json:"schema_version"`
+	Analyzer      string `json:"analyzer"` // the command, or the file with its verdicts
+	Runs          []Run  `json:"runs"`
+	Card                 // of all valid runs
+}
+
+// Run is one scenario of a trial.
+type Run struct {
+	Scenario string `json:"scenario"`
+	Seed     uint64 `json:"seed"`
+	Requests int    `json:"requests"`
+	Failed   int    `json:"failed"`
+	// Valid and InvalidBecause are the run's own check. By one that is not valid nobody is
+	// judged.
+	Valid          bool     `json:"valid"`
+	InvalidBecause []string `json:"invalid_because"`
+	// Broke is why the analyzer gave no verdicts; all failures are missed then.
+	Broke  string          `json:"broke,omitempty"`
+	Score  scenarios.Score `json:"score"`
+	Repeat string          `json:"repeat"` // the command that plays it again
+}
+
+// Passed says whether the analyzer did all it should, in every run.
+func (r *Result) Passed() bool {
+	for i := range r.Runs {
+		if r.Runs[i].Broke != "" {
+			return false
+		}
+	}
+	return r.Score.Passed()
+}
+
+// Invalid lists the scenarios whose runs were not valid.
+func (r *Result) Invalid() (names []string) {
+	for i := range r.Runs {
+		if !r.Runs[i].Valid {
+			names = append(names, r.Runs[i].Scenario)
+		}
+	}
+	return names
+}
+
+// Options is who is on trial, and with what.
+type Options struct {
+	Cases    []Case
+	Seed     uint64
+	Requests int      // of a scenario, at most; 0: as many as it says
+	Name     string   // what the analyzer is called in the result
+	Analyzer Analyzer // who is on trial; nil is hopblame's own
+	Names    Names
+	Progress func(Progress) // nil: nobody looks
+}
+
+// Case is a scenario of a trial, and what it is called on a command line: its name, or its
+// file's.
+type Case struct {
+	Called   string
+	Scenario *scenarios.Scenario
+}
+
+// Catalogue is all there is in the catalogue.
+func Catalogue() (all []Case, err error) {
+	list, err := scenarios.All()
+	for _, s := range list {
+		all = append(all, Case{s.Name, s})
+	}
+	return all, err
+}
+
+// Progress is how far a trial has come.
+type Progress struct {
+	Scenario string
+	Number   int // of the scenario, from 1
+	Of       int
+	Run      scenarios.Progress // of its run
+	OnTrial  bool               // the run is over, and the analyzer at work
+}
+
+// Try plays scenarios one after the other to an analyzer and sums up. An analyzer that
+// breaks down over one has missed its failures, and is asked about the others.
+func Try(ctx context.Context, o Options) (*Result, error) {
+	base, err := os.MkdirTemp("", "hopblame-trial-")
+	if err != nil {
+		return nil, fmt.Errorf("trial: %w", err)
+	}
+	defer os.RemoveAll(base)
+	result := &Result{SchemaVersion: SchemaVersion, Analyzer: o.Name, Runs: []Run{}}
+	sum := newCards()
+	for i, c := range o.Cases {
+		// The folder's name tells nothing but its number.
+		run, judged, confident, err := o.try(ctx, c, filepath.Join(base, fmt.Sprint(i+1)), func(p Progress) {
+			if o.Progress != nil {
+				p.Scenario, p.Number, p.Of = c.Scenario.Name, i+1, len(o.Cases)
+				o.Progress(p)
+			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
+		}
+		result.Runs = append(result.Runs, *run)
+		if run.Valid {
+			sum.add(judged, confident)
+		}
+	}
+	result.Card = sum.card()
+	return result, nil
+}
+
+// try plays one scenario in a folder, which is gone afterwards.
+func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Progress)) (*Run, []scenarios.Judgement, bool, error) {
+	defer os.RemoveAll(folder)
+	s := c.Scenario
+	options := scenarios.Options{Seed: &o.Seed, Out: folder, Progress: func(p scenarios.Progress) { tell(Progress{Run: p}) }}
+	if n := s.Config(0).Requests; o.Requests > 0 && o.Requests < n {
+		options.Requests = o.Requests
+	}
+	played, err := scenarios.Run(ctx, s, options)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	run := &Run{Scenario: s.Name, Seed: o.Seed, Requests: played.Requests.Sent, Failed: played.Requests.Failed,
+		Valid: played.Valid, InvalidBecause: played.InvalidBecause,
+		Repeat: repeat(c.Called, played)}
+	if !run.Valid {
+		return run, nil, false, nil
+	}
+	verdicts := &Verdicts{All: played.Report.Verdicts, Confident: true}
+	if o.Analyzer != nil {
+		if err := leaveCaptures(folder); err != nil {
+			return nil, nil, false, err
+		}
+		tell(Progress{OnTrial: true})
+		verdicts, err = o.Analyzer(ctx, filepath.Join(folder, capturesFolder))
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, false, ctx.Err()
+		case err != nil:
+			run.Broke, verdicts = err.Error(), &Verdicts{}
+		}
+	}
+	judged := verdicts.judge(played.Truths, o.Names)
+	run.Score = scenarios.ScoreOf(judged)
+	return run, judged, verdicts.Confident, nil
+}
+
+// judge grades verdicts, whose hops have names of their own.
+func (v *Verdicts) judge(truths []scenarios.Truth, names Names) []scenarios.Judgement {
+	names.translate(v.All)
+	return scenarios.Judge(truths, v.All)
+}
+
+// capturesFolder is the part of a run directory that an analyzer may see.
+const capturesFolder = "captures"
+
+// leaveCaptures takes everything else out of a run directory: truth, our own verdicts, the
+// scenario's name.
+func leaveCaptures(folder string) error {
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if e.Name() != capturesFolder {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(folder, e.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("trial: put the truth out of reach: %w", err)
+	}
+	return nil
+}
+
+// Score judges an analyzer's verdicts on a recorded run.
+func Score(r *scenarios.Recording, name string, v *Verdicts, names Names) *Result {
+	judged := v.judge(r.Result.Truths, names)
+	sum := newCards()
+	sum.add(judged, v.Confident)
+	card := sum.card()
+	q := r.Result.Requests
+	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{{
+		Scenario: r.Result.Scenario, Seed: r.Result.Seed, Requests: q.Sent, Failed: q.Failed, Valid: r.Result.Valid,
+		InvalidBecause: r.Result.InvalidBecause, Score: card.Score,
+		Repeat: repeat(filepath.Join(r.Path, "scenario.yaml"), r.Result)}}}
+}
+
+// repeat is the command that plays a run again.
+func repeat(called string, r *scenarios.Result) string {
+	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
+}
