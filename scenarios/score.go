@@ -32,6 +32,22 @@ type ScoreError struct {
 	Got     *Pair  `json:"got"`
 }
 
+// String says it in one line.
+func (e *ScoreError) String() string {
+	got, want := "no verdict", "no verdict"
+	if e.Got != nil {
+		got = e.Got.String()
+	}
+	for i, w := range e.Want {
+		if i == 0 {
+			want = w.String()
+			continue
+		}
+		want += " or " + w.String()
+	}
+	return fmt.Sprintf("%s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, want)
+}
+
 // maxScoreErrors bounds the list; the counts are always whole.
 const maxScoreErrors = 20
 
@@ -133,11 +149,14 @@ func ScoreOf(all []Judgement) Score {
 			s.Errors = append(s.Errors, j.reproach())
 		}
 	}
-	slices.SortStableFunc(s.Errors, func(a, b ScoreError) int { return severity[a.Kind] - severity[b.Kind] })
-	if len(s.Errors) > maxScoreErrors {
-		s.Errors = s.Errors[:maxScoreErrors]
-	}
+	s.Errors = Worst(s.Errors)
 	return s
+}
+
+// Worst sorts errors, worst first, and leaves as many as a [Score] lists.
+func Worst(errors []ScoreError) []ScoreError {
+	slices.SortStableFunc(errors, func(a, b ScoreError) int { return severity[a.Kind] - severity[b.Kind] })
+	return errors[:min(len(errors), maxScoreErrors)]
 }
 
 var severity = map[Grade]int{Wrong: 0, FalseAlarm: 1, Missed: 2, Inconclusive: 3}

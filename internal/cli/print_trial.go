@@ -22,7 +22,7 @@ const (
 // counts against it with the command that plays it again.
 func writeTrial(w io.Writer, r, before *trial.Result, changes []trial.Change) error {
 	p := &printer{w: w, color: wantsColor(w)}
-	p.line("%s on trial: %s, seed %d", p.bold(r.Analyzer), digits.Plural(len(r.Runs), "scenario"), r.Runs[0].Seed)
+	p.line("%s on trial: %s, %s", p.bold(r.Analyzer), digits.Plural(len(r.Runs), "scenario"), seeds(r.Runs))
 	p.line("")
 	p.table(func(t io.Writer) {
 		fmt.Fprintln(t, "  SCENARIO\tFAILED\tCORRECT\tACCEPTABLE\tWRONG\tINCONCLUSIVE\tMISSED\tFALSE ALARMS")
@@ -152,31 +152,15 @@ func (p *printer) reproaches(r *trial.Result) {
 			p.line("  ✗ the analyzer gave no verdicts: %s", run.Broke)
 		}
 		of := run.Score.Wrong + run.Score.FalseAlarms + run.Score.Missed + run.Score.Inconclusive
-		for k, e := range run.Score.Errors {
+		for k := range run.Score.Errors {
 			if k == mostReproaches {
 				p.line("    and %s more", digits.Group(of-k))
 				break
 			}
-			p.reproach(&e)
+			p.line("  ✗ %s", run.Score.Errors[k].String())
 		}
 		p.line("    Repeat: %s", run.Repeat)
 	}
-}
-
-// reproach is one verdict that counts against the analyzer.
-func (p *printer) reproach(e *scenarios.ScoreError) {
-	got := "no verdict"
-	if e.Got != nil {
-		got = pair(*e.Got)
-	}
-	want := []string{}
-	for _, w := range e.Want {
-		want = append(want, pair(w))
-	}
-	if len(want) == 0 {
-		want = []string{"no verdict"}
-	}
-	p.line("  ✗ %s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, strings.Join(want, " or "))
 }
 
 // changes says what got better or worse since a baseline.
@@ -198,4 +182,14 @@ func (p *printer) changes(before *trial.Result, changes []trial.Change) {
 		p.line("      before  %s", c.Before.String())
 		p.line("      now     %s", c.Now.String())
 	}
+}
+
+// seeds says with which seed runs were played.
+func seeds(runs []trial.Run) string {
+	for i := range runs {
+		if runs[i].Seed != runs[0].Seed {
+			return "seeds of their own"
+		}
+	}
+	return fmt.Sprintf("seed %d", runs[0].Seed)
 }

@@ -199,13 +199,6 @@ func writeScore(p *printer, r *scenarios.Result) {
 	}
 	p.line("%s %s", p.bold("Score: "+verdict+" —"), r.Score.String())
 	for i := range r.Score.Errors {
-		p.reproach(&r.Score.Errors[i])
+		p.line("  ✗ %s", r.Score.Errors[i].String())
 	}
-}
-
-func pair(p scenarios.Pair) string {
-	if p.Hop == "" {
-		return string(p.Cause)
-	}
-	return p.Hop + " " + string(p.Cause)
 }

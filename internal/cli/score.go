@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -13,9 +14,9 @@ import (
 )
 
 func newScore() *cobra.Command {
-	var runDir, verdicts, baseline string
+	var runDir, verdicts string
 	var names []string
-	var asJSON bool
+	var t telling
 	c := &cobra.Command{
 		Use:   "score --run DIR --verdicts FILE",
 		Short: "Judge any analyzer's verdicts on a recorded run",
@@ -46,8 +47,7 @@ an analyzer with words of its own, --name says what they mean.`,
 			if err != nil {
 				return usage(fmt.Errorf("--%w", err))
 			}
-			before, err := loadBaseline(baseline)
-			if err != nil {
+			if err := t.load(); err != nil {
 				return err
 			}
 			r, err := scenarios.OpenRecording(runDir)
@@ -61,29 +61,42 @@ an analyzer with words of its own, --name says what they mean.`,
 			if verdicts == "-" {
 				verdicts = "standard input"
 			}
-			return tellTrial(c, trial.Score(r, verdicts, v, n), before, asJSON)
+			return t.tell(c, trial.Score(r, verdicts, v, n))
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&runDir, "run", "", "run directory, with its truth")
 	f.StringVar(&verdicts, "verdicts", "", "the analyzer's verdicts as JSON; - is standard input")
-	trialFlags(c, &names, &baseline, &asJSON)
+	nameFlag(c, &names)
+	t.flags(c)
 	return c
 }
 
-// trialFlags are the ones that score and trial have in common.
-func trialFlags(c *cobra.Command, names *[]string, baseline *string, asJSON *bool) {
-	f := c.Flags()
-	f.StringArrayVar(names, "name", nil, "what the analyzer calls a hop or a point, as `THEIRS=OURS`; may be repeated")
-	f.StringVar(baseline, "baseline", "", "`FILE` with the --json of an earlier one: say what got better or worse")
-	f.BoolVar(asJSON, "json", false, "print the result as JSON")
+// telling is how score, trial and merge tell a result.
+type telling struct {
+	asJSON   bool
+	junit    string        // file to write as well; "" is none
+	baseline string        // file with an earlier result; "" is none
+	before   *trial.Result // what it holds
 }
 
-func loadBaseline(file string) (*trial.Result, error) {
-	if file == "" {
-		return nil, nil
+func (t *telling) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&t.baseline, "baseline", "", "`FILE` with the --json of an earlier one: say what got better or worse")
+	f.StringVar(&t.junit, "junit", "", "write the result to `FILE` as JUnit XML as well, for a CI server")
+	f.BoolVar(&t.asJSON, "json", false, "print the result as JSON")
+}
+
+// load reads the baseline, before there is anything to compare with it.
+func (t *telling) load() (err error) {
+	if t.baseline != "" {
+		t.before, err = trial.LoadResult(t.baseline)
 	}
-	return trial.LoadResult(file)
+	return err
+}
+
+func nameFlag(c *cobra.Command, names *[]string) {
+	c.Flags().StringArrayVar(names, "name", nil, "what the analyzer calls a hop or a point, as `THEIRS=OURS`; may be repeated")
 }
 
 func decodeVerdicts(c *cobra.Command, name string) (*trial.Verdicts, error) {
@@ -98,21 +111,24 @@ func decodeVerdicts(c *cobra.Command, name string) (*trial.Verdicts, error) {
 	return trial.Decode(name, f)
 }
 
-// tellTrial prints a result and returns the error that it amounts to.
-func tellTrial(c *cobra.Command, r, before *trial.Result, asJSON bool) error {
+// tell prints a result and returns the error that it amounts to.
+func (t *telling) tell(c *cobra.Command, r *trial.Result) error {
 	out := c.OutOrStdout()
 	var changes []trial.Change
-	if before != nil {
-		changes = trial.Compare(before, r)
+	if t.before != nil {
+		changes = trial.Compare(t.before, r)
 	}
 	var err error
-	if asJSON {
+	if t.asJSON {
 		err = writeJSON(out, struct {
 			*trial.Result
 			Changes []trial.Change `json:"changes,omitempty"` // since the baseline
 		}{r, changes})
 	} else {
-		err = writeTrial(out, r, before, changes)
+		err = writeTrial(out, r, t.before, changes)
+	}
+	if err == nil && t.junit != "" {
+		err = writeFile(t.junit, r.WriteJUnit)
 	}
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
@@ -124,4 +140,12 @@ func tellTrial(c *cobra.Command, r, before *trial.Result, asJSON bool) error {
 		return &codeError{code: exitCheck}
 	}
 	return nil
+}
+
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }

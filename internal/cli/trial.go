@@ -12,10 +12,10 @@ import (
 
 func newTrial() *cobra.Command {
 	var o trial.Options
-	var command, baseline string
+	var command, shard string
 	var names []string
 	var timeout time.Duration
-	var asJSON bool
+	var t telling
 	c := &cobra.Command{
 		Use:   "trial [SCENARIO|FILE.yaml]...",
 		Short: "Put any analyzer on trial: play the catalogue to it and judge what it says",
@@ -29,7 +29,8 @@ captures and points.json, and nothing else: the truth is on no disk while it run
 writes JSON to standard output as for hopblame score, and ends with 0.`,
 		Example: `  hopblame trial --analyzer './blame.py {captures}'
   hopblame trial firewall-drops-syn server-resets --analyzer 'tool --json {captures}' --seed 7
-  hopblame trial --json > before.json; hopblame trial --baseline before.json`,
+  hopblame trial --json > before.json; hopblame trial --baseline before.json
+  hopblame trial --shard 1/4 --seed 7 --json > 1.json    # and 2/4 … in other jobs`,
 		ValidArgsFunction: scenarioNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			if o.Requests < 0 {
@@ -51,8 +52,16 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 			if o.Cases, err = chosen(args, o.Requests); err != nil {
 				return err
 			}
-			before, err := loadBaseline(baseline)
-			if err != nil {
+			if c.Flags().Changed("shard") {
+				part, err := trial.ParseShard(shard)
+				if err != nil {
+					return usage(fmt.Errorf("--%w", err))
+				}
+				if o.Cases = part.Part(o.Cases); len(o.Cases) == 0 {
+					return usage(fmt.Errorf("--shard %s: there are fewer scenarios than shards", shard))
+				}
+			}
+			if err := t.load(); err != nil {
 				return err
 			}
 			if err := topology.Sandbox(); err != nil {
@@ -70,7 +79,7 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 			if err != nil {
 				return err
 			}
-			return tellTrial(c, r, before, asJSON)
+			return t.tell(c, r)
 		},
 	}
 	f := c.Flags()
@@ -78,7 +87,9 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 	f.DurationVar(&timeout, "timeout", trial.DefaultTimeout, "how long the analyzer may take for one scenario")
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
 	f.IntVar(&o.Requests, "requests", trial.DefaultRequests, "requests of each scenario, at most; 0: as many as it says")
-	trialFlags(c, &names, &baseline, &asJSON)
+	f.StringVar(&shard, "shard", "", "play part `I/N` of the scenarios, such as 2/4; hopblame merge puts the parts together")
+	nameFlag(c, &names)
+	t.flags(c)
 	return c
 }
 

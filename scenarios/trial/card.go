@@ -2,7 +2,6 @@ package trial
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -139,16 +138,13 @@ func (c *cards) card() Card {
 }
 
 func (c *cards) list(kind int) []Word {
-	words := []Word{}
-	for _, name := range slices.Sorted(maps.Keys(c.words[kind])) {
-		w := *c.words[kind][name]
-		if name == "" || name[0] == '(' {
-			continue // no hop and no cause
+	words := map[string]Word{}
+	for name, w := range c.words[kind] {
+		if name != "" && name[0] != '(' { // else it is no hop and no cause
+			words[name] = *w
 		}
-		w.Precision, w.Recall = ratio(w.Right, w.Named), ratio(w.Right, w.Truth)
-		words = append(words, w)
 	}
-	return words
+	return inOrder(words)
 }
 
 func ratio(part, whole int) *float64 {

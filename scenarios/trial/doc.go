@@ -8,6 +8,9 @@
 //	command.go       runs a program on a folder of captures
 //	trial.go         plays the catalogue to it
 //	compare.go       what got better or worse since
+//	shard.go         a part of the catalogue, for one job of several
+//	merge.go         the parts' results, put together
+//	junit.go         the result as CI servers read it
 //
 // An analyzer on trial is given a folder with captures and points.json. Neither the truth
 // nor the scenario nor our own verdicts are on any disk while it runs.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hopblame/hopblame/scenarios"
 )
@@ -27,10 +28,11 @@ type Result struct {
 
 // Run is one scenario of a trial.
 type Run struct {
-	Scenario string `json:"scenario"`
-	Seed     uint64 `json:"seed"`
-	Requests int    `json:"requests"`
-	Failed   int    `json:"failed"`
+	Scenario string  `json:"scenario"`
+	Seed     uint64  `json:"seed"`
+	Requests int     `json:"requests"`
+	Failed   int     `json:"failed"`
+	Seconds  float64 `json:"duration_s"` // of the run and of the analyzer on trial; 0 of one that was recorded
 	// Valid and InvalidBecause are the run's own check. By one that is not valid nobody is
 	// judged.
 	Valid          bool     `json:"valid"`
@@ -135,6 +137,7 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 	if n := s.Config(0).Requests; o.Requests > 0 && o.Requests < n {
 		options.Requests = o.Requests
 	}
+	begun := time.Now()
 	played, err := scenarios.Run(ctx, s, options)
 	if err != nil {
 		return nil, nil, false, err
@@ -160,7 +163,7 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 		}
 	}
 	judged := verdicts.judge(played.Truths, o.Names)
-	run.Score = scenarios.ScoreOf(judged)
+	run.Score, run.Seconds = scenarios.ScoreOf(judged), time.Since(begun).Seconds()
 	return run, judged, verdicts.Confident, nil
 }
 

@@ -308,3 +308,72 @@ func TestCompareSaysWhatGotWorse(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestPartsOfATrialMakeTheWhole(t *testing.T) {
+	truths := func(prefix string) []scenarios.Truth {
+		return []scenarios.Truth{failed(prefix+"1", dropped), failed(prefix+"2", reset), failed(prefix+"3", dropped, nobody), failed(prefix + "4")}
+	}
+	verdicts := func(prefix string, sure float64) []analyzer.Verdict {
+		return []analyzer.Verdict{says(prefix+"1", dropped, sure), says(prefix+"2", dropped, 0.6), says(prefix+"3", nobody, 0), says("99", reset, 1)}
+	}
+	part := func(scenario, prefix string, sure float64) (*Result, []scenarios.Judgement) {
+		judged := scenarios.Judge(truths(prefix), verdicts(prefix, sure))
+		sum := newCards()
+		sum.add(judged, true)
+		card := sum.card()
+		return &Result{SchemaVersion: 1, Analyzer: "x", Card: card, Runs: []Run{{Scenario: scenario, Valid: true, Score: card.Score}}}, judged
+	}
+	a, ofA := part("a", "a", 0.95)
+	b, ofB := part("b", "b", 0.85)
+	got, err := Merge([]*Result{a, b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := newCards()
+	sum.add(ofA, true)
+	sum.add(ofB, true)
+	if diff := cmp.Diff(sum.card(), got.Card, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("of one piece - of parts +\n%s", diff)
+	}
+	if _, err := Merge([]*Result{a, a}); err == nil {
+		t.Error("a part counts twice")
+	}
+	other := *b
+	other.Analyzer = "y"
+	if _, err := Merge([]*Result{a, &other}); err == nil {
+		t.Error("two analyzers are taken for one")
+	}
+}
+
+func TestShardsAreAPartitionOfTheCatalogue(t *testing.T) {
+	all, err := Catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n < 9; n++ {
+		seen := map[string]int{}
+		for i := 1; i <= n; i++ {
+			s, err := ParseShard(fmt.Sprintf("%d/%d", i, n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			part := s.Part(all)
+			if len(part) < len(all)/n || len(part) > len(all)/n+1 {
+				t.Errorf("%d/%d has %d of %d", i, n, len(part), len(all))
+			}
+			for _, c := range part {
+				seen[c.Called]++
+			}
+		}
+		for _, c := range all {
+			if seen[c.Called] != 1 {
+				t.Errorf("of %d shards %s is in %d", n, c.Called, seen[c.Called])
+			}
+		}
+	}
+	for _, broken := range []string{"", "1", "0/4", "5/4", "-1/4", "1/0", "a/b", "1/4/2"} {
+		if _, err := ParseShard(broken); err == nil {
+			t.Errorf("%q is taken", broken)
+		}
+	}
+}
