@@ -12,7 +12,7 @@ import (
 
 func newTrial() *cobra.Command {
 	var o trial.Options
-	var command, shard string
+	var command, shard, corpus string
 	var names []string
 	var timeout time.Duration
 	var t telling
@@ -49,7 +49,17 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 			if o.Names, err = trial.ParseNames(names); err != nil {
 				return usage(fmt.Errorf("--%w", err))
 			}
-			if o.Cases, err = chosen(args, o.Requests); err != nil {
+			if c.Flags().Changed("corpus") {
+				for _, flag := range []string{"seed", "requests"} {
+					if c.Flags().Changed(flag) {
+						return usage(fmt.Errorf("--%s says what to play, and --corpus has been played: leave one out", flag))
+					}
+				}
+				o.Cases, o.Seed, err = trial.OpenCorpus(corpus, args)
+			} else {
+				o.Cases, err = chosen(args, o.Requests)
+			}
+			if err != nil {
 				return err
 			}
 			if c.Flags().Changed("shard") {
@@ -64,10 +74,12 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 			if err := t.load(); err != nil {
 				return err
 			}
-			if err := topology.Sandbox(); err != nil {
-				return err
+			if corpus == "" {
+				if err := topology.Sandbox(); err != nil {
+					return err
+				}
 			}
-			if !c.Flags().Changed("seed") {
+			if corpus == "" && !c.Flags().Changed("seed") {
 				if o.Seed, err = scenarios.FreshSeed(); err != nil {
 					return err
 				}
@@ -87,6 +99,7 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 	f.DurationVar(&timeout, "timeout", trial.DefaultTimeout, "how long the analyzer may take for one scenario")
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
 	f.IntVar(&o.Requests, "requests", trial.DefaultRequests, "requests of each scenario, at most; 0: as many as it says")
+	f.StringVar(&corpus, "corpus", "", "put the captures of a `FOLDER` before it that hopblame corpus made, and play nothing")
 	f.StringVar(&shard, "shard", "", "play part `I/N` of the scenarios, such as 2/4; hopblame merge puts the parts together")
 	nameFlag(c, &names)
 	t.flags(c)

@@ -7,6 +7,7 @@
 //	calibration.go   whether it knows how certain it is
 //	command.go       runs a program on a folder of captures
 //	trial.go         plays the catalogue to it
+//	corpus.go        or puts recorded captures before it, which need no namespaces
 //	compare.go       what got better or worse since
 //	shard.go         a part of the catalogue, for one job of several
 //	merge.go         the parts' results, put together

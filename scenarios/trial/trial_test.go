@@ -225,7 +225,7 @@ func TestAWrongAnalyzerGetsWhatItDeserves(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Faults[0].Probability = 0.05
-		list = append(list, Case{name, s})
+		list = append(list, Case{Called: name, Scenario: s})
 	}
 	ask, err := Command("../../examples/blame.sh "+Captures, 0)
 	if err != nil {
