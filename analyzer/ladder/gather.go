@@ -124,7 +124,7 @@ func (s *pointSeen) take(column int, wanted map[analyzer.Conn]bool, p *analyzer.
 	g := sight{column: column, n: s.n, file: p.File, frame: p.Frame, time: t, src: p.Src, dst: p.Dst, seq: p.Seq, ack: p.Ack,
 		flags: p.Flags, window: p.Window, length: p.Len, content: content(p.Body), spoiled: p.Damaged(), print: p.Print(),
 		icmp: p.ICMP, icmpFrom: p.ICMPFrom, icmpWhat: [2]byte{p.ICMPType, p.ICMPCode}, note: p.Note()}
-	for i := len(list) - 1; i >= 0 && g.time-list[i].time < copyApart; i-- {
+	for i := len(list) - 1; i >= max(0, len(list)-maxBetween) && abs(g.time-list[i].time) < copyApart; i-- {
 		if g.copies(&list[i]) {
 			list[i].again = append(list[i].again, g.frame)
 			return
@@ -133,8 +133,12 @@ func (s *pointSeen) take(column int, wanted map[analyzer.Conn]bool, p *analyzer.
 	s.conns[c] = append(list, g)
 }
 
-// copyApart is how far apart copies of one packet are, as SPAN ports make them.
-const copyApart = int64(time.Millisecond)
+// How far apart copies of one packet are, as SPAN ports make them: in time, and in packets
+// of the connection.
+const (
+	copyApart  = int64(time.Millisecond)
+	maxBetween = 64
+)
 
 // copies tells whether g is a packet just before it once more.
 func (g *sight) copies(h *sight) bool {
@@ -142,31 +146,34 @@ func (g *sight) copies(h *sight) bool {
 		g.icmp == h.icmp && g.icmpWhat == h.icmpWhat && g.file == h.file
 }
 
-// find gathers the request's connections, and once more if only trailers tell which
-// they are.
+// find gathers the request's connections: once, and once more if nobody has said whom the
+// client talked to, or if only trailers tell which serverside connections are the
+// request's.
 func (b *builder) find(ctx context.Context, points []analyzer.Point) error {
-	if err := b.gather(ctx, points); err != nil {
-		return err
-	}
 	if !b.request.Server.IsValid() {
-		if !b.meet() {
-			return b.noPackets()
-		}
-	}
-	front := b.clientside()
-	var more []analyzer.Conn
-	if len(b.wanted) < 2 { // nobody has named a serverside one
-		more = b.peers(front)
-	}
-	if b.request.Serverside == nil && (len(more) > 0 || len(b.wanted) == 0) {
-		b.wanted[canonical(b.request.Client, b.request.Server)] = true
-		for _, c := range more {
-			b.wanted[c] = true
-		}
 		if err := b.gather(ctx, points); err != nil {
 			return err
 		}
-		front = b.clientside()
+		if !b.meet() {
+			return b.noPackets()
+		}
+		b.wanted[canonical(b.request.Client, b.request.Server)] = true
+	}
+	if err := b.gather(ctx, points); err != nil {
+		return err
+	}
+	front := b.clientside()
+	if len(b.wanted) == 1 && b.request.Serverside == nil {
+		more := b.peers(front)
+		for _, c := range more {
+			b.wanted[c] = true
+		}
+		if len(more) > 0 {
+			if err := b.gather(ctx, points); err != nil {
+				return err
+			}
+			front = b.clientside()
+		}
 	}
 	if front != nil {
 		b.flows = append(b.flows, front)

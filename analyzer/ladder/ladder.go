@@ -92,7 +92,7 @@ const (
 // Build reads the captures and makes the ladder of one request. points are those of the
 // analysis, report is its result: it says in which order they are, what time each
 // covers, what it loses and how its clock is off. The captures are read once, and once
-// more if only they tell which serverside connection is the request's. Errors are of
+// more for each end of the proxy of which only they tell the addresses. Errors are of
 // type *[analyzer.InputError], or the context's.
 func Build(ctx context.Context, points []analyzer.Point, report *analyzer.Report, r Request) (*Ladder, error) {
 	b := &builder{report: report, request: r}
