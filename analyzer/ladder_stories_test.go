@@ -181,7 +181,7 @@ func LadderStories(tb testing.TB, each func(s *LadderStory), only ...string) {
 			continue
 		}
 		for _, v6 := range []bool{false, true} {
-			if v6 && i%3 != 0 {
+			if v6 && i%4 != 0 {
 				continue
 			}
 			s := newStory(tb)

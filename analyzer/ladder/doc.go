@@ -2,10 +2,11 @@
 // clientside connection and of its serverside ones, on one time axis, with the frames
 // in which each point has it, and with the packet that died drawn where it died.
 //
-//	   seconds  client      f5     firewall  firewall  server1
-//	             eth0      0.0      feth11    feth10     eth0
-//	    0.0000   213 ────▶ 407        │         │         │      PSH-ACK 120 B
-//	*   0.0003    │        408 ────▶ 167 ──✗    │         │      SYN, try 1 of 4
+//	    seconds   client       f5      firewall   firewall    server2
+//	               eth0        0.0      feth11     feth10      eth0
+//	*  0.000300    1354 ────▶ 2705         │          │          │      PSH-ACK 77 B, POST /batch HTTP/1.1
+//	   0.000400    1355 ◀──── 2706         │          │          │      ACK
+//	*  0.000500      │        2707 ────▶ 1351 ──✗     │          │      SYN, try 1 of 4
 //
 // [Build] makes the data; [Ladder.Text] and [Ladder.SVG] draw them. Which packet is
 // which at the next point, where a point must have seen one and did not, and by how much

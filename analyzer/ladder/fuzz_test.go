@@ -1,6 +1,7 @@
 package ladder_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/netip"
@@ -49,7 +50,7 @@ func FuzzLadder(f *testing.F) {
 		if len(file) > 1<<16 {
 			return
 		}
-		if len(file) > 0 {
+		if file = bytes.Clone(file); len(file) > 0 {
 			file[int(at)%len(file)] = b
 		}
 		name := filepath.Join(t.TempDir(), "x.pcapng")

@@ -23,7 +23,10 @@ type Request struct {
 	// Serverside are the connections of the request behind the proxy; nil: they are
 	// those of the verdict's evidence, or what F5 trailers name.
 	Serverside []analyzer.Conn
-	Verdict    *analyzer.Verdict // nil: there is none, as for a request that did not fail
+	// Verdict is package analyzer's, which is taken at its word: where it names a hop
+	// between two points, they were listening. nil: there is none, as for a request that
+	// did not fail, or somebody else has judged.
+	Verdict *analyzer.Verdict
 }
 
 // Of is the request of a verdict. The error, of type *[analyzer.InputError], says which

@@ -113,7 +113,7 @@ func (t *text) paint(s ink, v string) string {
 
 // para writes words wrapped at the width; what follows the first line is indented.
 func (t *text) para(s string, indent int) {
-	for i, line := range wrap(t.plain(s), t.o.Width-indent) {
+	for i, line := range wrap(t.plain(printable(s)), t.o.Width-indent) {
 		if i > 0 {
 			t.w.WriteString(strings.Repeat(" ", indent))
 		}
@@ -175,6 +175,9 @@ func (t *text) header() {
 			g.center(t.x(i), t.fit(t.plain(printable(c.Hop))), strong)
 		}
 	})
+	if !slices.ContainsFunc(t.l.Columns, func(c Column) bool { return c.Face != "" }) {
+		return // nobody named the points
+	}
 	t.grid(func(g *grid) {
 		for i, c := range t.l.Columns {
 			g.center(t.x(i), t.fit(t.plain(printable(c.Face))), "")

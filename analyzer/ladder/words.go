@@ -40,65 +40,78 @@ func (b *builder) noteCopies() {
 	}
 }
 
+// sent is what is the same of a packet and of its retransmissions.
+type sent struct {
+	flow     *flow
+	toServer bool
+	seq      uint32 // relative
+	length   int
+	flags    byte // SYN, FIN and RST; of a SYN ACK as well
+}
+
+func (r *row) sent() sent {
+	s := sent{r.flow, r.ToServer, r.flow.kindOf(r.seen[0]).seq, r.Len, r.Flags & (analyzer.FlagSYN | analyzer.FlagFIN | analyzer.FlagRST)}
+	if s.flags&analyzer.FlagSYN != 0 {
+		s.flags |= r.Flags & analyzer.FlagACK
+	}
+	return s
+}
+
+// numbered counts what takes numbers: that is sent again if it is lost, a bare ACK is not.
+func (r *row) numbered() uint32 {
+	n := uint32(r.Len)
+	if r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN) != 0 {
+		n++
+	}
+	return n
+}
+
 // name says what each row is.
 func (b *builder) name(rows []*row) {
-	type sent struct {
-		flow     *flow
-		toServer bool
-		seq      uint32
-		length   int
-		flags    byte
-	}
-	key := func(r *row) sent {
-		g := r.seen[0]
-		k := sent{r.flow, r.ToServer, r.flow.kindOf(g).seq, r.Len, r.Flags & (analyzer.FlagSYN | analyzer.FlagFIN | analyzer.FlagRST)}
-		if k.flags&analyzer.FlagSYN != 0 {
-			k.flags |= r.Flags & analyzer.FlagACK
-		}
-		return k
-	}
-	// What takes sequence numbers is sent again if it is lost; a bare ACK is not, and
-	// a row that begins behind the sender is a copy.
 	tries := map[sent][]*row{}
-	furthest := map[sent]uint32{} // by flow and direction: the number behind the highest byte
 	for _, r := range rows {
-		if r.Omitted > 0 || r.seen[0].icmp || r.Len == 0 && r.Flags&(analyzer.FlagSYN|analyzer.FlagFIN) == 0 {
-			continue
+		if r.Omitted == 0 && r.numbered() > 0 {
+			tries[r.sent()] = append(tries[r.sent()], r)
 		}
-		k := key(r)
-		tries[k] = append(tries[k], r)
 	}
-	several := len(b.flows) > 2
+	next := map[sent]uint32{} // by flow and direction: the number that comes next
 	for _, r := range rows {
 		if r.Omitted > 0 {
 			continue
 		}
 		r.What = r.summary()
-		if several && r.Flow > 0 && b.flows[0].Side == analyzer.Clientside {
+		if r.Flow > 0 && len(b.flows) > 2 && b.flows[0].Side == analyzer.Clientside {
 			r.What = fmt.Sprintf("[%d] %s", r.Flow, r.What)
 		}
-		k := key(r)
-		all := tries[k]
-		n := slices.Index(all, r)
-		end := sent{flow: r.flow, toServer: r.ToServer}
-		high, known := furthest[end]
-		behind := known && r.Len > 0 && int32(k.seq-high) < 0
-		switch {
-		case n > 0 && all[n-1].seen[0].print == r.seen[0].print && r.at-all[n-1].at < copyApart:
-			r.What += ", duplicate"
-		case len(all) > 1:
-			r.What += fmt.Sprintf(", try %d of %d", n+1, len(all))
-			r.Retry = n > 0
-		case behind && r.Len <= 1 && k.seq+1 == high:
-			r.What += ", keep-alive"
-		case behind:
-			r.What += ", retransmission"
-			r.Retry = true
-		}
-		if e := k.seq + uint32(r.Len); r.Len > 0 && (!known || int32(e-high) > 0) {
-			furthest[end] = e
+		way := sent{flow: r.flow, toServer: r.ToServer}
+		high, known := next[way]
+		if !r.seen[0].icmp {
+			r.count(tries[r.sent()], high, known)
+			if end := r.sent().seq + r.numbered(); r.numbered() > 0 && (!known || int32(end-high) > 0) {
+				next[way] = end
+			}
 		}
 		r.addNotes(b)
+		r.What = printable(r.What)
+	}
+}
+
+// count says which of several tries a row is, if it is one: all are those of the very same
+// bytes, high is the number that came next before it.
+func (r *row) count(all []*row, high uint32, known bool) {
+	seq := r.sent().seq
+	n := slices.Index(all, r)
+	switch {
+	case n > 0 && all[n-1].seen[0].print == r.seen[0].print && r.at-all[n-1].at < copyApart:
+		r.What += ", duplicate"
+	case len(all) > 1:
+		r.What += fmt.Sprintf(", try %d of %d", n+1, len(all))
+		r.Retry = n > 0
+	case known && r.Len <= 1 && seq+1 == high && r.Flags&^analyzer.FlagPSH == analyzer.FlagACK: // RFC 9293 §3.8.4
+		r.What += ", keep-alive"
+	case known && r.Len > 0 && int32(seq-high) < 0:
+		r.What += ", retransmission"
+		r.Retry = true
 	}
 }
 
