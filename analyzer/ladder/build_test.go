@@ -2,6 +2,7 @@ package ladder_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/gopacket/layers"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/ladder"
@@ -79,6 +82,30 @@ func TestRetriesAreNumbered(t *testing.T) {
 		"ACK 10 B, try 2 of 2", "ACK", "ACK 20 B, retransmission", "ACK", "PSH-ACK 1 B, keep-alive", "RST-ACK"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// TestOfAKeptConnectionOneRequestIsDrawn: what went before and what came after is counted.
+func TestOfAKeptConnectionOneRequestIsDrawn(t *testing.T) {
+	const ask, tell = "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"
+	packets := transfer(0)[:3]
+	for i := range uint32(3) {
+		up, down := 100+i*uint32(len(ask)), 1000+i*uint32(len(tell))
+		packets = append(packets,
+			packet{toServer: true, TCP: layers.TCP{ACK: true, PSH: true, Seq: up, Ack: down}, payload: ask},
+			packet{TCP: layers.TCP{ACK: true, PSH: true, Seq: down, Ack: up + uint32(len(ask))}, payload: tell})
+	}
+	for i := range packets {
+		packets[i].at = time.Duration(i) * time.Millisecond
+	}
+	l := build(t, packets, ladder.Request{Client: client, Server: server, Start: start.Add(packets[5].at), StartPoint: "client/eth0"})
+	var got []string
+	for _, r := range l.Rows {
+		got = append(got, fmt.Sprintf("%v %d %s", r.At, r.Omitted, r.What))
+	}
+	want := []string{"-5ms 5 earlier", "0s 0 PSH-ACK 18 B, GET / HTTP/1.1", "1ms 0 PSH-ACK 27 B, HTTP/1.1 204 No Content", "2ms 2 later"}
+	if !slices.Equal(got, want) || !l.Start.Equal(start.Add(packets[5].at)) {
+		t.Errorf("from %v\ngot  %q\nwant %q", l.Start, got, want)
 	}
 }
 
