@@ -109,6 +109,35 @@ func TestOfAKeptConnectionOneRequestIsDrawn(t *testing.T) {
 	}
 }
 
+// TestWhatARouterSaysOfASYNComesBack: the error goes the other way than what it quotes.
+func TestWhatARouterSaysOfASYNComesBack(t *testing.T) {
+	syn := packet{toServer: true, TCP: layers.TCP{SYN: true, Seq: 99}, only: "client"}
+	syn.at, syn.Seq = 500*time.Millisecond, 70_000
+	refused := syn
+	refused.refused, refused.at = true, syn.at+time.Millisecond
+	later := transfer(3) // by which, and the one before, the server's capture is known to listen
+	for i := range later {
+		later[i].at += time.Second
+		later[i].Seq += 500_000
+		later[i].Ack += 500_000
+	}
+	packets := slices.Concat(transfer(3), []packet{syn, refused}, later)
+	l := build(t, packets, ladder.Request{Client: client, Server: server, Start: start.Add(syn.at), StartPoint: "client/eth0"})
+	if len(l.Rows) != 2 {
+		t.Fatalf("got %d rows", len(l.Rows))
+	}
+	for i, want := range []struct {
+		what     string
+		toServer bool
+		fate     ladder.Fate
+		born     bool
+	}{{"SYN", true, ladder.Died, false}, {"ICMP Destination unreachable (Host unreachable) from 198.18.60.1", false, ladder.Arrived, true}} {
+		if r := l.Rows[i]; r.What != want.what || r.ToServer != want.toServer || r.Fate != want.fate || r.Born != want.born {
+			t.Errorf("got %q, to server %v, fate %d (%s), born %v; want %+v", r.What, r.ToServer, r.Fate, r.Why, r.Born, want)
+		}
+	}
+}
+
 func TestRequestsThatAreNone(t *testing.T) {
 	points := capture(t, transfer(3))
 	r, err := analyzer.Analyze(t.Context(), points, analyzer.Options{})

@@ -29,6 +29,7 @@ type packet struct {
 	layers.TCP
 	payload string
 	only    string // the point that has it; "": both
+	refused bool   // it is no packet but an ICMP error of a router about one, host unreachable
 }
 
 // capture writes what a client's and a server's capture have of a connection.
@@ -64,8 +65,15 @@ func frames(tb testing.TB, hop string, packets []packet) []byte {
 		p.SrcPort, p.DstPort, p.Window = layers.TCPPort(src.Port()), layers.TCPPort(dst.Port()), 65535
 		eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
 		buf := gopacket.NewSerializeBuffer()
+		all := []gopacket.SerializableLayer{eth, ip, &p.TCP, gopacket.Payload(p.payload)}
+		if p.refused && err == nil {
+			quoted := gopacket.NewSerializeBuffer()
+			err = gopacket.SerializeLayers(quoted, gopacket.SerializeOptions{FixLengths: true}, all[1:]...)
+			router := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolICMPv4, SrcIP: net.IP{198, 18, 60, 1}, DstIP: ip.SrcIP}
+			all = []gopacket.SerializableLayer{eth, router, &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(3, 1)}, gopacket.Payload(quoted.Bytes())}
+		}
 		if err == nil {
-			err = gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true}, eth, ip, &p.TCP, gopacket.Payload(p.payload))
+			err = gopacket.SerializeLayers(buf, gopacket.SerializeOptions{FixLengths: true}, all...)
 		}
 		if at := start.Add(p.at); err == nil {
 			err = w.WritePacket(0, at.UnixNano(), 0, buf.Bytes())
