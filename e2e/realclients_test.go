@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/sim/backend"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -151,13 +152,13 @@ var _ = DescribeTable("a load generator gets an answer to each request, and leav
 	func(ctx SpecContext, program string, generate func(SpecContext, *wholeF5, int) load, family topology.Family) {
 		needPrograms(program)
 		f := startF5(ctx, family)
-		before := descriptors()
+		before := len(testkit.OpenFiles())
 		const connections = 24
 		l := generate(ctx, f, connections)
 		Expect(l.failed).To(BeZero(), "%+v", l)
 		Expect(l.requests).To(BeNumerically(">", 100*connections), "too few to have kept the connections open")
 		Expect(l.succeeded).To(Equal(l.requests))
-		Eventually(descriptors).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
+		Eventually(func() int { return len(testkit.OpenFiles()) }).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
 
 		table := f.proxy.Table()
 		proxy := f.proxy

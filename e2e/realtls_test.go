@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -43,7 +44,7 @@ var _ = DescribeTable("h2load has all of its streams answered",
 	func(ctx SpecContext, profiles []bigip.Profile) {
 		needPrograms("h2load")
 		f := startF5(ctx, topology.IPv4, profiles...)
-		before := descriptors()
+		before := len(testkit.OpenFiles())
 		const connections, requests = 8, 2000
 		l := f.run(ctx, h2loadReport, "h2load", "--clients="+strconv.Itoa(connections), "--max-concurrent-streams=10",
 			"--requests="+strconv.Itoa(requests), "https://"+f.VIP.String()+"/batch")
@@ -65,7 +66,7 @@ var _ = DescribeTable("h2load has all of its streams answered",
 		for _, r := range proxy.Resets() {
 			Fail(fmt.Sprintf("the f5 has sent a RST: %+v", r))
 		}
-		Eventually(descriptors).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
+		Eventually(func() int { return len(testkit.OpenFiles()) }).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
 	},
 	Entry("each on a connection of its own behind the f5", secured, SpecTimeout(time.Minute)),
 	Entry("on connections that are used again", pooled, SpecTimeout(time.Minute)),

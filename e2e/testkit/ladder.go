@@ -1,0 +1,34 @@
+package testkit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hopblame/hopblame/analyzer"
+)
+
+// ladderOf says how one failed request went: what it was and the frames, or their absence,
+// that the verdict on it cites.
+func ladderOf(v *analyzer.Verdict) string {
+	var b strings.Builder
+	q := &v.Request
+	fmt.Fprintf(&b, "request %s of %s: %s", q.ID, q.Client, v.Outcome)
+	if v.RST != nil && v.RST.By != "" {
+		fmt.Fprintf(&b, " by %s", v.RST.By)
+		if v.RST.Cause != "" {
+			fmt.Fprintf(&b, " (%s)", v.RST.Cause)
+		}
+	}
+	width := 0
+	for _, e := range v.Evidence {
+		width = max(width, len(e.Point))
+	}
+	for _, e := range v.Evidence {
+		at := fmt.Sprintf("frame %d", e.Frame)
+		if e.Kind == analyzer.KindAbsence {
+			at = fmt.Sprintf("frames %d–%d", e.FromFrame, e.ToFrame)
+		}
+		fmt.Fprintf(&b, "\n  %-*s  %s: %s", width, e.Point, at, e.What)
+	}
+	return b.String()
+}
