@@ -18,10 +18,11 @@ import (
 // what. The actual value is what [Run] returned, or a *scenarios.Result. A miss says who
 // was blamed instead, and shows one of those verdicts:
 //
-//	Expected firewall-drops-syn, seed 7, to blame firewall for syn-dropped in all of 3 failed requests
+//	Expected firewall-drops-syn, seed 7, to blame firewall for syn-dropped in all 3 failed requests
 //	but it blamed firewall for syn-dropped in 2, nobody (inconclusive) in 1
 //
 //	request 17 of 198.18.50.88:32785: reset by f5 (TCP retransmit timeout)
+//	verdict: nobody (inconclusive)
 //	  client/eth0      frame 55: the client's SYN
 //	  firewall/feth10  frames 1–1236: no SYN of this connection
 //
@@ -81,7 +82,7 @@ func (m *BlameMatcher) Match(actual any) (bool, error) {
 	case m.share > 0:
 		return failed > 0 && float64(hits) >= m.share*float64(failed), nil
 	case hits > 0 && (hits < failed || hits < len(r.Report.Verdicts)):
-		return false, errors.New(m.FailureMessage(actual)) // of either assertion
+		return false, errors.New(m.message(actual, "", func(n int) string { return all(n) + " (NotTo: in none)" }))
 	}
 	return failed > 0 && hits == failed, nil
 }
@@ -105,7 +106,7 @@ func (m *BlameMatcher) check(r *Result) error {
 	}
 	asked.Expect = append(slices.Clone(asked.Expect), scenarios.Expectation{Pair: pair})
 	if err := asked.Validate(); err != nil {
-		return fmt.Errorf("Blame: %w", err)
+		return fmt.Errorf("Blame: %s", strings.TrimPrefix(err.Error(), "expect: "))
 	}
 	return nil
 }
@@ -124,47 +125,50 @@ func (m *BlameMatcher) hits(r *Result) (n int) {
 	return n
 }
 
-// wanted is what was claimed.
-func (m *BlameMatcher) wanted(r *Result) string {
-	claim, of := "to blame "+words(scenarios.Pair{Hop: m.hop, Cause: m.cause}), failures(r.Requests.Failed)
+// wanted is what was claimed of the failed requests that are meant by of: all, or none.
+func (m *BlameMatcher) wanted(r *Result, of string) string {
+	claim, failed := "to blame "+words(scenarios.Pair{Hop: m.hop, Cause: m.cause}), failures(r.Requests.Failed)
 	_, isMatcher := m.number.(types.GomegaMatcher)
 	switch {
 	case isMatcher:
-		return claim + ", in as many of " + of + " as match:\n" + strings.TrimPrefix(m.requests.FailureMessage(m.hits(r)), "Expected\n")
+		return claim + ", in as many of " + failed + " as match:\n" + strings.TrimPrefix(m.requests.FailureMessage(m.hits(r)), "Expected\n")
 	case m.requests != nil:
-		return fmt.Sprintf("%s in %v of %s", claim, m.number, of)
+		return fmt.Sprintf("%s in %v of %s", claim, m.number, failed)
 	case m.share > 0:
-		return fmt.Sprintf("%s in at least %g %% of %s", claim, 100*m.share, of)
+		return fmt.Sprintf("%s in at least %g %% of %s", claim, 100*m.share, failed)
 	}
-	return claim + " in all of " + of
+	return claim + " in " + of
 }
 
 // FailureMessage implements [types.GomegaMatcher].
-func (m *BlameMatcher) FailureMessage(actual any) string {
-	r, err := judgeable("Blame", actual)
-	if err != nil {
-		return err.Error()
-	}
-	if r.Requests.Failed == 0 && len(r.Report.Verdicts) == 0 {
-		return r.miss(m.wanted(r), noneFailed(r), nil)
-	}
-	return r.miss(m.wanted(r), blamed(r.Report.Verdicts), m.example(r, false))
-}
+func (m *BlameMatcher) FailureMessage(actual any) string { return m.message(actual, "", all) }
 
 // NegatedFailureMessage implements [types.GomegaMatcher].
 func (m *BlameMatcher) NegatedFailureMessage(actual any) string {
+	not := "not "
+	if m.requests == nil && m.share == 0 {
+		not = ""
+	}
+	return m.message(actual, not, func(n int) string { return "none of " + failures(n) })
+}
+
+// message is what is printed of a miss.
+func (m *BlameMatcher) message(actual any, not string, of func(int) string) string {
 	r, err := judgeable("Blame", actual)
 	if err != nil {
 		return err.Error()
 	}
-	return r.miss("not "+m.wanted(r), blamed(r.Report.Verdicts), m.example(r, true))
+	claim := not + m.wanted(r, of(r.Requests.Failed))
+	if r.Requests.Failed == 0 && len(r.Report.Verdicts) == 0 {
+		return r.miss(claim, noneFailed(r), nil)
+	}
+	return r.miss(claim, blamed(r.Report.Verdicts), m.example(r))
 }
 
-// example is the first verdict that is as asked for, or the first that is not; else the
-// first of all.
-func (m *BlameMatcher) example(r *Result, asked bool) *analyzer.Verdict {
+// example is the first verdict that is not as asked for; else the first of all.
+func (m *BlameMatcher) example(r *Result) *analyzer.Verdict {
 	for i, v := range r.Report.Verdicts {
-		if m.blames(v) == asked {
+		if !m.blames(v) {
 			return &r.Report.Verdicts[i]
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 )
 
-// ladderOf says how one failed request went: what it was and the frames, or their absence,
-// that the verdict on it cites.
+// ladderOf says how one failed request went: what it was, who was blamed for it, and the
+// frames, or their absence, that the verdict cites.
 func ladderOf(v *analyzer.Verdict) string {
 	var b strings.Builder
 	q := &v.Request
@@ -18,6 +18,10 @@ func ladderOf(v *analyzer.Verdict) string {
 		if v.RST.Cause != "" {
 			fmt.Fprintf(&b, " (%s)", v.RST.Cause)
 		}
+	}
+	fmt.Fprintf(&b, "\nverdict: %s", words(pairOf(v)))
+	if v.WouldSettle != "" {
+		fmt.Fprintf(&b, "; to settle it: %s", v.WouldSettle)
 	}
 	width := 0
 	for _, e := range v.Evidence {

@@ -16,7 +16,7 @@ import (
 // listed there; and where nothing is listed, no verdict was given. The actual value is
 // what [Run] returned, or a *scenarios.Result. A miss says who was blamed instead:
 //
-//	Expected firewall-drops-syn, seed 7, to blame firewall for syn-dropped, in each of 3 failed requests
+//	Expected firewall-drops-syn, seed 7, to blame firewall for syn-dropped, in all 3 failed requests
 //	but it blamed firewall for syn-dropped in 2, server1 for no-answer in 1
 //	  ✗ wrong: request 17: it blamed server1 for no-answer, right is firewall for syn-dropped
 func MatchExpectations(s *scenarios.Scenario) types.GomegaMatcher { return &matchExpectations{s} }
@@ -65,7 +65,7 @@ func (m *matchExpectations) claim(r *Result) string {
 			right = append(right, w)
 		}
 	}
-	return fmt.Sprintf("to blame %s, in each of %s", strings.Join(right, ", or "), failures(r.Requests.Failed))
+	return fmt.Sprintf("to blame %s, in %s", strings.Join(right, ", or "), all(r.Requests.Failed))
 }
 
 func (m *matchExpectations) FailureMessage(actual any) string {

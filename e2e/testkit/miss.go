@@ -79,7 +79,7 @@ func blamed(verdicts []analyzer.Verdict) string {
 		return "no verdict was given"
 	}
 	pairs := slices.SortedFunc(maps.Keys(n), func(a, b scenarios.Pair) int {
-		return cmp.Or(n[b]-n[a], cmp.Compare(a.Hop, b.Hop), cmp.Compare(a.Cause, b.Cause))
+		return cmp.Or(n[b]-n[a], cmp.Compare(words(a), words(b)))
 	})
 	var parts []string
 	for _, p := range pairs {
@@ -107,4 +107,15 @@ func failures(n int) string {
 		return "1 failed request"
 	}
 	return digits.Group(n) + " failed requests"
+}
+
+// all are as many failed requests as there are.
+func all(n int) string {
+	switch n {
+	case 0:
+		return "all failed requests"
+	case 1:
+		return "the one failed request"
+	}
+	return "all " + failures(n)
 }

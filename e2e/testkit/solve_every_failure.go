@@ -15,7 +15,7 @@ import (
 // says, and what the scenario accepts instead. The actual value is what [Run] returned, or
 // a *scenarios.Result. A miss lists what is not right:
 //
-//	Expected firewall-drops-syn, seed 7, to have each of 3 failed requests solved
+//	Expected firewall-drops-syn, seed 7, to have all 3 failed requests solved
 //	but 3 failures: 2 correct, 0 acceptable, 1 wrong, 0 inconclusive, 0 missed; 0 false alarms
 //	  ✗ wrong: request 17: it blamed server1 for no-answer, right is firewall for syn-dropped
 func SolveEveryFailure() types.GomegaMatcher { return &solveEveryFailure{} }
@@ -32,7 +32,7 @@ func (*solveEveryFailure) FailureMessage(actual any) string {
 	if err != nil {
 		return err.Error()
 	}
-	claim := fmt.Sprintf("to have each of %s solved", failures(r.Requests.Failed))
+	claim := fmt.Sprintf("to have %s solved", all(r.Requests.Failed))
 	if r.Requests.Failed == 0 && r.Score.Passed() {
 		return r.miss(claim, noneFailed(r), nil)
 	}
@@ -44,7 +44,7 @@ func (*solveEveryFailure) NegatedFailureMessage(actual any) string {
 	if err != nil {
 		return err.Error()
 	}
-	return r.miss(fmt.Sprintf("not to have each of %s solved", failures(r.Requests.Failed)), r.Score.String(), nil)
+	return r.miss(fmt.Sprintf("not to have %s solved", all(r.Requests.Failed)), r.Score.String(), nil)
 }
 
 // maxErrors is how many verdicts a message lists.
