@@ -91,9 +91,7 @@ type load struct {
 // run runs a load generator at the client and reads its report.
 func (f *wholeF5) run(ctx SpecContext, report *regexp.Regexp, name string, args ...string) (l load) {
 	GinkgoHelper()
-	path, err := findProgram(name)
-	Expect(err).NotTo(HaveOccurred())
-	out, err := f.Host(topology.Client).Command(ctx, path, args...).CombinedOutput()
+	out, err := f.Host(topology.Client).Command(ctx, name, args...).CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
 	m := report.FindStringSubmatch(string(out))
 	Expect(m).NotTo(BeNil(), "%s's report: %s", name, out)
@@ -150,7 +148,7 @@ func h2load(ctx SpecContext, f *wholeF5, connections int) load {
 // as long as it does.
 var _ = DescribeTable("a load generator gets an answer to each request, and leaves nothing at the f5",
 	func(ctx SpecContext, program string, generate func(SpecContext, *wholeF5, int) load, family topology.Family) {
-		needPrograms(program)
+		testkit.Require(testkit.Installed(program))
 		f := startF5(ctx, family)
 		before := len(testkit.OpenFiles())
 		const connections = 24

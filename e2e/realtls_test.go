@@ -20,11 +20,9 @@ var pooled = append(secured[:len(secured):len(secured)], bigip.ProfileOneConnect
 
 var _ = DescribeTable("curl speaks TLS with the f5",
 	func(ctx SpecContext, version string, options []string) {
-		needPrograms("curl")
+		testkit.Require(testkit.Installed("curl"))
 		f := startF5(ctx, topology.IPv4, secured...)
-		path, err := findProgram("curl")
-		Expect(err).NotTo(HaveOccurred())
-		out, err := f.Host(topology.Client).Command(ctx, path, append(options, "--silent", "--show-error", "--noproxy", "*", "--insecure",
+		out, err := f.Host(topology.Client).Command(ctx, "curl", append(options, "--silent", "--show-error", "--noproxy", "*", "--insecure",
 			"--write-out", " %{http_version} %{http_code}", "--header", "X-Request-ID: 17", "--data", "hello",
 			"https://"+f.VIP.String()+"/batch")...).CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
@@ -42,7 +40,7 @@ var _ = DescribeTable("curl speaks TLS with the f5",
 
 var _ = DescribeTable("h2load has all of its streams answered",
 	func(ctx SpecContext, profiles []bigip.Profile) {
-		needPrograms("h2load")
+		testkit.Require(testkit.Installed("h2load"))
 		f := startF5(ctx, topology.IPv4, profiles...)
 		before := len(testkit.OpenFiles())
 		const connections, requests = 8, 2000

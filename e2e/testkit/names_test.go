@@ -1,0 +1,51 @@
+package testkit
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestASeedIsOfGinkgosSeedAndTheSpec(t *testing.T) {
+	first := seedOf(1, "a spec", 0, 0)
+	if again := seedOf(1, "a spec", 0, 0); again != first {
+		t.Errorf("got %d and %d for the same run", first, again)
+	}
+	seen := map[uint64]string{first: "the first"}
+	for what, seed := range map[string]uint64{
+		"another seed of Ginkgo's": seedOf(2, "a spec", 0, 0),
+		"another spec":             seedOf(1, "another spec", 0, 0),
+		"another attempt":          seedOf(1, "a spec", 1, 0),
+		"the spec's second run":    seedOf(1, "a spec", 0, 1),
+	} {
+		if other, taken := seen[seed]; taken {
+			t.Errorf("%s and %s have the same seed %d", what, other, seed)
+		}
+		if seen[seed] = what; seed > 1<<32-1 {
+			t.Errorf("%s: seed %d is long", what, seed)
+		}
+	}
+}
+
+func TestAFoldersNameIsOfTheSpecsText(t *testing.T) {
+	for text, want := range map[string]string{
+		"HAProxy [It] is not blamed": "haproxy-it-is-not-blamed",
+		"ends in dots …":             "ends-in-dots",
+		"../../etc/passwd":           "etc-passwd",
+		"":                           "",
+		strings.Repeat("x", 100):     strings.Repeat("x", maxSlug),
+	} {
+		if got := slug(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestACommandSurvivesAShell(t *testing.T) {
+	for _, word := range []string{"firewall-drops-syn", "it's a (spec) with $HOME and \\", "", "two  blanks", "/tmp/a b/scenario.yaml"} {
+		got, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
+		if err != nil || string(got) != word {
+			t.Errorf("%q: a shell makes %q of %s: %v", word, got, quote(word), err)
+		}
+	}
+}
