@@ -29,7 +29,8 @@ type Options struct {
 	// Proxy starts another full proxy in the f5's place; nil is our own. See
 	// [ProxyProgram] for a program, and [sim.Config] for what it has to do. Nobody tells
 	// a fault which request it dials for, so faults per connection are then per tuple,
-	// with the same probability: a seeded hash of addresses and ports decides.
+	// with the same probability: a seeded hash of addresses and ports decides. A proxy
+	// that takes what ports it likes makes it chance which requests they hit.
 	Proxy func(ctx context.Context, at Place) (sim.Proxy, error)
 	// Server starts another server on each pool member; nil is our own. See
 	// [ServerProgram] for a program. It has to answer when it returns.
