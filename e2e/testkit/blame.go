@@ -37,7 +37,7 @@ type BlameMatcher struct {
 
 	requests types.GomegaMatcher // nil: not asked for
 	number   any                 // what was asked for, for the message
-	share    float64             // 0: not asked for
+	share    *float64            // nil: not asked for
 }
 
 // For narrows the blame to a cause: "syn-dropped", "mtu-blackhole", any of
@@ -62,7 +62,7 @@ func (m *BlameMatcher) Requests(n any) *BlameMatcher {
 // Share says for which part of the failed requests it is blamed at least: above 0, and at
 // most 1. There must be one.
 func (m *BlameMatcher) Share(least float64) *BlameMatcher {
-	m.share = least
+	m.share = &least
 	return m
 }
 
@@ -79,8 +79,8 @@ func (m *BlameMatcher) Match(actual any) (bool, error) {
 	switch {
 	case m.requests != nil:
 		return m.requests.Match(hits)
-	case m.share > 0:
-		return failed > 0 && float64(hits) >= m.share*float64(failed), nil
+	case m.share != nil:
+		return failed > 0 && float64(hits) >= *m.share*float64(failed), nil
 	case hits > 0 && (hits < failed || hits < len(r.Report.Verdicts)):
 		return false, errors.New(m.message(actual, "", func(n int) string { return all(n) + " (NotTo: in none)" }))
 	}
@@ -93,8 +93,11 @@ func (m *BlameMatcher) check(r *Result) error {
 	if m.cause != "" && !m.cause.Valid() {
 		return fmt.Errorf("Blame: unknown cause %q; analyzer.Causes lists them", m.cause)
 	}
-	if m.share < 0 || m.share > 1 {
-		return fmt.Errorf("Blame: share %v: must be above 0 and at most 1", m.share)
+	if m.share != nil && !(*m.share > 0 && *m.share <= 1) { // NaN too
+		return fmt.Errorf("Blame: share %v: must be above 0 and at most 1", *m.share)
+	}
+	if m.hop == "" {
+		return errors.New("Blame: which hop is meant? Verdicts that name none have the cause inconclusive")
 	}
 	if r.Played == nil {
 		return nil // a result that was read from its file
@@ -134,8 +137,8 @@ func (m *BlameMatcher) wanted(r *Result, of string) string {
 		return claim + ", in as many of " + failed + " as match:\n" + strings.TrimPrefix(m.requests.FailureMessage(m.hits(r)), "Expected\n")
 	case m.requests != nil:
 		return fmt.Sprintf("%s in %v of %s", claim, m.number, failed)
-	case m.share > 0:
-		return fmt.Sprintf("%s in at least %g %% of %s", claim, 100*m.share, failed)
+	case m.share != nil:
+		return fmt.Sprintf("%s in at least %g %% of %s", claim, 100**m.share, failed)
 	}
 	return claim + " in " + of
 }
@@ -146,7 +149,7 @@ func (m *BlameMatcher) FailureMessage(actual any) string { return m.message(actu
 // NegatedFailureMessage implements [types.GomegaMatcher].
 func (m *BlameMatcher) NegatedFailureMessage(actual any) string {
 	not := "not "
-	if m.requests == nil && m.share == 0 {
+	if m.requests == nil && m.share == nil {
 		not = ""
 	}
 	return m.message(actual, not, func(n int) string { return "none of " + failures(n) })

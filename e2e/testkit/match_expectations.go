@@ -18,7 +18,7 @@ import (
 //
 //	Expected firewall-drops-syn, seed 7, to blame firewall for syn-dropped, in all 3 failed requests
 //	but it blamed firewall for syn-dropped in 2, server1 for no-answer in 1
-//	  ✗ wrong: request 17: it blamed server1 for no-answer, right is firewall for syn-dropped
+//	  ✗ wrong: request 17 (198.18.50.88:32785): got server1 no-answer, want firewall syn-dropped
 func MatchExpectations(s *scenarios.Scenario) types.GomegaMatcher { return &matchExpectations{s} }
 
 type matchExpectations struct{ s *scenarios.Scenario }

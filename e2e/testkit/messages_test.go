@@ -108,6 +108,8 @@ func TestWhatAMatcherPrintsOfAMiss(t *testing.T) {
 		{"a request that did not fail was blamed on somebody", alarmed(), true, testkit.Blame("firewall").For("syn-dropped")},
 		{"a hop that there is not", played(right), false, testkit.Blame("firewal")},
 		{"a cause that there is not", played(right), false, testkit.Blame("firewall").For("syn-lost")},
+		{"no hop", played(nobody), true, testkit.Blame("")},
+		{"a result without verdicts", &scenarios.Result{Scenario: "no-fault", Valid: true}, true, testkit.SolveEveryFailure()},
 		{"a share that is none", played(right), true, testkit.Blame("firewall").Share(90)},
 		{"blame in a run that is not valid", invalid(), true, testkit.Blame("firewall")},
 		{"no blame in a run that is not valid", invalid(), false, testkit.Blame("server1")},

@@ -33,10 +33,15 @@ func resultOf(matcher string, actual any) (*Result, error) {
 // to judge anybody by a run that is INVALID.
 func judgeable(matcher string, actual any) (*Result, error) {
 	r, err := resultOf(matcher, actual)
-	if err == nil && !r.Valid {
-		err = fmt.Errorf("%s: nobody can be judged by this run, which is INVALID:%s%s", matcher, bullets(r.InvalidBecause), r.trailer(nil))
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.Valid:
+		return nil, fmt.Errorf("%s: nobody can be judged by this run, which is INVALID:%s%s", matcher, bullets(r.InvalidBecause), r.trailer(nil))
+	case r.Report == nil:
+		return nil, fmt.Errorf("%s: this result has no verdicts, as one that was read from its file", matcher)
 	}
-	return r, err
+	return r, nil
 }
 
 // miss is what a matcher prints: the claim, what came instead, how one of the requests

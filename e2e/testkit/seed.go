@@ -16,7 +16,7 @@ var runs struct {
 	n  int
 }
 
-// nextRun returns the spec's full text and attempt, and how many runs it had before.
+// nextRun returns how many runs the spec has had before in this attempt.
 func nextRun(spec ginkgo.SpecReport) (n int) {
 	of := fmt.Sprintf("%s\n%s\n%d", spec.LeafNodeLocation, spec.FullText(), spec.NumAttempts)
 	runs.Lock()

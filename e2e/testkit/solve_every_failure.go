@@ -3,11 +3,11 @@ package testkit
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/onsi/gomega/types"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/scenarios"
 )
 
 // SolveEveryFailure succeeds if every request that failed, of which there must be one, has
@@ -17,7 +17,7 @@ import (
 //
 //	Expected firewall-drops-syn, seed 7, to have all 3 failed requests solved
 //	but 3 failures: 2 correct, 0 acceptable, 1 wrong, 0 inconclusive, 0 missed; 0 false alarms
-//	  ✗ wrong: request 17: it blamed server1 for no-answer, right is firewall for syn-dropped
+//	  ✗ wrong: request 17 (198.18.50.88:32785): got server1 no-answer, want firewall syn-dropped
 func SolveEveryFailure() types.GomegaMatcher { return &solveEveryFailure{} }
 
 type solveEveryFailure struct{}
@@ -50,36 +50,23 @@ func (*solveEveryFailure) NegatedFailureMessage(actual any) string {
 // maxErrors is how many verdicts a message lists.
 const maxErrors = 5
 
-// errors are the verdicts that are not right, one a line.
+// errors are the verdicts that are not right, one a line, the worst first.
 func (r *Result) errors() (lines []string) {
-	for i, e := range r.Score.Errors {
+	for i := range r.Score.Errors {
 		if i == maxErrors {
 			return append(lines, "… and more")
 		}
-		var right []string
-		for _, p := range e.Want {
-			right = append(right, words(p))
-		}
-		if right == nil {
-			right = []string{"no verdict"}
-		}
-		got := "it has no verdict"
-		if e.Got != nil {
-			got = "it blamed " + words(*e.Got)
-		}
-		lines = append(lines, fmt.Sprintf("%s: request %s: %s, right is %s", e.Kind, e.ID, got, strings.Join(right, " or ")))
+		lines = append(lines, r.Score.Errors[i].String())
 	}
 	return lines
 }
 
-// firstError is the verdict of the first error that has one; nil if none has.
+// firstError is the worst verdict that is not right; nil if there is none.
 func (r *Result) firstError() *analyzer.Verdict {
-	for _, e := range r.Score.Errors {
-		i := slices.IndexFunc(r.Report.Verdicts, func(v analyzer.Verdict) bool {
-			return e.Got != nil && v.Request.ID == e.ID && v.Request.Client == e.Request && pairOf(&v) == *e.Got
-		})
-		if i >= 0 {
-			return &r.Report.Verdicts[i]
+	all := scenarios.Judge(r.Truths, r.Report.Verdicts)
+	for _, grade := range []scenarios.Grade{scenarios.Wrong, scenarios.FalseAlarm, scenarios.Inconclusive} {
+		if i := slices.IndexFunc(all, func(j scenarios.Judgement) bool { return j.Grade == grade }); i >= 0 {
+			return all[i].Verdict
 		}
 	}
 	return nil
