@@ -160,11 +160,11 @@ func others() {
 		Expect(lacking.State).To(Equal(types.SpecStateSkipped))
 		Expect(lacking.Failure.Message).To(HavePrefix("running no-such-program is not possible on this machine: it is not installed; fix: install it"))
 		Expect(said("asks for a scenario that there is not")).To(HavePrefix(`no scenario "firewall-drops-sin"; did you mean "firewall-drops-syn"?`))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(5*time.Minute))
 
 	It("is a failure, where nothing may be skipped and one would be", func(ctx SpecContext) {
 		lacking := playFailing(ctx, "needs what", GinkgoT().TempDir(), "HOPBLAME_MUST_RUN=1")["needs what is not there"]
 		Expect(lacking.State).To(Equal(types.SpecStateFailed))
 		Expect(strings.Split(lacking.Failure.Message, "\n")).To(ContainElement("HOPBLAME_MUST_RUN=1: nothing may be skipped here"))
-	}, SpecTimeout(2*time.Minute))
+	}, SpecTimeout(5*time.Minute))
 }

@@ -40,15 +40,19 @@ func newFolder(spec string, process int) (string, error) {
 // maxSlug is how much of a spec's text goes into a name: the end tells specs apart.
 const maxSlug = 80
 
-// slug makes a name of a spec's text: lower-case letters and digits, and hyphens for all
-// the rest.
+// slug makes a name of a spec's text, of whole words: lower-case letters and digits, and
+// hyphens for all the rest.
 func slug(text string) string {
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool {
 		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
 	s := strings.Join(words, "-")
-	if len(s) > maxSlug {
-		s = strings.TrimLeft(s[len(s)-maxSlug:], "-")
+	if len(s) <= maxSlug {
+		return s
+	}
+	s = s[len(s)-maxSlug:]
+	if _, whole, found := strings.Cut(s, "-"); found {
+		return whole
 	}
 	return s
 }

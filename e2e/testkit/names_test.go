@@ -34,6 +34,7 @@ func TestAFoldersNameIsOfTheSpecsText(t *testing.T) {
 		"../../etc/passwd":           "etc-passwd",
 		"":                           "",
 		strings.Repeat("x", 100):     strings.Repeat("x", maxSlug),
+		strings.Repeat("word ", 20):  strings.Repeat("word-", 15) + "word",
 	} {
 		if got := slug(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)

@@ -90,7 +90,7 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	if err != nil {
 		ginkgo.Fail("testkit.Run: " + err.Error())
 	}
-	failed := keepOnFailure(folder)
+	keepOnFailure(folder)
 	CheckLeaks()
 	dir := filepath.Join(folder, runFolder)
 	result, err := scenarios.Run(ctx, s, scenarios.Options{Requests: o.Requests, Concurrency: o.Concurrency, Seed: &seed, Out: dir,
@@ -100,19 +100,18 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	}
 	r := &Result{Result: result, Dir: dir, Repeat: repeatCommands(ginkgo.GinkgoRandomSeed(), spec.FullText(), dir, s, &o, result)}
 	ginkgo.AddReportEntry("repeat", strings.Join(r.Repeat, "\n"), ginkgo.ReportEntryVisibilityFailureOrVerbose)
-	failed(func() {
-		if len(result.Report.Verdicts) > 0 {
+	if len(result.Report.Verdicts) > 0 {
+		ginkgo.DeferOnFailure(func() {
 			ginkgo.AddReportEntry("ladder", ladderOf(&result.Report.Verdicts[0]), ginkgo.ReportEntryVisibilityFailureOrVerbose)
-		}
-	})
+		})
+	}
 	return r
 }
 
 // keepOnFailure removes a run's folder with the spec, unless that has failed: then the
-// report says where it is. What failed registers is called before that.
-func keepOnFailure(folder string) (failed func(func())) {
+// report says where it is.
+func keepOnFailure(folder string) {
 	kept := false
-	var also []func()
 	ginkgo.DeferCleanup(func() error {
 		if kept {
 			return nil
@@ -121,12 +120,8 @@ func keepOnFailure(folder string) (failed func(func())) {
 	})
 	ginkgo.DeferOnFailure(func() {
 		kept = true
-		for _, f := range also {
-			f()
-		}
 		ginkgo.AddReportEntry("kept", folder, ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	})
-	return func(f func()) { also = append(also, f) }
 }
 
 // configure puts other people's parts in their places; nil if there are none. Their files
