@@ -7,9 +7,9 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 )
 
-// ladderOf says how one failed request went: what it was, who was blamed for it, and the
+// ladderOf says how one of the failed requests went: what it was, who was blamed for it, and the
 // frames, or their absence, that the verdict cites.
-func ladderOf(v *analyzer.Verdict) string {
+func (r *Result) ladderOf(v *analyzer.Verdict) string {
 	var b strings.Builder
 	q := &v.Request
 	fmt.Fprintf(&b, "request %s of %s: %s", q.ID, q.Client, v.Outcome)

@@ -55,7 +55,7 @@ func (r *Result) trailer(example *analyzer.Verdict) string {
 	var b strings.Builder
 	b.WriteString("\n")
 	if example != nil {
-		b.WriteString("\n" + ladderOf(example) + "\n")
+		b.WriteString("\n" + r.ladderOf(example) + "\n")
 	}
 	for i, command := range r.Repeat {
 		b.WriteString("\n" + cmp.Or(map[int]string{0: "Repeat: "}[i], "    or: ") + command)

@@ -102,7 +102,7 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	ginkgo.AddReportEntry("repeat", strings.Join(r.Repeat, "\n"), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	if len(result.Report.Verdicts) > 0 {
 		ginkgo.DeferOnFailure(func() {
-			ginkgo.AddReportEntry("ladder", ladderOf(&result.Report.Verdicts[0]), ginkgo.ReportEntryVisibilityFailureOrVerbose)
+			ginkgo.AddReportEntry("ladder", r.ladderOf(&result.Report.Verdicts[0]), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 		})
 	}
 	return r
