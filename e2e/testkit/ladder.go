@@ -7,8 +7,8 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 )
 
-// ladderOf says how one of the failed requests went: what it was, who was blamed for it, and the
-// frames, or their absence, that the verdict cites.
+// ladderOf says how one of the failed requests went: what it was, who was blamed for it,
+// and the frames, or their absence, that the verdict cites.
 func (r *Result) ladderOf(v *analyzer.Verdict) string {
 	var b strings.Builder
 	q := &v.Request
