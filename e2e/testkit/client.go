@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -25,9 +26,12 @@ import (
 // the client's node, and with the url and the X-Request-ID that the request must have. It
 // returns the response's status; an error is how the request failed, and a status of 500
 // and above is a failure as well. A request has one connection: what is tried again would
-// be several failures, and one request.
+// be several failures, and one request. It is for scenarios in HTTP without TLS.
 func EachRequest(send func(ctx context.Context, c *http.Client, url, id string) (status int, err error)) func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) {
 	return func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error) {
+		if b.Protocol.Secure() {
+			return nil, fmt.Errorf("testkit.EachRequest: the scenario's protocol is %s: it must be http", b.Protocol)
+		}
 		records := make([]client.Record, b.Requests)
 		var g errgroup.Group
 		g.SetLimit(b.Concurrency)

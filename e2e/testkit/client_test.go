@@ -65,3 +65,8 @@ var _ = DescribeTable("a client and servers in Go see what breaks",
 	Entry("a response that is cut", "server-cuts-response", client.Truncated, SpecTimeout(time.Minute)),
 	Entry("a 503", "server-answers-503", client.Error, SpecTimeout(time.Minute)),
 )
+
+var _ = It("a client in Go that would have to speak TLS is refused at once", func(ctx SpecContext) {
+	_, err := testkit.EachRequest(post)(ctx, nil, client.Batch{Requests: 1, Protocol: client.HTTP2})
+	Expect(err).To(MatchError("testkit.EachRequest: the scenario's protocol is h2: it must be http"))
+})
