@@ -57,6 +57,15 @@ var _ = func() bool {
 		It("takes too long", func(ctx SpecContext) {
 			testkit.Run(ctx, testkit.Scenario("no-fault"), testkit.Options{Requests: 1_000_000})
 		}, SpecTimeout(time.Second))
+		Describe("in order", Ordered, func() {
+			var r *testkit.Result
+			BeforeAll(func(ctx SpecContext) {
+				s, o := incidentOften()
+				r = testkit.Run(ctx, s, o)
+			})
+			It("passes first", func() { Expect(r).To(testkit.BeValid()) })
+			It("fails then", func() { Expect(r).To(testkit.Blame("server2")) })
+		})
 		It("leaves a goroutine", func() {
 			testkit.CheckLeaks()
 			go func() { select {} }()
@@ -82,10 +91,18 @@ var _ = func() bool {
 // returns the report of each by its text.
 func playFailing(ctx SpecContext, focus, artifacts string, env ...string) map[string]types.SpecReport {
 	GinkgoHelper()
+	return playAgain(ctx, "go test . -ginkgo.seed=1 -ginkgo.focus='"+focus+"'", artifacts, env...)
+}
+
+// playAgain runs what somebody would type in this folder.
+func playAgain(ctx SpecContext, command, artifacts string, env ...string) map[string]types.SpecReport {
+	GinkgoHelper()
 	self, err := os.Executable()
 	Expect(err).NotTo(HaveOccurred())
 	file := filepath.Join(GinkgoT().TempDir(), "report.json")
-	cmd := exec.CommandContext(ctx, self, "-test.run=^TestTestkit$", "-ginkgo.seed=1", "-ginkgo.focus="+focus, "-ginkgo.json-report="+file)
+	options, found := strings.CutPrefix(command, "go test . ")
+	Expect(found).To(BeTrue(), command)
+	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+self+" -test.run='^TestTestkit$' -ginkgo.json-report="+file+" "+options)
 	cmd.Env = append(os.Environ(), append(env, failingEnv+"=1", testkit.ArtifactsEnv+"="+artifacts)...)
 	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -96,7 +113,9 @@ func playFailing(ctx SpecContext, focus, artifacts string, env ...string) map[st
 	Expect(json.Unmarshal(text, &reports)).To(Succeed())
 	byText := map[string]types.SpecReport{}
 	for _, spec := range reports[0].SpecReports {
-		byText[spec.LeafNodeText] = spec
+		if spec.NumAttempts > 0 { // it has run
+			byText[spec.LeafNodeText] = spec
+		}
 	}
 	return byText
 }
@@ -138,13 +157,23 @@ func others() {
 			HavePrefix("Expected firewall-drops-syn, seed "), ContainSubstring("\nbut it blamed firewall for syn-dropped in "),
 			MatchRegexp(`firewall/feth11 +frame \d+: SYN, try 1 of 4`), MatchRegexp(`firewall/feth10 +frames 1–\d+: no SYN`),
 			ContainSubstring("Repeat: hopblame run "+kept+"/run/scenario.yaml --seed "),
-			ContainSubstring(" or: go test . -ginkgo.seed=1 -ginkgo.focus='^a suite'\\''s spec blames the wrong hop$'"),
+			ContainSubstring(" or: go test . -ginkgo.seed=1 -ginkgo.focus=' a suite'\\''s spec blames the wrong hop$'"),
 			ContainSubstring("Files: "+kept+"/run")))
 		Expect(entry(wrong, "seed")).To(HaveSuffix(" of firewall-drops-syn"))
 		Expect(entry(wrong, "repeat")).To(ContainSubstring("scenario.yaml"))
 		Expect(wrong.Failure.Message).To(ContainSubstring(entry(wrong, "ladder")))
 		Expect(said("fails with the catalogue's own scenario")).To(ContainSubstring("Repeat: hopblame run no-fault --seed 7 --requests 50 --concurrency "))
 		Expect(said("fails with what no file can say")).To(ContainSubstring("Repeat: go test . "))
+
+		By("what it says plays it again, and nothing else; of an ordered container all of it")
+		for name, ran := range map[string]int{"fails with what no file can say": 1, "passes first": 2} {
+			commands := strings.Split(entry(specs[name], "repeat"), "\n")
+			again := playAgain(ctx, commands[len(commands)-1], artifacts)
+			Expect(again).To(And(HaveLen(ran), HaveKey(name)))
+			Expect(entry(again[name], "seed")).To(Equal(entry(specs[name], "seed")))
+		}
+		Expect(specs["fails then"].State).To(Equal(types.SpecStateFailed))
+		Expect(entry(specs["fails then"], "kept")).To(ContainSubstring("hopblame-a-suite-s-spec-in-order-p1-"))
 
 		By("one that is stopped says what was played")
 		Expect(specs["takes too long"].State).To(Equal(types.SpecStateTimedout))

@@ -7,16 +7,17 @@ import (
 )
 
 func TestASeedIsOfGinkgosSeedAndTheSpec(t *testing.T) {
-	first := seedOf(1, "a spec", 0, 0)
-	if again := seedOf(1, "a spec", 0, 0); again != first {
+	spec := subject{text: "a spec"}
+	first := spec.seed(1, 0)
+	if again := spec.seed(1, 0); again != first {
 		t.Errorf("got %d and %d for the same run", first, again)
 	}
 	seen := map[uint64]string{first: "the first"}
 	for what, seed := range map[string]uint64{
-		"another seed of Ginkgo's": seedOf(2, "a spec", 0, 0),
-		"another spec":             seedOf(1, "another spec", 0, 0),
-		"another attempt":          seedOf(1, "a spec", 1, 0),
-		"the spec's second run":    seedOf(1, "a spec", 0, 1),
+		"another seed of Ginkgo's": spec.seed(2, 0),
+		"another spec":             subject{text: "another spec"}.seed(1, 0),
+		"another attempt":          subject{text: "a spec", attempt: 1}.seed(1, 0),
+		"the spec's second run":    spec.seed(1, 1),
 	} {
 		if other, taken := seen[seed]; taken {
 			t.Errorf("%s and %s have the same seed %d", what, other, seed)

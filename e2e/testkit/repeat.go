@@ -10,10 +10,14 @@ import (
 	"github.com/hopblame/hopblame/scenarios"
 )
 
-// specCommand plays one spec of the suite again, with all of its runs; it is to be typed
-// in the suite's folder.
-func specCommand(ginkgoSeed int64, text string) string {
-	return fmt.Sprintf("go test . -ginkgo.seed=%d -ginkgo.focus=%s", ginkgoSeed, quote("^"+regexp.QuoteMeta(text)+"$"))
+// command plays s again, with all of its runs; it is to be typed in the suite's folder.
+// What is focused on is matched with the suite's name and a blank before the text.
+func (s subject) command(ginkgoSeed int64) string {
+	end := "$"
+	if s.ordered {
+		end = " "
+	}
+	return fmt.Sprintf("go test . -ginkgo.seed=%d -ginkgo.focus=%s", ginkgoSeed, quote(" "+regexp.QuoteMeta(s.text)+end))
 }
 
 // runCommand plays a run again without the suite: what is to be played is a name of the
@@ -22,8 +26,8 @@ func runCommand(played string, r *scenarios.Result) string {
 	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", played, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
 }
 
-// repeatCommands are the commands that play a run of a spec again, which is in a folder.
-func repeatCommands(ginkgoSeed int64, text, dir string, s *scenarios.Scenario, o *Options, r *scenarios.Result) (list []string) {
+// repeatCommands are the commands that play a run of of's again, which is in a folder.
+func repeatCommands(of subject, ginkgoSeed int64, dir string, s *scenarios.Scenario, o *Options, r *scenarios.Result) (list []string) {
 	switch {
 	case o.foreign(): // and no file can say what that was
 	case inCatalogue(s):
@@ -31,7 +35,7 @@ func repeatCommands(ginkgoSeed int64, text, dir string, s *scenarios.Scenario, o
 	default:
 		list = append(list, runCommand(quote(filepath.Join(dir, "scenario.yaml")), r))
 	}
-	return append(list, specCommand(ginkgoSeed, text))
+	return append(list, of.command(ginkgoSeed))
 }
 
 // inCatalogue says whether s is as the catalogue has it.

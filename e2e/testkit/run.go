@@ -78,15 +78,14 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	default:
 		ginkgo.Fail("testkit.Run: several Options: give one")
 	}
-	spec := ginkgo.CurrentSpecReport()
-	n := nextRun(spec)
-	seed := seedOf(ginkgo.GinkgoRandomSeed(), spec.FullText(), spec.NumAttempts, n)
+	of := subjectOf(ginkgo.CurrentSpecReport())
+	seed := of.seed(ginkgo.GinkgoRandomSeed(), of.nextRun())
 	if o.Seed != nil {
 		seed = *o.Seed
 	}
 	ginkgo.AddReportEntry("seed", fmt.Sprintf("%d of %s", seed, s.Name), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 
-	folder, err := newFolder(spec.FullText(), ginkgo.GinkgoParallelProcess())
+	folder, err := newFolder(of.text, ginkgo.GinkgoParallelProcess())
 	if err != nil {
 		ginkgo.Fail("testkit.Run: " + err.Error())
 	}
@@ -98,7 +97,7 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	if err != nil {
 		cannot(fmt.Sprintf("%s, seed %d: ", s.Name, seed), err)
 	}
-	r := &Result{Result: result, Dir: dir, Repeat: repeatCommands(ginkgo.GinkgoRandomSeed(), spec.FullText(), dir, s, &o, result)}
+	r := &Result{Result: result, Dir: dir, Repeat: repeatCommands(of, ginkgo.GinkgoRandomSeed(), dir, s, &o, result)}
 	ginkgo.AddReportEntry("repeat", strings.Join(r.Repeat, "\n"), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	if len(result.Report.Verdicts) > 0 {
 		ginkgo.DeferOnFailure(func() {

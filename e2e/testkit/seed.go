@@ -4,35 +4,52 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/onsi/ginkgo/v2"
 )
 
-// runs counts the runs of the spec that is running, of its present attempt.
+// subject is whose runs are counted together and played again together: a spec, or the
+// specs of an ordered container, of which each may rest on what the others have done.
+type subject struct {
+	text    string // of the spec, or of its containers
+	ordered bool
+	attempt int // Ginkgo's, of several
+}
+
+// subjectOf is what a spec, or the node before it, belongs to.
+func subjectOf(spec ginkgo.SpecReport) subject {
+	s := subject{spec.FullText(), spec.IsInOrderedContainer, spec.NumAttempts}
+	if s.ordered {
+		s.text = strings.Join(spec.ContainerHierarchyTexts, " ")
+	}
+	return s
+}
+
+// runs counts the runs of the present subject.
 var runs struct {
 	sync.Mutex
-	of string
+	of subject
 	n  int
 }
 
-// nextRun returns how many runs the spec has had before in this attempt.
-func nextRun(spec ginkgo.SpecReport) (n int) {
-	of := fmt.Sprintf("%s\n%s\n%d", spec.LeafNodeLocation, spec.FullText(), spec.NumAttempts)
+// nextRun returns how many runs s has had before.
+func (s subject) nextRun() (n int) {
 	runs.Lock()
 	defer runs.Unlock()
-	if runs.of != of {
-		runs.of, runs.n = of, 0
+	if runs.of != s {
+		runs.of, runs.n = s, 0
 	}
 	runs.n++
 	return runs.n - 1
 }
 
-// seedOf is the seed of a spec's n-th run, where nobody has given one: a function of
-// Ginkgo's own seed, the spec's text and its attempt, so that specs do not all break the
+// seed is that of s's n-th run, where nobody has given one: a function of Ginkgo's own
+// seed, the text and the attempt, so that specs do not all break the
 // same requests and ginkgo --seed brings them all back, whatever runs beside them. It has
 // 32 bits: short to type, and exact in every JSON reader.
-func seedOf(ginkgoSeed int64, text string, attempt, n int) uint64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s\n%d\n%d", ginkgoSeed, text, attempt, n))
+func (s subject) seed(ginkgoSeed int64, n int) uint64 {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s\n%d\n%d", ginkgoSeed, s.text, s.attempt, n))
 	return uint64(binary.BigEndian.Uint32(sum[:4]))
 }
