@@ -77,6 +77,8 @@ type told struct {
 	rst      *f5trailer.RSTCause
 	dies     string // the last point that sees it; "" for none: it arrives
 	spoils   string // the last point that sees it whole; "" for none: it arrives so
+	stays    string // the last point before it is held up; "" for none: nobody does
+	by       time.Duration
 }
 
 // telling is a connection of the story.
@@ -162,6 +164,9 @@ func (s *story) tell(at time.Duration, p told) {
 		if point == p.spoils {
 			data = bytes.Clone(data)
 			data[14+20+15] ^= 1 // of the TCP window
+		}
+		if point == p.stays {
+			at += p.by
 		}
 		at += hopDelay
 	}

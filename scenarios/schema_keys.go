@@ -94,7 +94,7 @@ var properties = map[string]property{
 	"faults.direction":   {what: "Of the packets; an actor's fault has none."},
 	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes; large-data: in packets of more bytes than larger-than; after-syn: all but SYN and RST, which a server drops whose listen queue is full; any: whatever goes in the direction."},
 	"faults.do":          {what: "What becomes of packets: drop, reject, or what a wire does to them; or what an actor does instead of its part."},
-	"faults.after":       {what: "Of a delay, and of an actor that takes its time: how much of it, such as 3s; of a delay at most 900ms."},
+	"faults.after":       {what: "Of a delay, and of an actor that takes its time: how much of it, such as 3s; of a delay at most 1m."},
 	"faults.jitter":      {what: "Of a delay: up to so much more, by chance, such as 50ms; packets may overtake each other. Default: none."},
 	"faults.port":        {what: "Of a client that connects elsewhere.", least: 1, most: 65535},
 	"faults.larger-than": {what: "Of large-data: the bytes of the largest IP packet that passes.", least: 576, most: 1499},

@@ -226,7 +226,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
+		for _, other := range f.Config.earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
@@ -331,7 +331,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
-		if x.Breaks() && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
+		if (x.Breaks() || f.Config.Outlasts(x)) && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
 			unharmed = append(unharmed, c)
 		}
 	}

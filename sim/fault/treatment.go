@@ -46,9 +46,8 @@ var treatments = map[Do]treatment{
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
 }
 
-// maxDelay is less than what a BIG-IP, a client or TCP gives up for: what comes when nobody
-// waits for it any more has no name in the analyzer's words yet.
-const maxDelay = 900 * time.Millisecond
+// maxDelay keeps a run finite.
+const maxDelay = time.Minute
 
 var (
 	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any}
