@@ -231,7 +231,9 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {
 			c.syns = inc(c.syns)
 			c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
-			c.flags |= sawSYN
+			if c.flags |= sawSYN; c.synAcks == 0 {
+				c.flags &^= wasReset // what was refused was not the answer to this
+			}
 			s.triedAgain(c, p.time)
 			break
 		}

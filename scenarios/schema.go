@@ -241,8 +241,10 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 							for _, per := range words[reflect.TypeFor[fault.Per]()] {
 								for _, size := range []int{0, 1400} {
 									f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, Per: fault.Per(per), Probability: 1}
-									if f.Validate(spec) == nil {
-										all = append(all, f)
+									for _, f := range rewrites(f) {
+										if f.Validate(spec) == nil {
+											all = append(all, f)
+										}
 									}
 								}
 							}
@@ -253,6 +255,16 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 		}
 	}
 	return all
+}
+
+// rewrites are a fault with each of the fields that it can rewrite, and with none.
+func rewrites(f fault.Fault) []fault.Fault {
+	if f.Do != fault.Rewrite {
+		return []fault.Fault{f}
+	}
+	ttl, mss, seq := f, f, f
+	ttl.TTL, mss.MSS, seq.Seq = 1, 1400, 1000
+	return []fault.Fault{f, ttl, mss, seq}
 }
 
 // rule says what the keys of a fault but one are, given those there can be with its value:
@@ -274,6 +286,9 @@ func rule(key string, valid []fault.Fault) object {
 		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
 		note("larger-than", zeroIs(f.LargerThan == 0, "a number"))
+		note("ttl", zeroIs(f.TTL == 0, "a number"))
+		note("mss", zeroIs(f.MSS == 0, "a number"))
+		note("seq", zeroIs(f.Seq == 0, "a number"))
 	}
 	keys, required := object{}, []string{}
 	for other, values := range found {
@@ -283,7 +298,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "jitter" && other != "port" && other != "larger-than":
+		case !slices.Contains([]string{"after", "jitter", "port", "larger-than", "ttl", "mss", "seq"}, other):
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

@@ -86,6 +86,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
 		return analyzer.ResetInjected
+	case f.Do == fault.Rewrite && f.Loses():
+		return analyzer.Rewritten
 	case f.Do == fault.Delay:
 		return analyzer.Delayed // if it outlasts somebody's patience
 	case !f.Loses():

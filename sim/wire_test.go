@@ -20,6 +20,13 @@ func wired(name, at string, do fault.Do, match fault.Match, p float64) fault.Fau
 	return f
 }
 
+// rewriting is a fault that changes a field of what goes one way.
+func rewriting(at string, match fault.Match, way fault.Direction, ttl, mss, seq int) fault.Fault {
+	f := wired("x", at, fault.Rewrite, match, 0.3)
+	f.Direction, f.TTL, f.MSS, f.Seq = way, ttl, mss, seq
+	return f
+}
+
 func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
 	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
@@ -53,6 +60,17 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 		{"damaged SYN-ACKs", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYNACK, 0.3)}, true},
 		{"damaged requests", []fault.Fault{wired("x", "link:switch-server1", fault.Corrupt, fault.Data, 0.5)}, true},
 		{"two wires that damage the same packets", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYN, 0.5), wired("y", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.5)}, true},
+		{"SYNs whose TTL is up at the firewall", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 1, 0, 0)}, true},
+		{"SYN-ACKs whose TTL is up at the firewall", []fault.Fault{rewriting("link:switch-server1", fault.SYNACK, fault.ToClient, 1, 0, 0)}, true},
+		{"responses whose TTL is up at the firewall", []fault.Fault{rewriting("link:firewall-switch", fault.Response, fault.ToClient, 1, 0, 0)}, true},
+		{"SYNs that go no further than their TTL", []fault.Fault{rewriting("link:firewall-switch", fault.SYN, fault.ToServer, 1, 0, 0)}, false},
+		{"SYNs whose TTL is enough", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 2, 0, 0)}, false},
+		{"SYNs with another MSS", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 0, 120, 0)}, false},
+		{"SYN-ACKs with another MSS", []fault.Fault{rewriting("link:f5-firewall", fault.SYNACK, fault.ToClient, 0, 9000, 0)}, false},
+		{"SYNs with another number", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 0, 0, 5)}, true},
+		{"SYN-ACKs with another number", []fault.Fault{rewriting("link:firewall-switch", fault.SYNACK, fault.ToClient, 0, 0, 5)}, true},
+		{"requests with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Data, fault.ToServer, 0, 0, 1<<30)}, true},
+		{"responses with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Response, fault.ToClient, 0, 0, 5)}, true},
 		{"what a wire sends late is dropped further on", []fault.Fault{func() fault.Fault {
 			f := wired("x", "link:f5-firewall", fault.Delay, fault.SYN, 1)
 			f.After = 10 * time.Millisecond

@@ -24,6 +24,7 @@ const (
 	Reorder   Do = "reorder"    // let the next one of the connection go first
 	Duplicate Do = "duplicate"  // send it on twice
 	Corrupt   Do = "corrupt"    // send it on with a bit turned over: its receiver throws it away
+	Rewrite   Do = "rewrite"    // send it on with one of [Fault.TTL], [Fault.MSS] and [Fault.Seq] changed
 )
 
 // treatment says to what it can be done, and how it shows.
@@ -44,6 +45,7 @@ var treatments = map[Do]treatment{
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
+	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
 }
 
 // maxDelay keeps a run finite.
@@ -56,13 +58,15 @@ var (
 )
 
 // Treatments lists what can become of packets.
-func Treatments() []Do { return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt} }
+func Treatments() []Do {
+	return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
+}
 
 // OnWire says whether a wire takes the packets and puts them back.
 func (f *Fault) OnWire() bool { return treatments[f.Do].wire }
 
 // Loses says whether what is hit never gets to who it is for.
-func (f *Fault) Loses() bool { return treatments[f.Do].lost }
+func (f *Fault) Loses() bool { return treatments[f.Do].lost || f.misleads() }
 
 // Before says whether f, which is listed before another fault of packets at the same
 // place, sees a packet before it does.
@@ -87,9 +91,10 @@ func (f *Fault) validateTreatment(bad complaint) {
 		case f.Do == InjectRST:
 			bad("do %q: a forged RST goes ahead of data or a response, and not of a %s", f.Do, f.Match)
 		default:
-			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted"}[f.Do])
+			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted", Rewrite: "rewritten"}[f.Do])
 		}
 	}
+	f.validateRewrite(bad)
 	switch {
 	case f.Do == Delay && (f.After <= 0 || f.After > maxDelay):
 		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxDelay)
@@ -128,6 +133,8 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 		return wire.NewReorder()
 	case Duplicate:
 		return wire.Duplicate{}
+	case Rewrite:
+		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq)}
 	}
 	return wire.Corrupt{Random: random}
 }
