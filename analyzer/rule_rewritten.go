@@ -178,12 +178,18 @@ func (v *flowView) rewriteRivals(c *conclusion, k kind, q int) []Hypothesis {
 	}
 	first, tries := v.origin(k)
 	out := []Hypothesis{{fmt.Sprintf("%s never sent the %s", v.sender(k.toServer), k.name), fmt.Sprintf("%s saw %s", v.point(first), count(len(tries))), v.tries(first, tries, k.name)}}
-	for p := q; ; p = next(p, k.toServer) {
+	changed := false // at this step
+	for p := first; ; p = next(p, k.toServer) {
 		to := next(p, k.toServer)
 		if to < 0 || to >= len(v.steps) {
 			break
 		}
-		out = append(out, Hypothesis{v.segmentHypothesis(p, to, k), "it came to " + v.point(q) + " changed already", c.evidence[1:]})
+		switch changed = changed || p == q; {
+		case changed:
+			out = append(out, Hypothesis{v.segmentHypothesis(p, to, k), "it came to " + v.point(q) + " changed already", c.evidence[1:]})
+		case to != q:
+			out = append(out, Hypothesis{v.segmentHypothesis(p, to, k), "it came to " + c.between[0] + " as it was sent", c.evidence[:1]})
+		}
 	}
 	return append(out, Hypothesis{v.receiver(k.toServer) + " received the " + k.name + " and did not answer", "what its sender sent did not come to it as it was", c.evidence[1:]})
 }

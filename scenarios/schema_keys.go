@@ -98,6 +98,7 @@ var properties = map[string]property{
 	"faults.jitter":      {what: "Of a delay: up to so much more, by chance, such as 50ms; packets may overtake each other. Default: none."},
 	"faults.port":        {what: "Of a client that connects elsewhere.", least: 1, most: 65535},
 	"faults.larger-than": {what: "Of large-data: the bytes of the largest IP packet that passes.", least: 576, most: 1499},
+	"faults.to":          {what: "Of a forged RST: which end is reset by it, in the other's name; ahead of a syn-ack the server. Default: f5."},
 	"faults.ttl":         {what: "Of a rewrite: the TTL, or hop limit, that packets have from there on. With 1 the next router drops them.", least: 1, most: 255},
 	"faults.mss":         {what: "Of a rewrite of SYNs or SYN-ACKs: the largest segment that their sender is said to take.", least: 100, most: 9000},
 	"faults.seq":         {what: "Of a rewrite: what is added to sequence numbers, so that the receiver takes them for others.", least: 1, most: 2147483647},

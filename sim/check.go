@@ -358,7 +358,11 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
 	})
 	for at, n := range syns {
-		if n != at.flow.Tries && at.flow.Tries > 0 && !chance {
+		// The answer to another number makes the kernel repeat a SYN at once, before the f5
+		// can mark it where the machine is busy (net/ipv4/tcp_input.c,
+		// tcp_rcv_synsent_state_process: TCP_TIMEOUT_MIN).
+		again := faults[at.fault].Seq != 0 && n > at.flow.Tries
+		if n != at.flow.Tries && at.flow.Tries > 0 && !chance && !again {
 			uneven = append(uneven, connection{at.flow.Ordinal, at.flow.Attempt})
 		}
 	}

@@ -31,6 +31,7 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
 	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
 	back := func(f fault.Fault) fault.Fault { f.Direction = fault.ToClient; return f }
+	toServer := func(f fault.Fault) fault.Fault { f.To = fault.ToTheServer; return f }
 	perTuple := func(f fault.Fault) fault.Fault { f.Per = fault.PerTuple; return f }
 	all := func(at string) (faults []fault.Fault) {
 		for i, do := range []fault.Do{fault.Reorder, fault.Duplicate, fault.Delay} {
@@ -55,6 +56,9 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 		{"several wires on one link, of which the first takes a packet", all("link:f5-firewall"), false},
 		{"a RST in the firewall, ahead of the request", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Data, 0.3)}, true},
 		{"a RST in the firewall, ahead of the response", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Response, 0.3)}, true},
+		{"a RST to the server, ahead of the request", []fault.Fault{toServer(wired("x", "link:f5-firewall", fault.InjectRST, fault.Data, 0.3))}, true},
+		{"a RST to the server, ahead of its SYN-ACK", []fault.Fault{toServer(back(wired("x", "firewall", fault.InjectRST, fault.SYNACK, 0.3)))}, true},
+		{"a RST to the server on a link, ahead of its SYN-ACK", []fault.Fault{toServer(back(wired("x", "link:firewall-switch", fault.InjectRST, fault.SYNACK, 0.3)))}, true},
 		{"a RST on a link, per tuple", []fault.Fault{perTuple(wired("x", "link:switch-server2", fault.InjectRST, fault.Data, 0.5))}, true},
 		{"damaged SYNs", []fault.Fault{wired("x", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.3)}, true},
 		{"damaged SYN-ACKs", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYNACK, 0.3)}, true},

@@ -70,6 +70,7 @@ type Fault struct {
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
 	LargerThan  int     `yaml:"larger-than"`
+	To          To      `yaml:"to"`  // of a forged RST; "" is to the f5
 	TTL         int     `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
 	MSS         int     `yaml:"mss"` // … or the MSS option's value
 	Seq         int     `yaml:"seq"` // … or what is added to the sequence number

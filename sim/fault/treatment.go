@@ -19,7 +19,7 @@ const (
 
 	// These are done by a wire, which takes packets and puts them back: see package
 	// [wire].
-	InjectRST Do = "inject-rst" // send the f5 a RST in the server's name, ahead of the packet
+	InjectRST Do = "inject-rst" // send one end a RST in the other's name, ahead of the packet: see [Fault.To]
 	Delay     Do = "delay"      // send it on after a time: see [Fault.After] and [Fault.Jitter]
 	Reorder   Do = "reorder"    // let the next one of the connection go first
 	Duplicate Do = "duplicate"  // send it on twice
@@ -40,7 +40,7 @@ type treatment struct {
 var treatments = map[Do]treatment{
 	Drop:      {lost: true},
 	Reject:    {matches: []Match{SYN}, lost: true},
-	InjectRST: {matches: []Match{Data, Response}, wire: true, routers: true, breaks: true},
+	InjectRST: {matches: []Match{Data, Response, SYNACK}, wire: true, routers: true, breaks: true},
 	Delay:     {matches: onLinks, wire: true},
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
@@ -89,12 +89,13 @@ func (f *Fault) validateTreatment(bad complaint) {
 		case f.Match == AfterSYN:
 			bad("do %q: what a full listen queue takes is dropped, and by its host", f.Do)
 		case f.Do == InjectRST:
-			bad("do %q: a forged RST goes ahead of data or a response, and not of a %s", f.Do, f.Match)
+			bad("do %q: a forged RST goes ahead of data, a response or a syn-ack, and not of a %s", f.Do, f.Match)
 		default:
 			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted", Rewrite: "rewritten"}[f.Do])
 		}
 	}
 	f.validateRewrite(bad)
+	f.validateForgery(bad)
 	switch {
 	case f.Do == Delay && (f.After <= 0 || f.After > maxDelay):
 		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxDelay)
@@ -126,7 +127,7 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	random := rand.New(rand.NewPCG(f.digest(seed, math.MaxUint64, 3), f.digest(seed, math.MaxUint64, 4)))
 	switch f.Do {
 	case InjectRST:
-		return wire.InjectRST{Back: f.Direction == ToServer}
+		return wire.InjectRST{Back: f.madeWay() != f.Direction}
 	case Delay:
 		return wire.Delay{After: f.After, Jitter: f.Jitter, Random: random}
 	case Reorder:
@@ -141,8 +142,11 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 
 // madeWay is the direction of what a fault's wire makes.
 func (f *Fault) madeWay() Direction {
-	if f.Do == InjectRST {
-		return ToClient
+	switch {
+	case f.Do != InjectRST:
+		return f.Direction
+	case f.To == ToTheServer:
+		return ToServer
 	}
-	return f.Direction
+	return ToClient
 }

@@ -39,6 +39,18 @@ func (s segment) connection() [2]gopacket.Flow {
 	return [2]gopacket.Flow{s.network.NetworkFlow(), s.tcp.TransportFlow()}
 }
 
+// length is how many sequence numbers the segment takes: SYN and FIN take one (RFC 9293 §3.4).
+func (s segment) length() uint32 {
+	n := uint32(len(s.tcp.Payload))
+	if s.tcp.SYN {
+		n++
+	}
+	if s.tcp.FIN {
+		n++
+	}
+	return n
+}
+
 // damaged says whether the checksum is wrong.
 func (s segment) damaged() bool { return inetsum.Fold(s.sum()) != 0xffff }
 
