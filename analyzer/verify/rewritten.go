@@ -19,14 +19,10 @@ func (t *trial) rewritten() string {
 				continue
 			}
 			ended := a.seq == b.seq && y.frame.ip[0].ttl <= 1 && x.frame.ip[0].ttl > 1
-			if ended || a.seq != b.seq && !t.earlier(y, x) {
+			if ended || a.seq != b.seq && !t.before(y, x) {
 				return ""
 			}
 		}
 	}
 	return fmt.Sprintf("no packet is cited at %s of which the TTL is up, or the number another, at %s", t.v.Between[0], t.v.Between[1])
 }
-
-// earlier tells whether one frame was captured so much before another that it cannot be
-// what became of it.
-func (t *trial) earlier(x, y *exhibit) bool { return t.before(x, y) }
