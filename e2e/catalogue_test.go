@@ -27,6 +27,8 @@ type sighted struct {
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
 	"firewall-rejects-syn":         {analyzer.Reset, "TCP RST from remote system", false},
+	"link-delays-response":         {analyzer.Timeout, "", false},
+	"link-injects-rst-to-server":   {analyzer.Reset, "TCP RST from remote system", false},
 	"link-injects-rst":             {analyzer.Reset, "TCP RST from remote system", false},
 	"server-port-closed":           {analyzer.Reset, "TCP RST from remote system", false},
 	"server-resets":                {analyzer.Reset, "TCP RST from remote system", false},
