@@ -62,7 +62,7 @@ var Causes = map[Cause]Place{
 	MTUBlackhole:      AtLink | AtForwarder,
 	Corrupted:         AtLink | AtForwarder,
 	ResetInjected:     AtLink | AtForwarder,
-	Rejected:          AtLink | AtForwarder | AtProxy,
+	Rejected:          AtLink | AtForwarder | AtProxy | AtServer,
 	SessionExpired:    AtForwarder | AtProxy,
 	TupleReused:       AtForwarder | AtServer,
 	PortClosed:        AtServer | AtProxy,
