@@ -3,7 +3,7 @@ package analyzer
 import (
 	"bytes"
 	"net"
-	"strings"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -37,7 +37,9 @@ func (s *story) unreachable(at time.Duration, b *telling, from string, typ, code
 	}
 }
 
-func TestWhoAnswersASYNWithAnICMPErrorIsKnownByWhereItWasSeen(t *testing.T) {
+// ICMPStories are analyses of SYNs that are answered with an ICMP error: the folder with the
+// captures, the report, and the verdict that is right, as far as it is said here.
+func ICMPStories(t *testing.T, each func(t *testing.T, dir string, r *Report, want Verdict)) {
 	type icmp struct{ typ, code uint8 }
 	forbidden, noPort, noHost := [2]icmp{{3, 13}, {1, 1}}, [2]icmp{{3, 3}, {1, 4}}, [2]icmp{{3, 1}, {1, 3}}
 	const firewall, server2 = "198.18.60.1", "198.18.160.82"
@@ -82,20 +84,7 @@ func TestWhoAnswersASYNWithAnICMPErrorIsKnownByWhereItWasSeen(t *testing.T) {
 				s.background(0, 300)
 				s.background(at+8*time.Second, 200)
 				r := s.analyze()
-				if len(r.Verdicts) != 1 {
-					t.Fatalf("got %d verdicts, want 1\n%s", len(r.Verdicts), show(r))
-				}
-				v := r.Verdicts[0]
-				if v.Hop != row.hop || v.Cause != row.Cause || !strings.Contains(v.WouldSettle, row.settle) {
-					t.Errorf("got %s %s between %v, settle %q; want %s %s\n%s", v.Hop, v.Cause, v.Between, v.WouldSettle, row.hop, row.Cause, show(r))
-				}
-				cited := false
-				for _, e := range v.Evidence {
-					cited = cited || strings.HasPrefix(e.What, "ICMP type")
-				}
-				if !cited {
-					t.Errorf("the error is no evidence\n%s", show(r))
-				}
+				each(t, filepath.Dir(s.written[0].Path), r, Verdict{Hop: row.hop, Cause: row.Cause, WouldSettle: row.settle})
 			})
 		}
 	}

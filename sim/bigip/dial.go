@@ -32,9 +32,9 @@ const mark = 0x77
 // ownSchedule makes the host drop the SYNs that the kernel repeats by itself, before any
 // capture sees them; and, behind its captures, ICMP errors about what was sent. Linux ends
 // a connection that is opening upon any of them, soft or hard (net/ipv4/tcp_ipv4.c,
-// tcp_v4_err) — unless the error comes while connect(2) has the socket, as it does between
-// namespaces of one machine, so that it would be chance. No article says that TMM heeds
-// them, but for a smaller MTU (ID425736); RFC 1122 §4.2.3.9 has it go on after soft ones,
+// tcp_v4_err): measured in a lab, with IPv4 at once, with IPv6 at the second SYN, because the
+// first error comes while connect(2) still has the socket. No article says that TMM heeds
+// them, but for a smaller MTU (ID425736); RFC 1122 §4.2.3.9 has TCP go on after soft ones,
 // and RFC 5927 §5.2 has doubts about hard ones. Here it goes on sending SYNs.
 func (p *Proxy) ownSchedule() error {
 	c, err := nft.Open(p.host)
