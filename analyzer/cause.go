@@ -66,7 +66,7 @@ var Causes = map[Cause]Place{
 	Rewritten:         AtLink | AtForwarder,
 	Delayed:           AtLink | AtForwarder,
 	ResetInjected:     AtLink | AtForwarder,
-	Rejected:          AtLink | AtForwarder | AtProxy,
+	Rejected:          AtLink | AtForwarder | AtProxy | AtServer,
 	SessionExpired:    AtForwarder | AtProxy,
 	TupleReused:       AtForwarder | AtServer,
 	PortClosed:        AtServer | AtProxy,

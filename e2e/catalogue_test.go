@@ -26,6 +26,7 @@ type sighted struct {
 
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
+	"firewall-drops-rst":           {analyzer.Reset, "TCP keep-alive timeout", false},
 	"firewall-rejects-syn":         {analyzer.Reset, "TCP RST from remote system", false},
 	"link-delays-response":         {analyzer.Timeout, "", false},
 	"link-injects-rst-to-server":   {analyzer.Reset, "TCP RST from remote system", false},
@@ -97,7 +98,8 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		Expect(r.Valid).To(BeTrue())
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 		Expect(r.Score.Correct + r.Score.Acceptable).To(Equal(r.Requests.Failed))
-		if !s.Firewall.Stateful() && len(s.Faults) > 0 && len(s.Expect) > 0 { // else it is a hop's own doing, and chance; or it harms nobody
+		foreseen := !s.Firewall.Stateful() && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
+		if foreseen && len(s.Faults) > 0 && len(s.Expect) > 0 { // else it is a hop's own doing, and chance; or it harms nobody
 			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
 		}
 		if _, listed := sightings[name]; listed && family == topology.IPv4 {
@@ -140,7 +142,7 @@ func undecided(accepted []scenarios.Pair) []scenarios.Pair {
 // packets are lost, fewer where tshark's second opinion or TLS make each dear.
 func enough(s *scenarios.Scenario) int {
 	switch {
-	case s.Firewall.Stateful():
+	case s.Firewall.Stateful(), slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Do == fault.RateLimit }):
 		return min(s.Traffic.Requests, 4000) // so many fill a table, or come round
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600

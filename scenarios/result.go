@@ -73,6 +73,7 @@ type LedgerResult struct {
 type BalanceResult struct {
 	Where     string `json:"where"`
 	Direction string `json:"direction"`
+	Of        string `json:"of,omitempty"` // "ICMP errors"; left out, TCP segments
 	In        uint64 `json:"in"`
 	Out       uint64 `json:"out"`
 	Ledger    uint64 `json:"ledger"`
@@ -126,7 +127,7 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Captures = append(r.Captures, CaptureResult{c.Point.Name(), files[c.Point.Name()], c.Packets, c.Dropped})
 	}
 	for _, b := range facts.Balances {
-		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger, b.Made})
+		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.Of, b.In, b.Out, b.Ledger, b.Made})
 	}
 	r.Hits = hitsOf(facts.Ledger)
 	connections := map[[2]int]bool{}

@@ -92,7 +92,7 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return analyzer.Delayed // if it outlasts somebody's patience
 	case !f.Loses():
 		return "" // it is late, or there twice, and that is all
-	case f.Do == fault.Reject && inHost:
+	case f.Do == fault.Reject && inHost && !f.SaysICMP():
 		return analyzer.PortClosed // the same on the wire
 	case f.Do == fault.Reject:
 		return analyzer.Rejected

@@ -96,6 +96,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 		f := &c.Faults[i]
 		if err == nil {
 			giveUpSoon(&spec, f)
+			sayAll(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -120,6 +121,8 @@ func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 		// of a socket that its program has closed (net/ipv4/tcp_timer.c,
 		// retransmits_timed_out).
 		set(spec, map[string]string{"net.ipv4.tcp_retries2": "2", "net.ipv4.tcp_orphan_retries": "2"}, topology.Server1, topology.Server2)
+	case f.Match == fault.FIN: // of sockets that their programs have closed
+		set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
 	}
 }
 
@@ -160,7 +163,7 @@ func (c *Config) Validate() error {
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
-		errs = append(errs, c.validateDelay(&f))
+		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))

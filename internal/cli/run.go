@@ -159,7 +159,11 @@ func writeCheck(p *printer, r *scenarios.Result) {
 			if b.Made > 0 {
 				made = fmt.Sprintf(" + %s made there", digits.Group(int(b.Made)))
 			}
-			p.line("  %s %s, %s: %s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
+			of := ""
+			if b.Of != "" {
+				of = " " + b.Of
+			}
+			p.line("  %s %s, %s: %s%s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), of, made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
 		}
 	}
 	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))

@@ -15,7 +15,9 @@ import (
 // What becomes of packets that are hit.
 const (
 	Drop   Do = "drop"
-	Reject Do = "reject" // answer a SYN with a RST in the name of its destination
+	Reject Do = "reject" // answer a SYN with a RST in the name of its destination, or see [Fault.With]
+
+	RateLimit Do = "rate-limit" // drop what exceeds a number of packets a second: see [Fault.Rate]
 
 	// These are done by a wire, which takes packets and puts them back: see package
 	// [wire].
@@ -40,6 +42,7 @@ type treatment struct {
 var treatments = map[Do]treatment{
 	Drop:      {lost: true},
 	Reject:    {matches: []Match{SYN}, lost: true},
+	RateLimit: {matches: []Match{SYN, SYNACK, ACK, Data, Response}, lost: true},
 	InjectRST: {matches: []Match{Data, Response, SYNACK}, wire: true, routers: true, breaks: true},
 	Delay:     {matches: onLinks, wire: true},
 	Reorder:   {matches: onLinks, wire: true},
@@ -52,14 +55,14 @@ var treatments = map[Do]treatment{
 const maxDelay = time.Minute
 
 var (
-	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any}
+	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any, FIN, RST, ICMP}
 	// onLinks is what passes a link; [AfterSYN] is a host's.
 	onLinks = []Match{SYN, SYNACK, ACK, Data, LargeData, Response, Any}
 )
 
 // Treatments lists what can become of packets.
 func Treatments() []Do {
-	return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
+	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
 }
 
 // OnWire says whether a wire takes the packets and puts them back.
@@ -88,6 +91,10 @@ func (f *Fault) validateTreatment(bad complaint) {
 			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 		case f.Match == AfterSYN:
 			bad("do %q: what a full listen queue takes is dropped, and by its host", f.Do)
+		case f.Do == RateLimit:
+			bad("do %q: a rate is one of syn, syn-ack, ack, data or response, and not of %s", f.Do, f.Match)
+		case f.Match == FIN || f.Match == RST || f.Match == ICMP:
+			bad("do %q: what matches %s can be dropped, and no more", f.Do, f.Match)
 		case f.Do == InjectRST:
 			bad("do %q: a forged RST goes ahead of data, a response or a syn-ack, and not of a %s", f.Do, f.Match)
 		default:
