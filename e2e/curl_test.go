@@ -52,7 +52,7 @@ func sendWithCurl(ctx context.Context, from *topology.Host, b client.Batch) ([]c
 	return records, nil
 }
 
-var _ = It("takes real curl as the client", func(ctx SpecContext) {
+var _ = It("takes real curl as the client", Label(rootless), func(ctx SpecContext) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		Skip("curl is not installed (Debian: apt-get install curl)")
 	}
