@@ -49,7 +49,7 @@ ablate: go-version
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version
-	CGO_ENABLED=1 $(GO) test -race -short -parallel 4 -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows
 lint: go-version
