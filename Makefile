@@ -9,7 +9,7 @@ N       ?= 2000
 HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless example ablate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless example ablate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -80,6 +80,11 @@ bench: go-version
 bench-analyze: build
 	@scripts/tools.sh tcpdump tshark tcptrace
 	scripts/bench-analyze.sh bin/hopblame
+
+## bench-lab: one lab and a hundred at once, built and closed, against bare namespaces and veth pairs in the same run
+bench-lab: go-version
+	$(GO) test ./topology -run '^$$' -bench '^BenchmarkLab$$' -benchtime 100x
+	$(GO) test ./topology -run '^$$' -bench '^BenchmarkHundredLabs$$' -benchtime 5x
 
 ## bench-proxy: the f5 against HAProxy, in turns within a minute, as ratios (the second HAProxy's is the control)
 bench-proxy: go-version

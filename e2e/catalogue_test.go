@@ -81,7 +81,7 @@ func entries() (list []TableEntry) {
 			if s.Lab.Family = f; s.Validate() != nil || f == topology.IPv6 && s.Name == "f5-no-snat-address" {
 				continue // it names an address of the other family, or means to
 			}
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

@@ -65,7 +65,7 @@ func workingIn(dir string) map[string]int {
 	return n
 }
 
-var _ = It("a run that is killed takes HAProxy, nginx, curl and their workers with it", func(ctx SpecContext) {
+var _ = It("a run that is killed takes HAProxy, nginx, curl and their workers with it", Label(rootless), func(ctx SpecContext) {
 	testkit.Require(testkit.Installed("haproxy", "nginx", "curl"))
 	self, err := os.Executable()
 	Expect(err).NotTo(HaveOccurred())

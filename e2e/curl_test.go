@@ -53,7 +53,7 @@ func sendWithCurl(ctx context.Context, from *topology.Host, b client.Batch) ([]c
 	return records, nil
 }
 
-var _ = It("takes real curl as the client", func(ctx SpecContext) {
+var _ = It("takes real curl as the client", Label(rootless), func(ctx SpecContext) {
 	testkit.Require(testkit.Installed("curl"))
 	s := scenario("firewall-drops-syn")
 	s.Faults[0].Probability = 0.2

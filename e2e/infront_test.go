@@ -109,8 +109,8 @@ var _ = DescribeTable("with another proxy in front of the f5, keeping its connec
 		Expect(r.Requests.OK).To(Equal(2000))
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 	},
-	Entry("HAProxy", haproxyInFront("http-reuse always"), SpecTimeout(time.Minute)),
-	Entry("nginx", nginxInFront("keepalive 32;", ""), SpecTimeout(time.Minute)),
+	Entry("HAProxy", haproxyInFront("http-reuse always"), Label(rootless), SpecTimeout(time.Minute)),
+	Entry("nginx", nginxInFront("keepalive 32;", ""), Label(rootless), SpecTimeout(time.Minute)),
 )
 
 // The client is told of it by the proxy in front, which the f5 has reset.

@@ -48,7 +48,7 @@ func observed() (list []TableEntry) {
 			continue
 		}
 		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

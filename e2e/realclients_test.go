@@ -175,6 +175,6 @@ var _ = DescribeTable("a load generator gets an answer to each request, and leav
 		Expect(table.Entries(time.Now().Add(time.Minute))).To(BeZero(), "flows that the table has kept")
 	},
 	Entry("wrk", "wrk", wrk, topology.IPv4, SpecTimeout(time.Minute)),
-	Entry("wrk, in IPv6", "wrk", wrk, topology.IPv6, SpecTimeout(time.Minute)),
-	Entry("h2load, in HTTP/1.1", "h2load", h2load, topology.IPv4, SpecTimeout(time.Minute)),
+	Entry("wrk, in IPv6", "wrk", wrk, topology.IPv6, Label(rootless), SpecTimeout(time.Minute)),
+	Entry("h2load, in HTTP/1.1", "h2load", h2load, topology.IPv4, Label(rootless), SpecTimeout(time.Minute)),
 )

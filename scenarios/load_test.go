@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/hopblame/hopblame/sim/bigip"
 )
 
 // A scenario that is whole, in parts, so that a row shows only what it breaks.
@@ -237,6 +239,19 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("it is not read as it is written: %v\n%s", err, written)
 		}
 	})
+}
+
+// To YAML 0.0 is a number, to who types it an interface.
+func TestTheF5sTcpdumpIsAsTypedWithoutQuotes(t *testing.T) {
+	for typed, want := range map[string]bigip.Tcpdump{"0.0": "0.0", "'0.0'": "0.0", "0.0:nnn": "0.0:nnn"} {
+		s, err := Load("f.yaml", []byte(head+"f5: {tcpdump: "+typed+"}\nexpect: []\n"))
+		if err != nil || s.F5.Tcpdump != want {
+			t.Errorf("%s: got %+v, %v", typed, s, err)
+		}
+	}
+	if _, err := Load("f.yaml", []byte(head+"f5: {tcpdump: 1.1}\n")); err == nil || !strings.Contains(err.Error(), `interface "1.1": there is only 0.0`) {
+		t.Error(err)
+	}
 }
 
 func TestTheCatalogueIsWhole(t *testing.T) {

@@ -135,10 +135,14 @@ func readLines[T any](r *Recording, name string) (all []T, err error) {
 	}
 }
 
-// faultNames lists the faults that the run had.
+// faultNames lists the faults that the run had, and the reasons for which its firewall may
+// have dropped packets by itself.
 func (r *Recording) faultNames() (names []string) {
 	for i := range r.Scenario.Faults {
 		names = append(names, r.Scenario.Faults[i].Name)
+	}
+	for _, f := range r.Scenario.Firewall.Faults() {
+		names = append(names, f.Name)
 	}
 	return slices.Clip(names)
 }

@@ -86,44 +86,54 @@ func TestEveryScenarioIsSolvedFromItsCapturesAlone(t *testing.T) {
 	}
 	// One that no program writes by chance, in no byte order and no base.
 	const seed = 7310398571238646129
-	judge := newTrial(seed)
-	for _, s := range all {
-		t.Run(s.Name, func(t *testing.T) {
-			s := quick(t, s.Name)
-			r, out := run(t, s, seed)
-			if !r.Valid {
-				t.Fatalf("the run is invalid: %v", r.InvalidBecause)
-			}
-			if !r.Score.Passed() {
-				t.Errorf("score: %s; %+v", r.Score.String(), r.Score.Errors)
-			}
-			if failing := len(s.Expect) > 0; failing != (r.Score.Correct+r.Score.Acceptable > 0) || r.Score.Correct+r.Score.Acceptable != r.Requests.Failed {
-				t.Errorf("%d correct of %d failures, of %d requests", r.Score.Correct, r.Requests.Failed, r.Requests.Sent)
-			}
-			policed := slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
-			configured := len(s.Expect) > 0 && (len(s.Faults) == 0 || s.Firewall.Stateful() || policed) // a hop's own doing, which nobody can plan
-			late := r.RSTCauses[bigip.NoFlowForACK.Text]                                                // answers to what a client had sent before it heard
-			if n := sum(r.RSTCauses) - late; configured && n != r.Requests.Failed {
-				t.Errorf("the f5 has reset %d of %d failures: %v", n, r.Requests.Failed, r.RSTCauses)
-			}
-			harmless := len(s.Faults) > 0 && len(s.Expect) == 0 // who is hit succeeds all the same
-			if l := r.Ledger; harmless && (l.Planned == nil || *l.Planned != l.Connections || l.Connections == 0) {
-				t.Errorf("the ledger holds %+v", l)
-			} else if !configured && !harmless && (l.Planned == nil || *l.Planned != r.Requests.Failed || l.Connections != r.Requests.Failed || len(s.Faults) > 0 && !right(s, l)) {
-				t.Errorf("the ledger holds %+v of %d failures", l, r.Requests.Failed)
-			}
-			if configured || harmless {
-				// Which requests fail is chance, or none does.
-			} else if planned := plannedOrdinals(t, s, seed); !slices.Equal(planned, failedOrdinals(r)) {
-				t.Errorf("failed %v\nplanned %v", failedOrdinals(r), planned)
-			}
-			t.Run("the captures tell nothing but what was captured", func(t *testing.T) { searchCaptures(t, out, s, seed) })
-			t.Run("the captures alone give the same verdicts", func(t *testing.T) { analyzeAlone(t, out) })
-			t.Run("the directory is whole", func(t *testing.T) { checkRunDirectory(t, out, r) })
-			t.Run("who answers without looking is found out", func(t *testing.T) { judge.hear(t, s, out, r) })
-		})
+	judge, some := newTrial(seed), all
+	if testing.Short() {
+		some = Sample(all)
 	}
-	t.Run("one answer for all is right for one twin in eight at most", func(t *testing.T) { judge.twins(t, all) })
+	t.Run("each", func(t *testing.T) { // together, for most of a run is waiting
+		for _, s := range some {
+			t.Run(s.Name, func(t *testing.T) {
+				if !s.Firewall.Stateful() && s.F5.Pool.Monitor.Type == "" { // else it has to do with how fast others are
+					t.Parallel()
+				}
+				s := quick(t, s.Name)
+				r, out := run(t, s, seed)
+				if !r.Valid {
+					t.Fatalf("the run is invalid: %v", r.InvalidBecause)
+				}
+				if !r.Score.Passed() {
+					t.Errorf("score: %s; %+v", r.Score.String(), r.Score.Errors)
+				}
+				if failing := len(s.Expect) > 0; failing != (r.Score.Correct+r.Score.Acceptable > 0) || r.Score.Correct+r.Score.Acceptable != r.Requests.Failed {
+					t.Errorf("%d correct of %d failures, of %d requests", r.Score.Correct, r.Requests.Failed, r.Requests.Sent)
+				}
+				policed := slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
+				configured := len(s.Expect) > 0 && (len(s.Faults) == 0 || s.Firewall.Stateful() || policed) // a hop's own doing, which nobody can plan
+				late := r.RSTCauses[bigip.NoFlowForACK.Text]                                                // answers to what a client had sent before it heard
+				if n := sum(r.RSTCauses) - late; configured && n != r.Requests.Failed {
+					t.Errorf("the f5 has reset %d of %d failures: %v", n, r.Requests.Failed, r.RSTCauses)
+				}
+				harmless := len(s.Faults) > 0 && len(s.Expect) == 0 // who is hit succeeds all the same
+				if l := r.Ledger; harmless && (l.Planned == nil || *l.Planned != l.Connections || l.Connections == 0) {
+					t.Errorf("the ledger holds %+v", l)
+				} else if !configured && !harmless && (l.Planned == nil || *l.Planned != r.Requests.Failed || l.Connections != r.Requests.Failed || len(s.Faults) > 0 && !right(s, l)) {
+					t.Errorf("the ledger holds %+v of %d failures", l, r.Requests.Failed)
+				}
+				if configured || harmless {
+					// Which requests fail is chance, or none does.
+				} else if planned := plannedOrdinals(t, s, seed); !slices.Equal(planned, failedOrdinals(r)) {
+					t.Errorf("failed %v\nplanned %v", failedOrdinals(r), planned)
+				}
+				t.Run("the captures tell nothing but what was captured", func(t *testing.T) { searchCaptures(t, out, s, seed) })
+				t.Run("the captures alone give the same verdicts", func(t *testing.T) { analyzeAlone(t, out) })
+				t.Run("the directory is whole", func(t *testing.T) { checkRunDirectory(t, out, r) })
+				t.Run("who answers without looking is found out", func(t *testing.T) { judge.hear(t, s, out, r) })
+			})
+		}
+	})
+	if !testing.Short() {
+		t.Run("one answer for all is right for one twin in eight at most", func(t *testing.T) { judge.twins(t, all) })
+	}
 }
 
 func sum(counts bigip.Counts) (n int) {

@@ -127,6 +127,7 @@ func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
 	for _, per := range []fault.Per{fault.PerConnection, fault.PerTuple} {
 		for _, concurrency := range []int{1, 16, 256} {
 			t.Run(fmt.Sprintf("per %s, %d at once", per, concurrency), func(t *testing.T) {
+				t.Parallel()
 				c := config(300, concurrency, drop("syn-drop", "firewall", per, 0.02))
 				planned, predictable, err := c.Plan()
 				if err != nil || !predictable || len(planned) == 0 {
@@ -272,6 +273,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		}, -1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(40, 16)
 			row.edit(&c)
 			f := checked(t, play(t, c))
@@ -344,6 +346,7 @@ func TestARequestThatAFaultSlowsDownSucceeds(t *testing.T) {
 	slow.After = 300 * time.Millisecond
 	for _, x := range []fault.Fault{slow, of(fault.ACK, drop("x", "firewall", fault.PerConnection, 0.3))} {
 		t.Run(string(x.Do)+" "+string(x.Match), func(t *testing.T) {
+			t.Parallel()
 			f := checked(t, play(t, config(40, 16, x)))
 			if len(failing(f)) > 0 || len(f.Planned) == 0 {
 				t.Errorf("requests %v failed, %d connections were planned to be hit", failing(f), len(f.Planned))
@@ -685,6 +688,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 		{"SYNs per packet", drop("x", "firewall", fault.PerPacket, 0.3)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(60, 8, row.fault)
 			c.Proxy = unaware
 			var mu sync.Mutex

@@ -84,6 +84,7 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+" "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(40, 16, row.faults...)
 				c.Family, c.Timeout = family, 5*time.Second
 				f := checked(t, play(t, c))

@@ -219,6 +219,7 @@ func forgotten(t *testing.T, lab *topology.Lab, segments uint64) {
 }
 
 func TestAnswersAreHitByTheTupleOfTheirSYN(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		family topology.Family
 		at     string
@@ -229,6 +230,7 @@ func TestAnswersAreHitByTheTupleOfTheirSYN(t *testing.T) {
 		{topology.IPv4, "link:switch-server1", PerTuple}, {topology.IPv6, "link:f5-firewall", PerConnection},
 	} {
 		t.Run(fmt.Sprintf("%s at %s per %s", row.family, row.at, row.per), func(t *testing.T) {
+			t.Parallel()
 			a := topology.StandardAddresses(row.family)
 			f := valid()
 			answers(&f)
@@ -268,6 +270,7 @@ func TestAnswersAreHitByTheTupleOfTheirSYN(t *testing.T) {
 }
 
 func TestAnswersAreHitUntilTheirTuplesNextTurn(t *testing.T) {
+	t.Parallel()
 	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
 	server := lab.Host(topology.Server1)
