@@ -362,7 +362,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {
-			if c.flags |= clientFIN; c.flags&serverFIN == 0 {
+			if c.flags |= clientFIN; c.flags&serverFIN == 0 || s.unheard(c, p) {
 				c.flags |= clientFirst
 			}
 		} else {
@@ -406,6 +406,16 @@ func (s *survey) endsBeyond(c *conn, p *packet) {
 	if d := &s.log.exchanges[c.exchange].down; d.known && int32(p.seq+uint32(p.length)-d.next) > 0 {
 		c.flags |= endBeyond
 	}
+}
+
+// unheard tells whether a client that ends a connection has not got the server's end: it
+// acknowledges nothing of the bytes before that, which were not captured here either.
+func (s *survey) unheard(c *conn, p *packet) bool {
+	if c.flags&endBeyond == 0 || c.exchange < 0 || !p.is(flagACK, 0) {
+		return false
+	}
+	d := &s.log.exchanges[c.exchange].down
+	return d.known && int32(p.ack-d.next) <= 0
 }
 
 // speaks tells whether a packet carries data, or acknowledges some: only then is

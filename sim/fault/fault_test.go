@@ -198,7 +198,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"no number", func(f *Fault) { f.Probability = math.NaN() }, "probability NaN"},
 		{"per packet, a third", func(f *Fault) { f.Per, f.Probability = PerPacket, 1.0/3 }, "must be a multiple of 0.000001"},
 		{"per packet, next to never", func(f *Fault) { f.Per, f.Probability = PerPacket, 1e-10 }, "must be a multiple of 0.000001"},
-		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:f5-firewall,`},
+		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:client-f5, link:f5-firewall,`},
 		{"an answer on its way back", answers, ""},
 		{"an answer on a wire behind the switch", func(f *Fault) { answers(f); f.At = "link:switch-server1" }, ""},
 		{"an answer that goes the wrong way", func(f *Fault) { f.Match = SYNACK }, `direction "to-server": a syn-ack goes to-client`},
@@ -245,7 +245,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"all that is sent, dropped", treats(Drop, Any), `match "any": what is dropped must be told apart; say syn, syn-ack, ack, data or response`},
 		{"all that is sent, damaged", treats(Corrupt, Any), `match "any": what is corrupted must be told apart`},
 		{"a firewall that delays", func(f *Fault) { treats(Delay, Data)(f); f.After, f.At = 300*time.Millisecond, "firewall" },
-			`at "firewall": delay is done on a wire; there are link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
+			`at "firewall": delay is done on a wire; there are link:client-f5, link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
 		{"a server's host that damages SYNs", func(f *Fault) { treats(Corrupt, SYN)(f); f.At = "server1" }, `at "server1": corrupt is done on a wire`},
 
 		{"a server that resets", behaves(Reset), ""},
