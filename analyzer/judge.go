@@ -217,7 +217,7 @@ func (m *matter) conclude() *conclusion {
 // what the proxy says of itself, and bytes or RSTs that went astray there; of a
 // connection that it passes through, the handshake too.
 func (m *matter) clientside() *conclusion {
-	for _, r := range []rule{proxySays, corrupted, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped} {
+	for _, r := range []rule{proxySays, corrupted, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped, clientKeepAliveDropped} {
 		if c := r.apply(m.client, m); c != nil {
 			return c
 		}

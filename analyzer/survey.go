@@ -383,8 +383,11 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			s.endsBeyond(c, p)
 		}
 		how := serverReset
-		if fromClient {
+		switch {
+		case fromClient:
 			how = clientReset
+		case s.tooLate(c, p):
+			how = finished
 		}
 		s.decide(c, how, p.time, p.frame)
 		return
@@ -416,6 +419,16 @@ func (s *survey) unheard(c *conn, p *packet) bool {
 	}
 	d := &s.log.exchanges[c.exchange].down
 	return d.known && int32(p.ack-d.next) <= 0
+}
+
+// tooLate tells whether a RST to the client answers its FIN, by which it had given up: it
+// comes from a host that has no such connection (RFC 9293 §3.10.7.1).
+func (s *survey) tooLate(c *conn, rst *packet) bool {
+	if c.flags&clientFIN == 0 || c.exchange < 0 || rst.flags&flagACK != 0 {
+		return false
+	}
+	d := &s.log.exchanges[c.exchange].down
+	return d.known && rst.seq == d.next
 }
 
 // speaks tells whether a packet carries data, or acknowledges some: only then is
