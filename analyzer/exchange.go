@@ -20,6 +20,10 @@ type exchange struct {
 	failed   Outcome
 	tls      *secure // nil: the connection is in the clear
 	doubtful bool    // it failed only if something else says so
+	// late: the response begins when the client has said FIN. A client that has given up
+	// looks the same as one that only has nothing more to say, until it acknowledges the
+	// response or resets the connection: till then a whole response is held.
+	late, held bool
 }
 
 // upSink and downSink are the two directions of an exchange as sinks; a
@@ -153,6 +157,10 @@ func (e *exchange) complete() {
 	if !e.active {
 		return
 	}
+	if e.late && !e.held && e.down.status < 500 {
+		e.held = true
+		return
+	}
 	e.active = false
 	if e.down.status >= 500 {
 		e.failed = Error
@@ -191,6 +199,10 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
 	case e.tls != nil && e.tls.opened == sealed:
 		return e.tls.closed(e, c, how)
+	case e.held && how == clientReset:
+		return Timeout, true
+	case e.held:
+		return OK, true
 	case c.flags&alerted != 0 && how != serverReset:
 		return TLSError, true
 	case e.up.state == opaque || e.down.state == opaque:

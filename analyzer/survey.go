@@ -395,7 +395,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	if p.flags&flagFIN != 0 && c.exchange >= 0 {
 		e := &s.log.exchanges[c.exchange]
 		untilFIN := e.active && e.down.state == untilClose && c.flags&serverFIN != 0
-		if untilFIN || c.ended() {
+		if untilFIN || c.ended() && !e.held {
 			s.decide(c, finished, p.time, p.frame)
 		}
 	}
@@ -474,6 +474,12 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 	}
 	if p.flags&flagRST != 0 {
 		return
+	}
+	switch {
+	case fromClient && e.held && p.is(flagACK, 0) && int32(p.ack-e.down.next) >= 0:
+		e.complete()
+	case !fromClient && c.flags&clientFIN != 0 && e.active && !e.answered && p.length > 0:
+		e.late = true
 	}
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if e.tls != nil {

@@ -67,6 +67,16 @@ var sightings = map[string]sighted{
 	"f5-virtual-server-disabled":   {analyzer.Refused, "No local listener", true},
 	"f5-virtual-server-down":       {analyzer.Refused, "VIP down", true},
 	"f5-virtual-server-rejects":    {analyzer.Refused, "Policy action", true},
+	"client-gives-up":              {analyzer.Timeout, "", false},
+
+	// In answer to the FIN of a client that has given up:
+	"firewall-drops-response": {analyzer.Reset, "TCP RST from remote system", false},
+	// Between client and f5:
+	"link-drops-data-before-f5":         {analyzer.Reset, "Flow expired (sweeper)", true},
+	"link-drops-keep-alive-before-f5":   {analyzer.Reset, "", true}, // the server is told why
+	"link-drops-response-before-client": {analyzer.Timeout, "", true},
+	"link-drops-syn-ack-before-client":  {analyzer.Timeout, "", true},
+	"link-drops-syn-before-f5":          {analyzer.Timeout, "", true},
 }
 
 // entries is the catalogue, once for each IP version.

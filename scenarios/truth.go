@@ -60,6 +60,7 @@ var deeds = map[fault.Do]analyzer.Cause{
 	fault.AnswerSlowly:        analyzer.AppSilent, // to a client that does not wait so long
 	fault.AnswerError:         analyzer.AppError,
 	fault.Abort:               analyzer.ClientAbort,
+	fault.GiveUp:              analyzer.ClientAbort,
 	fault.DistrustCertificate: analyzer.TLSFailure,
 }
 

@@ -36,6 +36,7 @@ var deeds = map[fault.Do]deed{
 	fault.Abort:                {http1, abort},
 	fault.StopReading:          {http1, stopReading},
 	fault.Pause:                {http1, pause},
+	fault.GiveUp:               {http1, giveUp},
 	fault.SpeakPlain:           {overTLS, speakPlain},
 	fault.OfferOldCiphers:      {overTLS, offerOldCiphers},
 	fault.OfferTLS11:           {overTLS, offerTLS11},

@@ -252,7 +252,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a server that answers slowly", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = 3 * time.Second }, ""},
 		{"a server that answers slowly, but not when", behaves(AnswerSlowly), `after 0s: answer-slowly needs a time of up to 1m0s, such as 3s`},
 		{"a server that answers after the run", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = time.Hour }, `after 1h0m0s: answer-slowly needs a time`},
-		{"a server that dies late", func(f *Fault) { behaves(Die)(f); f.After = time.Second }, `after 1s: only answer-slowly and pause have it`},
+		{"a server that dies late", func(f *Fault) { behaves(Die)(f); f.After = time.Second }, `after 1s: only answer-slowly, pause and give-up have it`},
 		{"a server that does what clients do", behaves(Abort), `at "server2": abort is what client can do`},
 		{"a client that does what servers do", func(f *Fault) { behaves(Die)(f); f.At = topology.Client }, `at "client": die is what server1 or server2 can do`},
 		{"a client that aborts", func(f *Fault) { behaves(Abort)(f); f.At = topology.Client }, ""},
