@@ -18,6 +18,7 @@ type conclusion struct {
 	evidence   []Evidence
 	eliminated []Hypothesis
 	settle     string
+	open       bool // it is on this side, whatever the other looks like
 	// What is known when only hop or cause is: see size.
 	bySize    string
 	certainty float64
@@ -202,7 +203,7 @@ func (m *matter) conclude() *conclusion {
 		return m.ask(m.client)
 	}
 	own := m.clientside()
-	if own != nil && own.hop != "" {
+	if own != nil && (own.hop != "" || own.open) {
 		return own
 	}
 	c := m.serverside()

@@ -43,10 +43,11 @@ var clientKeepAliveDropped = rule{cause: AckDropped, match: func(v *flowView, m 
 	case p < 0 && said == nil:
 		return nil
 	case p < 0:
-		return &conclusion{direction: ToServer, between: []string{server.point(at)}, evidence: []Evidence{said.inWords(server, at)},
+		return &conclusion{open: true, direction: ToServer, between: []string{server.point(at)}, evidence: []Evidence{said.inWords(server, at)},
 			settle: "what became of the last probes between " + v.serverName() + " and " + v.clientName() + ", and of the answers: captures at both ends that have them all"}
 	}
 	c := v.lost(p, seen, k)
+	c.open = true
 	c.eliminated = v.rivals(k, p, c.hop != "")
 	switch {
 	case said != nil:
