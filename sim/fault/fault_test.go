@@ -271,6 +271,11 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"an actor that misbehaves more than always", func(f *Fault) { behaves(Reset)(f); f.Probability = 2 }, `probability 2: must be 0 to 1`},
 		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
 		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
+		{"a SYN of the client's", func(f *Fault) { f.At = ClientLink }, ""},
+		{"a response on its way to the client", func(f *Fault) { f.Match, f.Direction, f.At = Response, ToClient, ClientLink }, ""},
+		{"a listen queue of the f5's", func(f *Fault) { f.Match, f.At = AfterSYN, ClientLink },
+			`at "link:client-f5": after-syn is what a server with a full listen queue drops, server1 or server2`},
+		{"a cable to the f5 that rejects", func(f *Fault) { f.Do, f.At = Reject, ClientLink }, `at "link:client-f5": a cable rejects nothing`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := valid()
@@ -283,13 +288,13 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
+func TestThePlacesAreOnTheWayFromTheClientToTheServers(t *testing.T) {
 	spec := standard(t, topology.IPv4)
 	for match, want := range map[Match]string{
-		SYN:      "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
-		SYNACK:   "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
-		Data:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
-		Response: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		SYN:      "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
+		SYNACK:   "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Data:     "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Response: "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 	} {
 		if got := strings.Join(Places(&spec, match), " "); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", match, got, want)
