@@ -79,6 +79,14 @@ type Pair struct {
 	Cause analyzer.Cause `yaml:"cause" json:"cause"`
 }
 
+// String is "firewall syn-dropped", or the cause alone where no hop is named.
+func (p Pair) String() string {
+	if p.Hop == "" {
+		return string(p.Cause)
+	}
+	return p.Hop + " " + string(p.Cause)
+}
+
 // Lesson is what a scenario teaches.
 type Lesson struct {
 	Questions []string `yaml:"questions"`

@@ -107,7 +107,7 @@ var properties = map[string]property{
 	"observe.faults.do":        {what: "What happens to the capture."},
 	"observe.faults.share":     {what: "Of the packets, or of the capture's time: that is lost or comes twice, or is over when a clock steps.", least: 0, most: 1},
 	"observe.faults.direction": {what: "The one that is kept."},
-	"observe.faults.bytes":     {what: "The snap length.", least: minFrame, most: maxFrame},
+	"observe.faults.bytes":     {what: "The snap length.", least: MinSnapLen, most: MaxSnapLen},
 	"observe.faults.bursts":    {what: "How many stretches of time are lost.", least: 1, most: maxBursts},
 	"observe.faults.length":    {what: "Of each burst, such as 200ms."},
 	"observe.faults.by":        {what: "How much too much the clock shows, such as 250ms or -30s."},
