@@ -77,6 +77,23 @@ func TestWhatIsLostBetweenClientAndF5IsAccountedForPacketByPacket(t *testing.T) 
 	}
 }
 
+func TestAClientThatGivesUpBeforeAHealthyServerAnswersFailsByItself(t *testing.T) {
+	impatient := act("impatient", topology.Client, fault.GiveUp, 0.3)
+	impatient.After = 300 * time.Millisecond
+	c := config(40, 40, impatient)
+	c.AnswerAfter = time.Second
+	f := checked(t, play(t, c))
+	got := failing(f)
+	if want := plannedOrdinals(f.Planned); !slices.Equal(got, want) || len(got) == 0 || len(f.Flows) != c.Requests {
+		t.Errorf("%v failed, planned were %v; the f5 opened %d connections", got, want, len(f.Flows))
+	}
+	for _, o := range got {
+		if r := f.Requests[o]; r.Outcome != client.Timeout || r.End.Sub(r.Start) >= c.AnswerAfter {
+			t.Errorf("the record is %+v", r)
+		}
+	}
+}
+
 func TestWhatAConnectionCanDoWithoutOrIsOnlyLateHarmsNoRequest(t *testing.T) {
 	late := wired("late", fault.ClientLink, fault.Delay, fault.Any, 0.3)
 	late.After = 20 * time.Millisecond

@@ -67,6 +67,8 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 			switch row.do {
 			case fault.Pause:
 				f.After = 600 * time.Millisecond
+			case fault.GiveUp:
+				f.After = patience
 			case fault.ConnectElsewhere:
 				f.Port = 8166
 			}
