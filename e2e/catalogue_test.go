@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,10 +17,6 @@ import (
 
 	"time"
 )
-
-func repeatCommand(r *scenarios.Result) string {
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d", r.Scenario, r.Seed, r.Requests.Sent)
-}
 
 // sighted is what a client and the f5 show of a failure.
 type sighted struct {

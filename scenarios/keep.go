@@ -8,7 +8,6 @@ import (
 	"github.com/hopblame/hopblame/scenarios/observe"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
-	"github.com/hopblame/hopblame/sim/client"
 )
 
 // Kept says which part of the captures a run directory gets.
@@ -72,7 +71,7 @@ func (d *runDir) thin(o Options, facts *sim.Facts) error {
 func healthy(facts *sim.Facts) map[netip.AddrPort]bool {
 	kept := make([]bool, len(facts.Requests))
 	for i := range facts.Requests {
-		if facts.Requests[i].Outcome != client.OK {
+		if facts.Requests[i].Outcome.Failed() {
 			for k := max(0, i-neighbours); k <= min(len(kept)-1, i+neighbours); k++ {
 				kept[k] = true
 			}

@@ -21,6 +21,7 @@ var properties = map[string]property{
 
 	"traffic":                         {what: "The batch that the client sends."},
 	"traffic.requests":                {what: "Requests to send. Default: 20000.", least: 1, most: 10_000_000},
+	"traffic.only":                    {what: "The ordinals of the requests that are sent of them, from 0, in order; what befalls them is what would among the others. Default: all."},
 	"traffic.concurrency":             {what: "Requests in flight. Default: 256.", least: 1, most: 8192},
 	"traffic.timeout":                 {what: "How long the client waits for a response: 100ms to 10m. Default: 2m."},
 	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},

@@ -122,9 +122,8 @@ func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	writeCheck(p, r)
 	writeScore(p, r)
 	p.line("")
-	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
 	p.line("Time: build %.2f s, traffic %.1f s, analysis %.1f s, teardown %.2f s", r.Timing.Build, r.Timing.Traffic, r.Timing.Analyze, r.Timing.Teardown)
-	p.line("Repeat: %s", repeat)
+	p.line("Repeat: %s", r.Repeat(name))
 	if out == "" {
 		p.line("Files: none kept; with --out DIR the captures stay, and the frames above can be looked at")
 	} else {

@@ -8,6 +8,7 @@
 //	command.go       runs a program on a folder of captures
 //	trial.go         plays the catalogue to it
 //	corpus.go        or puts recorded captures before it, which need no namespaces
+//	shrink.go        the fewest requests and faults on which an analyzer still errs
 //	compare.go       what got better or worse since
 //	shard.go         a part of the catalogue, for one job of several
 //	merge.go         the parts' results, put together

@@ -190,7 +190,7 @@ func (o *Options) play(ctx context.Context, c Case, folder string, tell func(Pro
 func newRun(called string, r *scenarios.Result) *Run {
 	return &Run{Scenario: r.Scenario, Seed: r.Seed, Requests: r.Requests.Sent, Failed: r.Requests.Failed,
 		Valid: r.Valid, InvalidBecause: r.InvalidBecause,
-		Repeat: fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, r.Requests.Sent, r.Settings.Concurrency)}
+		Repeat: r.Repeat(called)}
 }
 
 // own is hopblame's own analyzer.
