@@ -57,6 +57,7 @@ type story struct {
 	secrets map[*telling]f5trailer.TLV
 	written []Point        // once they are
 	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
+	deaths  []death        // of packets
 	merge   bool           // the firewall's faces were captured in one file, feth11's
 }
 
@@ -157,6 +158,7 @@ func (s *story) tell(at time.Duration, p told) {
 		}
 		s.capture(at, point, p, frame)
 		if point == p.dies {
+			s.deaths = append(s.deaths, death{Conn{p.flow.client, p.flow.server}, p.toServer, p.flags, point})
 			return
 		}
 		if point == p.spoils {

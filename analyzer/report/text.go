@@ -60,6 +60,16 @@ func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
 	return t.w.Flush()
 }
 
+// Examples are the first failed requests of all groups, that of the largest group first.
+// A group is what failed at one hop for one cause.
+func Examples(r *analyzer.Report) []*analyzer.Verdict {
+	var out []*analyzer.Verdict
+	for _, g := range groups(r) {
+		out = append(out, g.verdicts[0])
+	}
+	return out
+}
+
 func groups(r *analyzer.Report) []group {
 	var out []group
 	for i := range r.Verdicts {
