@@ -113,7 +113,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 
 	begin := time.Now()
 	batch := c.batch()
-	batch.Moods = r.moodsOf(topology.Client)
+	batch.Moods, batch.Hooks = r.moodsOf(topology.Client), r.clientHooks()
 	batch.Progress = func(done, failed int) {
 		c.report(Progress{Phase: "traffic", Done: done, Total: batch.Sent(), Failed: failed})
 	}
@@ -191,7 +191,7 @@ func (r *run) unsettled() (busy string, err error) {
 			return fmt.Sprintf("fault %s to send %d packets on", i.Fault().Name, n), nil
 		}
 	}
-	for _, node := range []string{topology.F5, topology.Server1, topology.Server2} {
+	for _, node := range []string{topology.Client, topology.F5, topology.Server1, topology.Server2} {
 		n, err := r.lab.Host(node).Unsettled()
 		if err != nil {
 			return "", err

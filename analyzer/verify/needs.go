@@ -108,7 +108,7 @@ func (t *trial) toldOtherwise() string {
 		if !f.hasCause() || f.trailer.Low.Ingress || f.trailer.Medium.RSTCause.Peer {
 			continue
 		}
-		if c := CauseOf(f.trailer.Medium.RSTCause.Text); c != "" && c != t.v.Cause {
+		if c := CauseOf(f.trailer.Medium.RSTCause.Text); c != "" && c != t.v.Cause && !t.waitedFor(f.trailer.Medium.RSTCause.Text) {
 			return fmt.Sprintf("the trailer of frame %d of %s says %s", x.Frame, x.File, clip(f.trailer.Medium.RSTCause.Text))
 		}
 	}
