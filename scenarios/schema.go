@@ -151,7 +151,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
 	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
-	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any, fault.WhoHas, fault.IsAt),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
 	reflect.TypeFor[ObserverDeed]():            list(observerDeeds...),
@@ -240,9 +240,11 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 						for _, port := range []uint16{0, 8166} {
 							for _, per := range words[reflect.TypeFor[fault.Per]()] {
 								for _, size := range []int{0, 1400} {
-									f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, Per: fault.Per(per), Probability: 1}
-									if f.Validate(spec) == nil {
-										all = append(all, f)
+									for _, lasts := range []time.Duration{0, 6 * time.Second} {
+										f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, For: lasts, Per: fault.Per(per), Probability: 1}
+										if f.Validate(spec) == nil {
+											all = append(all, f)
+										}
 									}
 								}
 							}
@@ -274,6 +276,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
 		note("larger-than", zeroIs(f.LargerThan == 0, "a number"))
+		note("for", zeroIs(f.For == 0, "a duration"))
 	}
 	keys, required := object{}, []string{}
 	for other, values := range found {
@@ -283,7 +286,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "jitter" && other != "port" && other != "larger-than":
+		case other != "after" && other != "jitter" && other != "port" && other != "larger-than" && other != "for":
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

@@ -76,6 +76,7 @@ func (f *Facts) balance() {
 	external, internal := seen["f5/external"], seen["f5/internal"]
 	user, up, down := seen["client/eth0"], seen["firewall/feth11"], seen["firewall/feth10"]
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
+	f.balanceResolution()
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
 		f.Balances = append(f.Balances,
 			Balance{where, fault.ToServer, toServerIn, toServerOut, f.taken(fault.ToServer, places...), f.added(fault.ToServer, places...)},
@@ -98,7 +99,7 @@ func (f *Facts) balance() {
 // counted it.
 func (f *Facts) taken(way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if !r.Fault.Acts() && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+		if !r.Fault.Acts() && r.Fault.TakenWay() == way && slices.Contains(places, r.Fault.TakenAt()) {
 			n += r.Taken()
 		}
 	}
@@ -339,7 +340,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	// How many SYNs of a flow come to a fault is chance where another takes single ones, or
 	// makes more of them.
 	chance := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool {
-		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
+		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate || x.Resolves()
 	})
 	for at, n := range syns {
 		if n != at.flow.Tries && at.flow.Tries > 0 && !chance {

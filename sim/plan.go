@@ -61,6 +61,8 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 // foreseen says whether it is known before the run what a fault will hit.
 func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
 	switch {
+	case f.Resolves():
+		return false // it is a matter of time
 	case f.At == topology.Client:
 		return true // it is the client's own doing, whoever proxies
 	case c.Proxy != nil || !proxy.Static():

@@ -85,5 +85,5 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 // leavesNothing says whether a fault strikes every connection that comes to it. What a
 // client does instead of a request ends it only where the f5 waits for the request.
 func (c *Config) leavesNothing(f *fault.Fault) bool {
-	return f.Probability == 1 && f.Match != fault.LargeData && (f.At != topology.Client || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
+	return f.Probability == 1 && f.Match != fault.LargeData && !f.Resolves() && (f.At != topology.Client || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
 }

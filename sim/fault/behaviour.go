@@ -93,6 +93,7 @@ func (f *Fault) validateActor(bad complaint) {
 	case !b.port && f.Port != 0:
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
+	f.validateTime(bad)
 	if f.LargerThan != 0 {
 		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
 	}

@@ -69,9 +69,13 @@ type Fault struct {
 	Port      uint16        `yaml:"port"`   // of a client that connects elsewhere
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
-	LargerThan  int     `yaml:"larger-than"`
-	Per         Per     `yaml:"per"`
-	Probability float64 `yaml:"probability"` // 0 to 1; both ends are exact
+	LargerThan int `yaml:"larger-than"`
+	// From and For are the time of what has one: when it begins, after the first request,
+	// and how long it lasts.
+	From        time.Duration `yaml:"from"`
+	For         time.Duration `yaml:"for"`
+	Per         Per           `yaml:"per"`
+	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
 
 // Acts says whether an actor misbehaves, rather than packets being hit.
@@ -144,6 +148,9 @@ var classes = map[Match]class{
 	AfterSYN: {way: ToServer, stage: 5, segments: nft.AfterSYN},
 	Response: {way: ToClient, stage: 7, segments: nft.Payload},
 	Any:      {segments: nft.Any, spares: true},
+	// What asks and tells where a host is comes before all that is sent to it.
+	WhoHas: {way: ToServer, stage: 1},
+	IsAt:   {way: ToClient, stage: 1},
 }
 
 // The stages of actors: the client before the f5 connects to anybody, the server between
@@ -194,7 +201,7 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	if known && c.way != "" && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
 		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
 	}
-	if known && f.Do != "" {
+	if known && f.Do != "" && !f.Resolves() {
 		f.validateTreatment(bad)
 	}
 	if f.Port != 0 {
@@ -205,6 +212,11 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 		bad("per %q: a connection has its place in a listen queue or has none; %s is per connection or tuple", f.Per, AfterSYN)
 	}
 	f.validateSize(bad)
+	f.validateTime(bad)
+	if f.Resolves() {
+		f.validateResolution(spec, bad)
+		return
+	}
 	f.validatePlace(spec, bad)
 }
 

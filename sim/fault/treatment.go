@@ -51,7 +51,7 @@ var treatments = map[Do]treatment{
 const maxDelay = 900 * time.Millisecond
 
 var (
-	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any}
+	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any, WhoHas, IsAt}
 	// onLinks is what passes a link; [AfterSYN] is a host's.
 	onLinks = []Match{SYN, SYNACK, ACK, Data, LargeData, Response, Any}
 )
