@@ -38,6 +38,7 @@ var rules = []rule{
 	portClosed,
 	rejected,
 	synAckDropped,
+	neighbourUnresolved,
 	tupleReused,
 	noAnswer,
 	synDropped,

@@ -57,9 +57,3 @@ func (d *headerDecoder) packet(b []byte) (p Packet, err error) {
 	p.Seq = d.tcp.Seq
 	return p, nil
 }
-
-// frame reads the packet in an Ethernet frame.
-func (d *headerDecoder) frame(b []byte) (p Packet, err error) {
-	const ether = 14
-	return d.packet(b[min(ether, len(b)):])
-}

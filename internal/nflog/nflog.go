@@ -56,18 +56,15 @@ const readBuffer = 4 << 20
 
 // Open begins to read a group. It must come before the rule that logs to it: what is
 // logged while nobody reads is gone.
-func Open(r Runner, group uint16) (*Log, error) { return open(r, group, Bytes, nil, false) }
-
-// OpenFrames does the same for a rule that logs frames, with their Ethernet header.
-func OpenFrames(r Runner, group uint16) (*Log, error) { return open(r, group, Bytes, nil, true) }
+func Open(r Runner, group uint16) (*Log, error) { return open(r, group, Bytes, nil) }
 
 // OpenWhole does the same for a rule that logs [WholeBytes], and gives each packet to a
 // function before it is in the log. The function is called by one goroutine, in order.
 func OpenWhole(r Runner, group uint16, take func(Frame)) (*Log, error) {
-	return open(r, group, WholeBytes, take, false)
+	return open(r, group, WholeBytes, take)
 }
 
-func open(r Runner, group uint16, bytes uint32, take func(Frame), frames bool) (*Log, error) {
+func open(r Runner, group uint16, bytes uint32, take func(Frame)) (*Log, error) {
 	l := &Log{take: take}
 	ctx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
@@ -82,11 +79,7 @@ func open(r Runner, group uint16, bytes uint32, take func(Frame), frames bool) (
 	if err := l.socket.Con.SetReadBuffer(readBuffer); err != nil {
 		return nil, errors.Join(fmt.Errorf("ledger's buffer: %w", err), l.Close())
 	}
-	headers := newHeaderDecoder()
-	decode := headers.packet
-	if frames {
-		decode = headers.frame
-	}
+	decode := newHeaderDecoder()
 	reading, once := make(chan struct{}), sync.Once{}
 	err = l.socket.RegisterWithErrorFunc(ctx, func(a nflog.Attribute) int {
 		l.record(decode, a)
@@ -123,12 +116,12 @@ func (l *Log) fail(err error) {
 	l.err = errors.Join(l.err, fmt.Errorf("the ledger lost reports: %w", err))
 }
 
-func (l *Log) record(decode func([]byte) (Packet, error), a nflog.Attribute) {
+func (l *Log) record(decode *headerDecoder, a nflog.Attribute) {
 	if a.Payload == nil {
 		l.fail(errors.New("a report came without its packet"))
 		return
 	}
-	p, err := decode(*a.Payload)
+	p, err := decode.packet(*a.Payload)
 	if err != nil {
 		l.fail(err)
 		return

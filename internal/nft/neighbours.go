@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -130,15 +131,20 @@ type CrossingSpec struct {
 	IPv6     bool
 	Hosts    []netip.Addr
 	Mark     uint32 // by which the second rule knows what the first has seen
-	LogGroup uint16 // NFLOG group of what is taken for sent; what leaves has the next
+	LogGroup uint16 // NFLOG group of what is taken for sent
 	LogBytes uint32 // of each packet
 }
+
+// maxLeft bounds how many segments that have left are remembered.
+const maxLeft = 1 << 16
 
 // Crossing is an installed pair of rules.
 type Crossing struct {
 	conn   *Conn
+	ipv6   bool
 	tables [2]*nftables.Table
 	chains [2]*nftables.Chain
+	left   *nftables.Set // with a number, so that each is there as often as it has left
 }
 
 // AddCrossing installs the pair, and a third rule: no ICMP error leaves the router that
@@ -147,15 +153,32 @@ type Crossing struct {
 func (c *Conn) AddCrossing(s CrossingSpec) (*Crossing, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	x := &Crossing{conn: c}
+	x := &Crossing{conn: c, ipv6: s.IPv6}
 	// What leaves first: nothing is missed then that was taken for sent.
 	x.tables[1] = c.c.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: s.Name + "-leaves"})
 	x.chains[1] = c.c.AddChain(&nftables.Chain{Name: "egress", Table: x.tables[1], Type: nftables.ChainTypeFilter, Device: s.Device,
 		Hooknum: nftables.ChainHookEgress, Priority: nftables.ChainPriorityFilter})
+	address := way{ipv6: s.IPv6}.addressType()
+	key, err := nftables.ConcatSetType(address, nftables.TypeInetService, address, nftables.TypeInteger, nftables.TypeInteger)
+	if err != nil {
+		return nil, fmt.Errorf("nftables: fault %s: set: %w", s.Name, err)
+	}
+	x.left = &nftables.Set{Table: x.tables[1], Name: "left", KeyType: key, Dynamic: true, Size: maxLeft}
+	if err := c.addSet(x.left, nil); err != nil {
+		return nil, fmt.Errorf("nftables: fault %s: set: %w", s.Name, err)
+	}
+	h := ipHeader(s.IPv6)
+	words := h.size / 4
 	c.c.AddRule(&nftables.Rule{Table: x.tables[1], Chain: x.chains[1], Exprs: []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: 1},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(s.Mark)},
-		&expr.Counter{}, logTo(s.LogGroup+1, s.LogBytes)}})
+		&expr.Counter{},
+		&expr.Payload{DestRegister: firstWord, Base: expr.PayloadBaseNetworkHeader, Offset: h.source, Len: h.size},
+		&expr.Payload{DestRegister: firstWord + words, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 2},
+		&expr.Payload{DestRegister: firstWord + words + 1, Base: expr.PayloadBaseNetworkHeader, Offset: h.destination, Len: h.size},
+		&expr.Payload{DestRegister: firstWord + 2*words + 1, Base: expr.PayloadBaseTransportHeader, Offset: 4, Len: 4},
+		&expr.Numgen{Register: firstWord + 2*words + 2, Modulus: 1 << 31, Type: unix.NFT_NG_INCREMENTAL},
+		&expr.Dynset{SrcRegKey: firstWord, SetName: x.left.Name, SetID: x.left.ID, Operation: unix.NFT_DYNSET_OP_ADD}}})
 	x.tables[0] = c.c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: s.Name + "-sent"})
 	x.chains[0] = c.c.AddChain(&nftables.Chain{Name: "postrouting", Table: x.tables[0], Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityLast})
@@ -199,13 +222,44 @@ func (x *Crossing) End() error {
 	return x.conn.flush("table " + x.tables[0].Name + ": end")
 }
 
-// Count returns how many segments the kernel says were taken for sent, and how many of them
-// left.
-func (x *Crossing) Count() (sent, left uint64, err error) {
-	for i, n := range []*uint64{&sent, &left} {
-		if *n, err = x.conn.count(x.tables[i], x.chains[i]); err != nil {
-			return 0, 0, fmt.Errorf("nftables: table %s: %w", x.tables[i].Name, err)
-		}
+// Segment is a TCP segment by what tells it from others.
+type Segment struct {
+	Source      netip.AddrPort
+	Destination netip.Addr
+	Seq         uint32
+}
+
+// Count returns how many segments the kernel says were taken for sent, and which of them
+// left; one that left several times is there as often. An error means that these are not all.
+func (x *Crossing) Count() (sent uint64, left []Segment, err error) {
+	fail := func(err error) (uint64, []Segment, error) {
+		return 0, nil, fmt.Errorf("nftables: table %s: %w", x.tables[1].Name, err)
+	}
+	if sent, err = x.conn.count(x.tables[0], x.chains[0]); err != nil {
+		return fail(err)
+	}
+	n, err := x.conn.count(x.tables[1], x.chains[1])
+	if err != nil {
+		return fail(err)
+	}
+	x.conn.mu.Lock()
+	elements, err := x.conn.c.GetSetElements(x.left)
+	x.conn.mu.Unlock()
+	if err != nil {
+		return fail(fmt.Errorf("read what left: %w", err))
+	}
+	if uint64(len(elements)) != n {
+		return fail(fmt.Errorf("%d segments left, and %d are remembered", n, len(elements)))
+	}
+	for _, e := range elements {
+		left = append(left, segment(e.Key, int(ipHeader(x.ipv6).size)))
 	}
 	return sent, left, nil
+}
+
+// segment reads a key of the set: fields of four bytes each, but for addresses.
+func segment(key []byte, address int) Segment {
+	source, _ := netip.AddrFromSlice(key[:address])
+	destination, _ := netip.AddrFromSlice(key[address+4 : 2*address+4])
+	return Segment{netip.AddrPortFrom(source, binary.BigEndian.Uint16(key[address:])), destination, binary.BigEndian.Uint32(key[2*address+4:])}
 }

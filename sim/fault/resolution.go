@@ -68,10 +68,13 @@ func (f *Fault) validateTime(bad complaint) {
 
 func (f *Fault) validateResolution(spec *topology.Spec, bad complaint) {
 	if f.Do != Drop {
-		bad("do %q: a %s can be dropped, and nothing else", f.Do, f.Match)
+		bad("do %q: %s can be dropped, and nothing else", f.Do, f.Match)
 	}
-	if f.Per != PerPacket || f.Probability != 0 && f.Probability != 1 {
-		bad("per %q, probability %v: a %s has a time and no chance; say per: packet, probability: 1", f.Per, f.Probability, f.Match)
+	if f.Per == PerConnection || f.Per == PerTuple {
+		bad("per %q: a %s is of no connection; it must be packet", f.Per, f.Match)
+	}
+	if f.Probability > 0 && f.Probability < 1 {
+		bad("probability %v: %s has a time and no chance, so it must be 1 (or 0)", f.Probability, f.Match)
 	}
 	if places := resolutionPlaces(spec, f.Match); !slices.Contains(places, f.At) {
 		bad("at %q: %s is dropped where the firewall asks for its neighbours, %s", f.At, f.Match, words(places))
@@ -106,11 +109,10 @@ type Resolution struct {
 	spec     topology.Spec
 	order    int
 	targets  []netip.Addr
-	at       *nft.Conn // where questions or answers are dropped
-	device   string    // there; "" on a link
-	conn     *nft.Conn // in the firewall
-	sent     *nflog.Log
-	left     *nflog.Log
+	at       *nft.Conn  // where questions or answers are dropped
+	device   string     // there; "" on a link
+	conn     *nft.Conn  // in the firewall
+	ledger   *nflog.Log // of what the firewall took for sent
 
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -156,19 +158,12 @@ func StartResolution(lab *topology.Lab, f Fault, order int) (_ *Resolution, err 
 	if r.conn, err = nft.Open(r.firewall); err != nil {
 		return nil, err
 	}
-	// The ledgers first: no packet may be hit unseen.
-	if r.sent, err = nflog.Open(r.firewall, r.group()); err != nil {
-		return nil, err
-	}
-	r.left, err = nflog.OpenFrames(r.firewall, r.group()+1)
+	// The ledger first: no packet may be hit unseen.
+	r.ledger, err = nflog.Open(r.firewall, r.group())
 	return r, err
 }
 
-// resolutionGroups is the first NFLOG group of faults of resolution, behind those of all
-// others in the firewall; each has two.
-const resolutionGroups = 1 << 10
-
-func (r *Resolution) group() uint16 { return uint16(resolutionGroups + 2*r.order) }
+func (r *Resolution) group() uint16 { return uint16(firstLogGroup + r.order) }
 
 // Begin starts the time; it is called once, before the first request. Close ends it.
 func (r *Resolution) Begin() {
@@ -275,34 +270,27 @@ func (r *Resolution) Report(ctx context.Context) (Report, error) {
 	if err != nil {
 		return report, err
 	}
-	all, err := r.sent.Settle(ctx, sent)
-	passed, other := r.left.Settle(ctx, left)
-	if err = errors.Join(err, other); err == nil && (uint64(len(all)) != sent || uint64(len(passed)) != left) {
-		err = fmt.Errorf("the ledger holds %d segments that were taken for sent and %d that were, the kernel counted %d and %d", len(all), len(passed), sent, left)
+	all, err := r.ledger.Settle(ctx, sent)
+	if err == nil && uint64(len(all)) != sent {
+		err = fmt.Errorf("the ledger holds %d segments that were taken for sent, the kernel counted %d", len(all), sent)
 	}
 	if err != nil {
 		err = fmt.Errorf("fault %s: %w", r.fault.Name, err)
 	}
-	report.Entries, report.Counter, report.Unheard = r.fault.Entries(missing(all, passed)), sent-left, unheard
+	report.Entries, report.Counter, report.Unheard = r.fault.Entries(missing(all, left)), sent-uint64(len(left)), unheard
 	return report, err
 }
 
-// missing lists which of some packets are not among those that passed. A segment that was
-// sent several times waits several times, and what comes last is let go first.
-func missing(all, passed []nflog.Packet) (lost []nflog.Packet) {
-	type segment struct {
-		source, destination netip.AddrPort
-		seq                 uint32
-		id                  uint16
-	}
-	of := func(p nflog.Packet) segment { return segment{p.Source, p.Destination, p.Seq, p.IPID} }
-	left := map[segment]int{}
-	for _, p := range passed {
-		left[of(p)]++
+// missing lists which of some packets have not left. A segment that was sent several times
+// waits several times, and it is the last of them that gets away.
+func missing(all []nflog.Packet, left []nft.Segment) (lost []nflog.Packet) {
+	gone := map[nft.Segment]int{}
+	for _, s := range left {
+		gone[s]++
 	}
 	for _, p := range slices.Backward(all) {
-		if left[of(p)] > 0 {
-			left[of(p)]--
+		if s := (nft.Segment{Source: p.Source, Destination: p.Destination.Addr(), Seq: p.Seq}); gone[s] > 0 {
+			gone[s]--
 			continue
 		}
 		lost = append(lost, p)
@@ -316,10 +304,8 @@ func (r *Resolution) Close() error {
 	close(r.stop)
 	r.ended.Wait()
 	var errs []error
-	for _, l := range []*nflog.Log{r.sent, r.left} {
-		if l != nil {
-			errs = append(errs, l.Close())
-		}
+	if r.ledger != nil {
+		errs = append(errs, r.ledger.Close())
 	}
 	for _, c := range []*nft.Conn{r.at, r.conn} {
 		if c != nil {
