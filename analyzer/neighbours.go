@@ -15,7 +15,7 @@ type neighbourLog struct {
 	hosts   map[netip.Addr][]neighbourEvent // by who is asked for, in file order
 	waiting map[netip.Addr]bool             // those whose last event is a question
 	events  int                             // of all hosts together
-	full    bool                            // there were more than are remembered
+	missed  int64                           // when there were more than are remembered, as in the file; 0: never
 }
 
 // neighbourEvent is a question, an answer, or a packet that makes one needless.
@@ -56,7 +56,9 @@ func (l *neighbourLog) take(link uint16, f []byte, frame uint64, time int64) {
 
 func (l *neighbourLog) add(host netip.Addr, e neighbourEvent) {
 	if l.events >= maxRemembered {
-		l.full = true
+		if l.missed == 0 {
+			l.missed, l.waiting = e.time, nil
+		}
 		return
 	}
 	if l.hosts == nil {

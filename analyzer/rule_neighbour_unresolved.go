@@ -35,7 +35,13 @@ var neighbourUnresolved = rule{cause: NeighbourUnresolved, match: func(v *flowVi
 	}
 	host := v.steps[q].server.Addr()
 	questions, resolved := v.questions(p, q, seen, host)
-	if resolved || len(questions) == 0 {
+	switch missed := v.steps[q].s.neighbours.missed; {
+	case resolved:
+		return nil
+	case len(questions) == 0 && missed > 0 && v.cameAfter(p, seen, q, missed):
+		return &conclusion{direction: ToServer, between: []string{v.point(p), v.point(q)}, evidence: v.tries(p, seen, k.name),
+			settle: fmt.Sprintf("a capture at %s that begins later: it has more questions for hardware addresses than are remembered, and an unanswered one for %s may be among them", v.point(q), host)}
+	case len(questions) == 0:
 		return nil
 	}
 	c := v.lost(p, seen, k)
@@ -85,6 +91,14 @@ func (v *flowView) questions(p, q int, seen []*sighting, host netip.Addr) (out [
 		}
 	}
 	return out, false
+}
+
+// cameAfter tells whether one of some packets at step p may have come after a time at step q.
+func (v *flowView) cameAfter(p int, seen []*sighting, q int, at int64) bool {
+	return slices.ContainsFunc(seen, func(g *sighting) bool {
+		off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, g.time)
+		return !off.bounded() || g.time+off.hi+transit > at
+	})
 }
 
 // unheard tells why nobody answered the questions that left a hop at step q.
