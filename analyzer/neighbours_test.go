@@ -127,7 +127,7 @@ func TestWhatIsRememberedOfNeighboursIsBounded(t *testing.T) {
 	s := newStory(t)
 	var l neighbourLog
 	for i := range maxRemembered + 10 {
-		host := netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
+		host := netip.AddrFrom4([4]byte{198, 19, byte(i >> 8), byte(i)})
 		l.take(linkEthernet, s.arpFrame(asked, s.addr("198.18.160.1"), host), uint64(i+1), int64(i+1))
 	}
 	if l.events != maxRemembered || l.missed != maxRemembered+1 {
