@@ -65,29 +65,47 @@ var neighbourUnresolved = rule{cause: NeighbourUnresolved, match: func(v *flowVi
 // most one a second, RFC 4861 §10 has RETRANS_TIMER at one.
 const asksAgain = int64(2500 * time.Millisecond)
 
-// questions are those at step q that a hop asked when packets that step p saw were waiting in
-// it, one for each at most; resolved tells that at one of these times it knew the answer.
+// questions are those at step q that a hop asked in vain when packets that step p saw were
+// waiting in it, with those it asked before and after in a row; resolved tells that at one
+// of these times it knew the answer.
 func (v *flowView) questions(p, q int, seen []*sighting, host netip.Addr) (out []*neighbourEvent, resolved bool) {
 	s := v.steps[q].s
 	events := s.neighbours.hosts[host]
+	// follows tells whether event i comes soon behind the one before it.
+	follows := func(i int) bool {
+		return i > 0 && i < len(events) &&
+			s.steady(events[i].frame, events[i].time)-s.steady(events[i-1].frame, events[i-1].time) < asksAgain
+	}
+	vain := make([]bool, len(events))
 	for _, g := range seen {
 		off := v.a.cal.offset(v.steps[p].at, v.steps[q].at, g.time)
 		if !off.bounded() {
 			return nil, false
 		}
 		from, to := g.time+off.lo-asksAgain, g.time+off.hi+transit
-		var last *neighbourEvent
+		last := -1
 		for i := range events {
 			if t := s.steady(events[i].frame, events[i].time); t >= from && t <= to {
-				last = &events[i]
+				last = i
 			}
 		}
-		switch {
-		case last == nil:
-		case last.what != asked:
+		if last < 0 || vain[last] {
+			continue
+		}
+		if events[last].what != asked {
 			return nil, true
-		case !slices.Contains(out, last):
-			out = append(out, last)
+		}
+		vain[last] = true
+		for i := last; follows(i) && events[i-1].what == asked; i-- {
+			vain[i-1] = true
+		}
+		for i := last + 1; follows(i) && events[i].what == asked; i++ {
+			vain[i] = true
+		}
+	}
+	for i := range events {
+		if vain[i] && !follows(i+1) || vain[i] && events[i+1].what == asked { // else it was not in vain
+			out = append(out, &events[i])
 		}
 	}
 	return out, false
@@ -166,16 +184,13 @@ func (v *flowView) comeThere(q, r int, gs []*sighting, host netip.Addr) (out []*
 	return out
 }
 
-// told is the first answer at step r to one of some questions there.
+// told is the first answer at step r to one of some questions there: it comes before the
+// next question.
 func (v *flowView) told(r int, questions []*neighbourEvent, host netip.Addr) *neighbourEvent {
-	s := v.steps[r].s
-	for i := range s.neighbours.hosts[host] {
-		e := &s.neighbours.hosts[host][i]
-		if e.what == answered && slices.ContainsFunc(questions, func(x *neighbourEvent) bool {
-			ago := s.steady(e.frame, e.time) - s.steady(x.frame, x.time)
-			return e.frame > x.frame && ago < asksAgain
-		}) {
-			return e
+	events := v.steps[r].s.neighbours.hosts[host]
+	for i := 1; i < len(events); i++ {
+		if events[i].what == answered && slices.Contains(questions, &events[i-1]) {
+			return &events[i]
 		}
 	}
 	return nil

@@ -45,8 +45,8 @@ func quick(t *testing.T, name string) *Scenario {
 	// So few requests need less to fill or to use up, and more to be hit.
 	s.F5.SNAT.Ports, s.Firewall.MaxSessions = s.F5.SNAT.Ports/10, s.Firewall.MaxSessions/10
 	for i := range s.Faults {
-		if s.Faults[i].Resolves() { // some requests go before, some go afterwards
-			s.Faults[i].From, s.Faults[i].For, s.Traffic.Concurrency = 30*time.Millisecond, 4*time.Second, 16
+		if s.Faults[i].Resolves() { // some requests go when it is over, to compare clocks by
+			s.Faults[i].From, s.Faults[i].For, s.Traffic.Concurrency = 0, 3500*time.Millisecond, 8
 		} else if s.Faults[i].Match != fault.LargeData { // all or nothing
 			s.Faults[i].Probability = 0.1
 		}
