@@ -46,7 +46,8 @@ func quick(t *testing.T, name string) *Scenario {
 	s.F5.SNAT.Ports, s.Firewall.MaxSessions = s.F5.SNAT.Ports/10, s.Firewall.MaxSessions/10
 	for i := range s.Faults {
 		if s.Faults[i].Resolves() { // some requests go when it is over, to compare clocks by
-			s.Faults[i].From, s.Faults[i].For, s.Traffic.Concurrency = 0, 3500*time.Millisecond, 8
+			s.Faults[i].From, s.Faults[i].For, s.Traffic.Concurrency = 0, 3500*time.Millisecond, 64
+			s.F5.Serverside.SYNRTOBase = 0 // nor does the firewall give up sooner
 		} else if s.Faults[i].Match != fault.LargeData { // all or nothing
 			s.Faults[i].Probability = 0.1
 		}
