@@ -184,6 +184,9 @@ func compare(r *Recording, again *Result, without []string, predictable bool) *R
 	var wereHit, areHit []Hit // of the rest
 	for i := range before.Truths {
 		t, now := &before.Truths[i], &again.Truths[i]
+		if t.Outcome == client.NotSent {
+			continue
+		}
 		others := whyNow(now, is[i])
 		if c.countHit(t, now, was[i], others != "") {
 			if now.Failed() {

@@ -1,12 +1,14 @@
 package scenarios
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
 )
 
 // SchemaVersion is the version of the files in a run directory.
@@ -149,14 +151,24 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Ledger.Planned = &n
 	}
 	for _, q := range facts.Requests {
-		r.Requests.Sent++
-		if q.Outcome == "ok" {
-			r.Requests.OK++
-		} else {
+		switch {
+		case q.Outcome == client.NotSent:
+			continue
+		case q.Outcome.Failed():
 			r.Requests.Failed++
+		default:
+			r.Requests.OK++
 		}
+		r.Requests.Sent++
 	}
 	return r
+}
+
+// Repeat is the command that plays the run again; called is what the scenario is called
+// there, its name or its file's.
+func (r *Result) Repeat(called string) string {
+	// Of those that the scenario has, not all may have been sent.
+	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, max(r.Requests.Sent, len(r.Truths)), r.Settings.Concurrency)
 }
 
 func seconds(d time.Duration) float64 {

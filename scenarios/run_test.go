@@ -467,12 +467,12 @@ func TestOptionsOfARun(t *testing.T) {
 		{"concurrency", Options{Concurrency: 7}, Traffic{Requests: 10, Concurrency: 7}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			if got := s.With(row.o).Traffic; got != row.want {
+			if got := s.With(row.o).Traffic; !reflect.DeepEqual(got, row.want) {
 				t.Errorf("got %+v, want %+v", got, row.want)
 			}
 		})
 	}
-	if s.Traffic != (Traffic{Requests: 10, Concurrency: 2}) {
+	if !reflect.DeepEqual(s.Traffic, Traffic{Requests: 10, Concurrency: 2}) {
 		t.Errorf("the scenario itself was changed: %+v", s.Traffic)
 	}
 	if c := (&Scenario{Name: "x"}).Config(3); c.Requests != 20000 || c.Concurrency != 256 || c.Seed != 3 {

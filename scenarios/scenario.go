@@ -45,6 +45,7 @@ type Lab struct {
 // Traffic is the batch.
 type Traffic struct {
 	Requests    int           `yaml:"requests"`
+	Only        []int         `yaml:"only"`        // the requests that are sent of them, by ordinal; none listed: all
 	Concurrency int           `yaml:"concurrency"` // requests in flight
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
 	// AnswerAfter is how long the servers take for a request, as reports do; 0 is at once.
@@ -79,6 +80,14 @@ type Pair struct {
 	Cause analyzer.Cause `yaml:"cause" json:"cause"`
 }
 
+// String is "firewall syn-dropped", or the cause alone where no hop is named.
+func (p Pair) String() string {
+	if p.Hop == "" {
+		return string(p.Cause)
+	}
+	return p.Hop + " " + string(p.Cause)
+}
+
 // Lesson is what a scenario teaches.
 type Lesson struct {
 	Questions []string `yaml:"questions"`
@@ -97,7 +106,7 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
+		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,
 	}

@@ -21,6 +21,7 @@ var properties = map[string]property{
 
 	"traffic":                         {what: "The batch that the client sends."},
 	"traffic.requests":                {what: "Requests to send. Default: 20000.", least: 1, most: 10_000_000},
+	"traffic.only":                    {what: "The ordinals of the requests that are sent of them, from 0, in order; what befalls them is what would among the others. Default: all."},
 	"traffic.concurrency":             {what: "Requests in flight. Default: 256.", least: 1, most: 8192},
 	"traffic.timeout":                 {what: "How long the client waits for a response: 100ms to 10m. Default: 2m."},
 	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},
@@ -109,7 +110,7 @@ var properties = map[string]property{
 	"observe.faults.do":        {what: "What happens to the capture."},
 	"observe.faults.share":     {what: "Of the packets, or of the capture's time: that is lost or comes twice, or is over when a clock steps.", least: 0, most: 1},
 	"observe.faults.direction": {what: "The one that is kept."},
-	"observe.faults.bytes":     {what: "The snap length.", least: minFrame, most: maxFrame},
+	"observe.faults.bytes":     {what: "The snap length.", least: MinSnapLen, most: MaxSnapLen},
 	"observe.faults.bursts":    {what: "How many stretches of time are lost.", least: 1, most: maxBursts},
 	"observe.faults.length":    {what: "Of each burst, such as 200ms."},
 	"observe.faults.by":        {what: "How much too much the clock shows, such as 250ms or -30s."},

@@ -112,7 +112,8 @@ func TestTheSchemaAcceptsWhatCanBePlayed(t *testing.T) {
 // onlyLoadKnows are the broken files whose values contradict each other, or whose fault
 // is in YAML itself.
 var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-in-it", "probability-too-fine-per-packet", "protocol-without-its-profile",
-	"truth-not-expected", "observer-of-a-point-that-is-missing", "two-faults-of-one-name", "resolution-by-chance", "resolution-of-who-does-not-wait", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other"}
+	"truth-not-expected", "observer-of-a-point-that-is-missing", "two-faults-of-one-name", "request-that-is-not-there", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
+	"resolution-by-chance", "resolution-of-who-does-not-wait"}
 
 func TestTheSchemaRefusesWhatIsBroken(t *testing.T) {
 	s := compiled(t)

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -24,11 +25,27 @@ type Score struct {
 
 // ScoreError is one verdict that is not right, or one that is not there.
 type ScoreError struct {
-	Kind    string `json:"kind"` // "wrong", "missed", "false-alarm", "inconclusive"
+	Kind    Grade  `json:"kind"`
 	ID      string `json:"id"`
 	Request string `json:"request"`
 	Want    []Pair `json:"want"`
 	Got     *Pair  `json:"got"`
+}
+
+// String says it in one line.
+func (e *ScoreError) String() string {
+	got, want := "no verdict", "no verdict"
+	if e.Got != nil {
+		got = e.Got.String()
+	}
+	for i, w := range e.Want {
+		if i == 0 {
+			want = w.String()
+			continue
+		}
+		want += " or " + w.String()
+	}
+	return fmt.Sprintf("%s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, want)
 }
 
 // maxScoreErrors bounds the list; the counts are always whole.
@@ -45,66 +62,124 @@ func (s *Score) String() string {
 		s.Failures, s.Correct, s.Acceptable, s.Wrong, s.Inconclusive, s.Missed, s.FalseAlarms)
 }
 
-// ScoreVerdicts matches each failed request with its verdict and compares.
-func ScoreVerdicts(truths []Truth, verdicts []analyzer.Verdict) Score {
-	var s Score
+// Grade is what a verdict is worth.
+type Grade string
+
+// The grades. The first two are right, whatever the analyzer's author would have liked.
+const (
+	Correct      Grade = "correct"      // the primary's hop and cause
+	Acceptable   Grade = "acceptable"   // another answer that is listed as right
+	Wrong        Grade = "wrong"        // anything else that was named
+	FalseAlarm   Grade = "false-alarm"  // a verdict without a failed request
+	Missed       Grade = "missed"       // a failed request without a verdict
+	Inconclusive Grade = "inconclusive" // nothing was named, and something should have been
+)
+
+// Right says whether a grade is no reproach.
+func (g Grade) Right() bool { return g == Correct || g == Acceptable }
+
+// Worse says whether a grade that is a reproach is a greater one than another.
+func (g Grade) Worse(than Grade) bool { return severity[g] < severity[than] }
+
+// Judgement is the grade of a verdict, or of one that is not there.
+type Judgement struct {
+	Grade   Grade
+	Truth   *Truth            // nil of a false alarm
+	Verdict *analyzer.Verdict // nil of a missed one
+}
+
+// Got is what the verdict says; nil if there is none.
+func (j *Judgement) Got() *Pair {
+	if j.Verdict == nil {
+		return nil
+	}
+	return &Pair{Hop: j.Verdict.Hop, Cause: j.Verdict.Cause}
+}
+
+// Judge matches each failed request with its verdict and grades it: first the failed
+// requests, in their order, then the false alarms.
+func Judge(truths []Truth, verdicts []analyzer.Verdict) (all []Judgement) {
 	matched := match(truths, verdicts)
 	for i := range truths {
 		t := &truths[i]
 		if !t.Failed() {
 			continue
 		}
-		s.Failures++
-		v, ok := matched.verdict[i]
-		if !ok {
-			s.Missed++
-			s.fault("missed", t, nil)
-			continue
+		j := Judgement{Grade: Missed, Truth: t}
+		if v, ok := matched.verdict[i]; ok {
+			j.Verdict = &verdicts[v]
+			j.Grade = grade(t, *j.Got())
 		}
-		s.judge(t, &verdicts[v])
+		all = append(all, j)
 	}
 	for i := range verdicts {
 		if !matched.used[i] {
-			s.FalseAlarms++
-			v := &verdicts[i]
-			s.fault("false-alarm", &Truth{ID: v.Request.ID}, v)
+			all = append(all, Judgement{Grade: FalseAlarm, Verdict: &verdicts[i]})
 		}
 	}
-	slices.SortStableFunc(s.Errors, func(a, b ScoreError) int { return severity[a.Kind] - severity[b.Kind] })
-	if len(s.Errors) > maxScoreErrors {
-		s.Errors = s.Errors[:maxScoreErrors]
+	return all
+}
+
+func grade(t *Truth, got Pair) Grade {
+	switch {
+	case t.Primary != nil && len(t.Accept) > 0 && got == t.Accept[0]:
+		return Correct
+	case slices.Contains(t.Accept, got):
+		return Acceptable
+	case got.Cause == analyzer.Inconclusive:
+		return Inconclusive
 	}
+	return Wrong
+}
+
+// ScoreVerdicts matches each failed request with its verdict and compares.
+func ScoreVerdicts(truths []Truth, verdicts []analyzer.Verdict) Score {
+	return ScoreOf(Judge(truths, verdicts))
+}
+
+// ScoreOf counts judgements.
+func ScoreOf(all []Judgement) Score {
+	var s Score
+	counts := map[Grade]*int{Correct: &s.Correct, Acceptable: &s.Acceptable, Wrong: &s.Wrong,
+		Inconclusive: &s.Inconclusive, Missed: &s.Missed, FalseAlarm: &s.FalseAlarms}
+	for i := range all {
+		j := &all[i]
+		*counts[j.Grade]++
+		if j.Truth != nil {
+			s.Failures++
+		}
+		if !j.Grade.Right() {
+			s.Errors = append(s.Errors, j.Reproach())
+		}
+	}
+	s.Errors = Worst(s.Errors)
 	return s
 }
 
-var severity = map[string]int{"wrong": 0, "false-alarm": 1, "missed": 2, "inconclusive": 3}
-
-func (s *Score) judge(t *Truth, v *analyzer.Verdict) {
-	got := Pair{Hop: v.Hop, Cause: v.Cause}
-	switch {
-	case t.Primary != nil && len(t.Accept) > 0 && got == t.Accept[0]:
-		s.Correct++
-	case slices.Contains(t.Accept, got):
-		s.Acceptable++
-	case v.Cause == analyzer.Inconclusive:
-		s.Inconclusive++
-		s.fault("inconclusive", t, v)
-	default:
-		s.Wrong++
-		s.fault("wrong", t, v)
-	}
+// Worst sorts errors, worst first, and leaves as many as a [Score] lists.
+func Worst(errors []ScoreError) []ScoreError {
+	slices.SortStableFunc(errors, func(a, b ScoreError) int { return severity[a.Kind] - severity[b.Kind] })
+	return errors[:min(len(errors), maxScoreErrors)]
 }
 
-func (s *Score) fault(kind string, t *Truth, v *analyzer.Verdict) {
-	e := ScoreError{Kind: kind, ID: t.ID, Want: t.Accept}
-	if t.Client.IsValid() {
-		e.Request = t.Client.String()
+var severity = map[Grade]int{Wrong: 0, FalseAlarm: 1, Missed: 2, Inconclusive: 3}
+
+// Reproach is a judgement that counts against the analyzer.
+func (j *Judgement) Reproach() ScoreError {
+	e := ScoreError{Kind: j.Grade, Got: j.Got()}
+	if t := j.Truth; t != nil {
+		e.ID, e.Want = t.ID, t.Accept
+		if t.Client.IsValid() {
+			e.Request = t.Client.String()
+		}
 	}
-	if v != nil {
-		e.Got = &Pair{Hop: v.Hop, Cause: v.Cause}
-		e.Request = v.Request.Client
+	if v := j.Verdict; v != nil {
+		e.Request = cmp.Or(v.Request.Client, e.Request)
+		if j.Truth == nil {
+			e.ID = v.Request.ID
+		}
 	}
-	s.Errors = append(s.Errors, e)
+	return e
 }
 
 // matching pairs failed requests with verdicts.

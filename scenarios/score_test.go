@@ -122,7 +122,7 @@ func TestScore(t *testing.T) {
 			got := ScoreVerdicts(row.truths, row.verdicts)
 			var errors []string
 			for _, e := range got.Errors {
-				errors = append(errors, e.Kind+" "+e.ID)
+				errors = append(errors, string(e.Kind)+" "+e.ID)
 			}
 			if diff := cmp.Diff(row.errors, errors); diff != "" {
 				t.Errorf("errors, want - got +\n%s", diff)
@@ -195,7 +195,7 @@ func TestTheListOfErrorsIsBoundedAndTheWorstComeFirst(t *testing.T) {
 	}
 	var kinds []string
 	for _, e := range s.Errors[:3] {
-		kinds = append(kinds, e.Kind)
+		kinds = append(kinds, string(e.Kind))
 	}
 	if diff := cmp.Diff([]string{"wrong", "false-alarm", "missed"}, kinds); diff != "" {
 		t.Errorf("want - got +\n%s", diff)

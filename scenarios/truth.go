@@ -47,7 +47,7 @@ type TruthHit struct {
 }
 
 // Failed says whether the client saw the request fail.
-func (t *Truth) Failed() bool { return t.Outcome != client.OK }
+func (t *Truth) Failed() bool { return t.Outcome.Failed() }
 
 // deeds are what actors do, in the analyzer's words. Most of what a client does is no
 // cause by itself: it is the f5 that ends its connection, and the f5's own ledger that

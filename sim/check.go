@@ -397,7 +397,7 @@ func (f *Facts) checkRequests(bad func(string, ...any)) {
 	for _, r := range f.Requests {
 		how := fmt.Sprintf("failed (%s %s) though no fault had touched it", r.Outcome, r.Detail)
 		switch {
-		case r.Outcome == client.OK:
+		case !r.Outcome.Failed():
 			continue
 		case r.Outcome == client.Local:
 			how = "could not be sent: " + r.Detail

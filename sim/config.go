@@ -21,10 +21,13 @@ import (
 
 // Config is everything that decides a run.
 type Config struct {
-	Family      topology.Family // "" means IPv4
-	F5          bigip.Config    // its addresses are filled in
-	Firewall    firewall.Config // zero: it knows of no sessions
-	Requests    int
+	Family   topology.Family // "" means IPv4
+	F5       bigip.Config    // its addresses are filled in
+	Firewall firewall.Config // zero: it knows of no sessions
+	Requests int
+	// Only are the ordinals of the requests that are sent, in order; nil: all. Each meets
+	// what it would meet among the others, as far as the seed decides.
+	Only        []int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
 	// AnswerAfter is how long our own servers take for a request that is answered in
@@ -160,6 +163,9 @@ func (c *Config) Validate() error {
 	}
 	proxy, batch := c.proxy(), c.batch()
 	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers(), c.validateSizes()}
+	if c.Only != nil && c.Send != nil {
+		errs = append(errs, errors.New("traffic: only: somebody else's client sends what it likes"))
+	}
 	seen := map[string]bool{}
 	for _, f := range c.Firewall.Faults() {
 		seen[f.Name] = true
@@ -259,7 +265,7 @@ func (c *Config) servers() []bigip.Member {
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout,
+	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Only: c.Only, Concurrency: c.Concurrency, Timeout: c.Timeout,
 		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
 	if c.LargeRequests > 0 {
 		b.Large = c.large

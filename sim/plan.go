@@ -34,6 +34,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	batch := c.batch()
 	proxy := c.proxy()
 	turns := proxy.Pool.Turns()
 	predictable = (c.Proxy != nil || proxy.LetsAllPass()) && !c.Firewall.Stateful()
@@ -48,6 +49,9 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 			reached[m] = f.At == topology.Client || crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
+			if !batch.Sends(o) {
+				continue
+			}
 			m := turns.Member(o, 0)
 			if reached[m] && c.fate(f, o, &proxy, m) {
 				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})

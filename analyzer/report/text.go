@@ -99,11 +99,11 @@ func (t *text) unnamed(r *analyzer.Report) {
 func (t *text) summary(r *analyzer.Report) {
 	n := r.Requests
 	if n.Failed == 0 {
-		t.line(0, t.paint(green, fmt.Sprintf("None of %s failed.", plural(n.Seen, "request"))))
+		t.line(0, t.paint(green, fmt.Sprintf("None of %s failed.", digits.Plural(n.Seen, "request"))))
 		return
 	}
 	outcomes := tally(r, func(v *analyzer.Verdict) string { return string(v.Outcome) })
-	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%s)", digits.Group(n.Failed), plural(n.Seen, "request"), percent(n.Failed, n.Seen)))+
+	t.line(0, t.paint(bold, fmt.Sprintf("%s of %s failed (%s)", digits.Group(n.Failed), digits.Plural(n.Seen, "request"), percent(n.Failed, n.Seen)))+
 		": "+strings.Join(outcomes, ", ")+".")
 	for _, s := range tally(r, rstSentence) {
 		t.line(0, s)
@@ -156,7 +156,7 @@ func tally(r *analyzer.Report, f func(*analyzer.Verdict) string) []string {
 
 func (t *text) group(g *group, all int) {
 	v := g.verdicts[0]
-	share := fmt.Sprintf("%s of %s", digits.Group(len(g.verdicts)), plural(all, "failure"))
+	share := fmt.Sprintf("%s of %s", digits.Group(len(g.verdicts)), digits.Plural(all, "failure"))
 	if g.hop == "" {
 		t.head(t.paint(yellow, "inconclusive") + " — " + share)
 	} else {
@@ -317,7 +317,7 @@ func (t *text) points(r *analyzer.Report) {
 		if o := p.ClockOffset; o != nil {
 			clock = fmt.Sprintf("clock %+.3f to %+.3f ms", float64(o[0])/1e6, float64(o[1])/1e6)
 		}
-		t.line(1, fmt.Sprintf("%s: %s, %s to %s, %s, misses %.2g to %.2g %%", p.Name, plural(int(p.Packets), "packet"),
+		t.line(1, fmt.Sprintf("%s: %s, %s to %s, %s, misses %.2g to %.2g %%", p.Name, digits.Plural(int(p.Packets), "packet"),
 			p.First.Format("15:04:05.000"), p.Last.Format("15:04:05.000"), clock, 100*p.Loss[0], 100*p.Loss[1]))
 	}
 }
@@ -347,11 +347,4 @@ func percent(n, of int) string {
 		return fmt.Sprintf("%.0f %%", share)
 	}
 	return fmt.Sprintf("%.2g %%", share)
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%s %ss", digits.Group(n), what)
 }

@@ -17,6 +17,7 @@ import (
 type progress struct {
 	w     io.Writer // nil: silent
 	mu    sync.Mutex
+	of    string // which of several runs it is
 	last  scenarios.Progress
 	since time.Time // of the present phase
 
@@ -66,10 +67,10 @@ func (p *progress) draw() {
 		return
 	}
 	p.mu.Lock()
-	s, elapsed := p.last, time.Since(p.since)
+	of, s, elapsed := p.of, p.last, time.Since(p.since)
 	p.mu.Unlock()
 	if s.Phase != "" {
-		fmt.Fprint(p.w, "\r\x1b[K"+progressLine(s, elapsed))
+		fmt.Fprint(p.w, "\r\x1b[K"+of+progressLine(s, elapsed))
 	}
 }
 

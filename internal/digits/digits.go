@@ -11,3 +11,11 @@ func Group(n int) string {
 	}
 	return s
 }
+
+// Plural writes a number of things, of which what is one: "1 verdict", "2,000 verdicts".
+func Plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return Group(n) + " " + what + "s"
+}

@@ -1,0 +1,80 @@
+package trial
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Captures stands in a command for the folder of the captures.
+const Captures = "{captures}"
+
+// DefaultTimeout is how long a program may take for one run's captures.
+const DefaultTimeout = 5 * time.Minute
+
+// An Analyzer judges the captures of a folder, which has a points.json.
+type Analyzer func(ctx context.Context, captures string) (*Verdicts, error)
+
+// Command makes an analyzer of a command line for sh, in which [Captures] stands for the
+// folder. It is to write its verdicts to standard output and to end with 0. After a
+// timeout — 0 means [DefaultTimeout] — it is killed with all it started.
+func Command(line string, timeout time.Duration) (Analyzer, error) {
+	if !strings.Contains(line, Captures) {
+		return nil, fmt.Errorf("analyzer %q has no %s, so it would never see any", line, Captures)
+	}
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	return func(ctx context.Context, captures string) (*Verdicts, error) {
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		c := exec.CommandContext(limited, "sh", "-c", strings.ReplaceAll(line, Captures, Quoted(captures)))
+		c.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
+		c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
+		c.WaitDelay = time.Second // for a grandchild that has left the group and holds the pipe
+		said, complained := &bounded{room: maxVerdicts + 1}, &bounded{room: 1 << 16}
+		c.Stdout, c.Stderr = said, complained
+		err := c.Run()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case limited.Err() != nil:
+			return nil, fmt.Errorf("took longer than %v and was killed", timeout)
+		case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+			return nil, fmt.Errorf("%w%s", err, lastWords(complained.Bytes()))
+		}
+		return Decode("its output", &said.Buffer)
+	}, nil
+}
+
+// Quoted is a word for sh.
+func Quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// lastWords are the last line of what a program complained about.
+func lastWords(stderr []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return ": " + last
+	}
+	return ""
+}
+
+// bounded keeps the beginning of what is written to it.
+type bounded struct {
+	bytes.Buffer
+	room int
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	n, err := b.Buffer.Write(p[:min(len(p), b.room-b.Len())])
+	if err != nil {
+		return n, err
+	}
+	return len(p), nil
+}
