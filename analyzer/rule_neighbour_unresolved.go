@@ -143,10 +143,10 @@ func (v *flowView) unheard(c *conclusion, q int, questions []*neighbourEvent, ho
 		return
 	}
 	told := answerKind(host)
-	if reply := v.told(r, there, host); reply != nil {
+	if replies := v.told(r, there, host); len(replies) > 0 {
 		c.direction, c.between = ToClient, []string{v.point(r), v.point(q)}
-		c.evidence = append(c.evidence, v.neighbour(r, reply, told))
-		absent := v.absence(r, q, v.steps[r].s.asSightings([]*neighbourEvent{reply}), told)
+		c.evidence = append(c.evidence, v.neighbour(r, replies[0], told))
+		absent := v.absence(r, q, v.steps[r].s.asSightings(replies), told)
 		hop, missing := v.segment(q, r)
 		c.decide(hop, missing, absent)
 		return
@@ -184,14 +184,14 @@ func (v *flowView) comeThere(q, r int, gs []*sighting, host netip.Addr) (out []*
 	return out
 }
 
-// told is the first answer at step r to one of some questions there: it comes before the
-// next question.
-func (v *flowView) told(r int, questions []*neighbourEvent, host netip.Addr) *neighbourEvent {
+// told are the answers at step r to some questions there: each comes before the next
+// question.
+func (v *flowView) told(r int, questions []*neighbourEvent, host netip.Addr) (out []*neighbourEvent) {
 	events := v.steps[r].s.neighbours.hosts[host]
 	for i := 1; i < len(events); i++ {
 		if events[i].what == answered && slices.Contains(questions, &events[i-1]) {
-			return &events[i]
+			out = append(out, &events[i])
 		}
 	}
-	return nil
+	return out
 }

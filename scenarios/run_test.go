@@ -47,7 +47,7 @@ func quick(t *testing.T, name string) *Scenario {
 	for i := range s.Faults {
 		if s.Faults[i].Resolves() { // some requests go when it is over, to compare clocks by
 			s.Faults[i].From, s.Faults[i].For, s.Traffic.Concurrency = 0, 3500*time.Millisecond, 64
-			s.F5.Serverside.SYNRTOBase = 0 // nor does the firewall give up sooner
+			s.F5.Serverside.SYNRTOBase = 0 // else all of them fail within the time
 		} else if s.Faults[i].Match != fault.LargeData { // all or nothing
 			s.Faults[i].Probability = 0.1
 		}

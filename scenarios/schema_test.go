@@ -113,7 +113,7 @@ func TestTheSchemaAcceptsWhatCanBePlayed(t *testing.T) {
 // is in YAML itself.
 var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-in-it", "probability-too-fine-per-packet", "protocol-without-its-profile",
 	"truth-not-expected", "observer-of-a-point-that-is-missing", "two-faults-of-one-name", "request-that-is-not-there", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
-	"resolution-by-chance", "resolution-of-who-does-not-wait"}
+	"resolution-by-chance"}
 
 func TestTheSchemaRefusesWhatIsBroken(t *testing.T) {
 	s := compiled(t)

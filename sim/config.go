@@ -172,7 +172,6 @@ func (c *Config) Validate() error {
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
-		errs = append(errs, givesUpFirst(&f, &proxy.Serverside))
 		errs = append(errs, lateAnswer(&f, proxy.Serverside.Wait(0)))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.

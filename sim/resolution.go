@@ -1,33 +1,11 @@
 package sim
 
 import (
-	"fmt"
 	"net/netip"
-	"time"
 
-	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
-
-// resolutionTakes is how long the firewall keeps a segment before it gives up: three
-// questions a second apart (net.ipv4.neigh.*.mcast_solicit and retrans_time_ms), and a bit.
-const resolutionTakes = 3500 * time.Millisecond
-
-// givesUpFirst reports a proxy that gives up before the firewall does. Its SYNs may come to
-// the server when it is over, and a request that nobody waits for any more has no name in
-// the analyzer's words yet.
-func givesUpFirst(f *fault.Fault, p *bigip.TCPProfile) error {
-	waits := time.Duration(0)
-	for try := range p.Tries() {
-		waits += p.Wait(try)
-	}
-	if !f.Resolves() || waits >= resolutionTakes {
-		return nil
-	}
-	return fmt.Errorf("fault %s: match %q: the f5 gives up after %v, and a firewall after three questions, a second apart; the f5's waits for the answer to a SYN must be %v at least in sum",
-		f.Name, f.Match, waits, resolutionTakes)
-}
 
 // resolvedAt are the addresses of which a tap counts who asks for them and who tells: at
 // the firewall's face to the servers all of theirs, at a server its own, since a switch

@@ -13,6 +13,7 @@ import (
 	"github.com/hopblame/hopblame/internal/nflog"
 	"github.com/hopblame/hopblame/internal/nft"
 	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
 )
 
 // What the firewall needs to know before it can send a packet to a server: the server's
@@ -170,8 +171,15 @@ func (r *Resolution) Begin() {
 	if r.over = r.fault.Probability == 0; r.over {
 		return
 	}
+	var struck error
+	if r.fault.From == 0 { // before any request
+		struck = r.strike()
+	}
 	r.ended.Go(func() {
-		err := r.live()
+		err := struck
+		if err == nil {
+			err = r.live()
+		}
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.over, r.failed = true, err
@@ -183,16 +191,23 @@ const resolutionPoll = 10 * time.Millisecond
 
 // live is the fault's time.
 func (r *Resolution) live() error {
-	if !r.wait(r.fault.From) {
-		return nil
-	}
-	if err := r.strike(); err != nil {
-		return err
+	if r.fault.From > 0 {
+		if !r.wait(r.fault.From) {
+			return nil
+		}
+		if err := r.strike(); err != nil {
+			return err
+		}
 	}
 	if !r.wait(r.fault.For) {
 		return nil
 	}
 	if err := r.rule.End(); err != nil {
+		return err
+	}
+	// What waits is thrown away. It would come late, after its sender has given up
+	// perhaps, and that has no name in the analyzer's words yet.
+	if err := r.forget(); err != nil {
 		return err
 	}
 	for {
@@ -234,8 +249,13 @@ func (r *Resolution) strike() error {
 	r.mu.Lock()
 	r.rule, r.crossing = rule, crossing
 	r.mu.Unlock()
+	return r.forget()
+}
+
+// forget makes the firewall forget the servers, and what waits for them.
+func (r *Resolution) forget() error {
 	for _, a := range r.targets {
-		if err := r.firewall.Forget(topology.Downstream, a); err != nil {
+		if err := r.firewall.Forget(topology.Downstream, a); err != nil && !errors.Is(err, unix.ENOENT) { // nobody has sent it anything
 			return err
 		}
 	}
