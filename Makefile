@@ -9,7 +9,7 @@ N       ?= 2000
 HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless ablate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless example ablate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -43,6 +43,11 @@ e2e: go-version tools
 e2e-rootless: go-version
 	scripts/rootless.sh $(GO) ./e2e
 
+## example: the suite of a module of its own that tries a real HAProxy with e2e/testkit (HOPBLAME_MUST_RUN=1: it may not skip)
+example: go-version
+	@scripts/tools.sh haproxy
+	$(GO) test -C examples/haproxy-suite -count=1 ./...
+
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
 ablate: go-version
 	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
@@ -51,10 +56,11 @@ ablate: go-version
 race: go-version
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
 
-## lint: gofmt and go vet, also for the analyzer on macOS and Windows
+## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the example's module
 lint: go-version
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -C examples/haproxy-suite ./...
 	GOOS=darwin $(GO) vet ./analyzer/...
 	GOOS=windows $(GO) vet ./analyzer/...
 

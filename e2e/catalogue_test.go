@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,10 +17,6 @@ import (
 	"time"
 )
 
-func repeatCommand(r *scenarios.Result) string {
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d", r.Scenario, r.Seed, r.Requests.Sent)
-}
-
 // sighted is what a client and the f5 show of a failure.
 type sighted struct {
 	outcome analyzer.Outcome
@@ -32,6 +27,8 @@ type sighted struct {
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
 	"firewall-rejects-syn":         {analyzer.Reset, "TCP RST from remote system", false},
+	"link-delays-response":         {analyzer.Timeout, "", false},
+	"link-injects-rst-to-server":   {analyzer.Reset, "TCP RST from remote system", false},
 	"link-injects-rst":             {analyzer.Reset, "TCP RST from remote system", false},
 	"server-port-closed":           {analyzer.Reset, "TCP RST from remote system", false},
 	"server-resets":                {analyzer.Reset, "TCP RST from remote system", false},

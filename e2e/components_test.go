@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
@@ -37,7 +38,7 @@ func synAckLost(at string, p float64) fault.Fault {
 // proxy's log with the result.
 func playComponents(ctx SpecContext, c row, retries int) (*scenarios.Result, []logLine) {
 	GinkgoHelper()
-	needPrograms("haproxy", "nginx", "curl")
+	testkit.Require(testkit.Installed("haproxy", "nginx", "curl"))
 	s := scenario(c.base)
 	s.Lab.Family, s.Faults = c.family, []fault.Fault{c.fault}
 	var proxy *haproxy

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/fault"
@@ -65,7 +66,7 @@ func workingIn(dir string) map[string]int {
 }
 
 var _ = It("a run that is killed takes HAProxy, nginx, curl and their workers with it", func(ctx SpecContext) {
-	needPrograms("haproxy", "nginx", "curl")
+	testkit.Require(testkit.Installed("haproxy", "nginx", "curl"))
 	self, err := os.Executable()
 	Expect(err).NotTo(HaveOccurred())
 	before := interfaces()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim/client"
 )
 
@@ -77,6 +78,13 @@ func (r *Recording) check() error {
 		return bad("truth/ledger.ndjson", "has digest %.16s…, result.json %.16s…", digest, r.Result.Ledger.Digest)
 	}
 	return nil
+}
+
+// ReadReport reads what our own analyzer said of the run into Result.Report, which
+// [OpenRecording] leaves nil.
+func (r *Recording) ReadReport() error {
+	r.Result.Report = &analyzer.Report{}
+	return r.readJSON("verdicts.json", r.Result.Report)
 }
 
 func (r *Recording) file(name string) string { return filepath.Join(r.Path, filepath.FromSlash(name)) }

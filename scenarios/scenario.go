@@ -168,6 +168,9 @@ func (s *Scenario) problems() (found []problem) {
 		return found // a truth that is not listed is then the same problem, or hides it
 	}
 	for i := range s.Faults {
+		if waitedFor(&c, &s.Faults[i]) {
+			continue
+		}
 		for _, p := range truthPairs(&s.Faults[i], &spec) {
 			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p || slices.Contains(e.Accept, p) }) {
 				bad("$.expect", "expect: the truth of fault %s is {hop: %q, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)

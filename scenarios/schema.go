@@ -153,6 +153,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
 	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any, fault.WhoHas, fault.IsAt),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
+	reflect.TypeFor[fault.To]():                list(fault.ToTheF5, fault.ToTheServer),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
 	reflect.TypeFor[ObserverDeed]():            list(observerDeeds...),
 	reflect.TypeFor[analyzer.Cause]():          list(slices.Sorted(maps.Keys(analyzer.Causes))...),
@@ -240,8 +241,8 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 						for _, port := range []uint16{0, 8166} {
 							for _, per := range words[reflect.TypeFor[fault.Per]()] {
 								for _, size := range []int{0, 1400} {
-									for _, lasts := range []time.Duration{0, 6 * time.Second} {
-										f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, For: lasts, Per: fault.Per(per), Probability: 1}
+									f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, Per: fault.Per(per), Probability: 1}
+									for _, f := range variants(f) {
 										if f.Validate(spec) == nil {
 											all = append(all, f)
 										}
@@ -255,6 +256,23 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 		}
 	}
 	return all
+}
+
+// variants are a fault with each of the fields that it can rewrite, or of the ends that it
+// can reset, and with none.
+func variants(f fault.Fault) []fault.Fault {
+	ttl, mss, seq, f5, server := f, f, f, f, f
+	ttl.TTL, mss.MSS, seq.Seq, f5.To, server.To = 1, 1400, 1000, fault.ToTheF5, fault.ToTheServer
+	switch f.Do {
+	case fault.Rewrite:
+		return []fault.Fault{f, ttl, mss, seq}
+	case fault.InjectRST:
+		return []fault.Fault{f, f5, server}
+	}
+	if f.Resolves() {
+		f.For = 6 * time.Second
+	}
+	return []fault.Fault{f}
 }
 
 // rule says what the keys of a fault but one are, given those there can be with its value:
@@ -276,6 +294,10 @@ func rule(key string, valid []fault.Fault) object {
 		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
 		note("larger-than", zeroIs(f.LargerThan == 0, "a number"))
+		note("to", string(f.To))
+		note("ttl", zeroIs(f.TTL == 0, "a number"))
+		note("mss", zeroIs(f.MSS == 0, "a number"))
+		note("seq", zeroIs(f.Seq == 0, "a number"))
 		note("for", zeroIs(f.For == 0, "a duration"))
 	}
 	keys, required := object{}, []string{}
@@ -286,7 +308,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "jitter" && other != "port" && other != "larger-than" && other != "for":
+		case !slices.Contains([]string{"after", "jitter", "port", "larger-than", "ttl", "mss", "seq", "for"}, other):
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

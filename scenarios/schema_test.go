@@ -112,8 +112,9 @@ func TestTheSchemaAcceptsWhatCanBePlayed(t *testing.T) {
 // onlyLoadKnows are the broken files whose values contradict each other, or whose fault
 // is in YAML itself.
 var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-in-it", "probability-too-fine-per-packet", "protocol-without-its-profile",
-	"truth-not-expected", "observer-of-a-point-that-is-missing", "two-faults-of-one-name", "request-that-is-not-there", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
-	"resolution-by-chance"}
+	"truth-not-expected", "observer-of-a-point-that-is-missing", "two-faults-of-one-name", "request-that-is-not-there",
+	"resolution-by-chance", "rewrite-of-nothing", "forged-refusal", "delay-between-two-syns", "delay-that-may-be-waited-for",
+	"two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other"}
 
 func TestTheSchemaRefusesWhatIsBroken(t *testing.T) {
 	s := compiled(t)

@@ -30,6 +30,8 @@ type ScoreError struct {
 	Request string `json:"request"`
 	Want    []Pair `json:"want"`
 	Got     *Pair  `json:"got"`
+	// Ladder is how the request went, hop by hop, where a trial has drawn it; else "".
+	Ladder string `json:"ladder,omitempty"`
 }
 
 // String says it in one line.

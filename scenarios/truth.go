@@ -88,6 +88,10 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
 		return analyzer.ResetInjected
+	case f.Do == fault.Rewrite && f.Loses():
+		return analyzer.Rewritten
+	case f.Do == fault.Delay:
+		return analyzer.Delayed // if it outlasts somebody's patience
 	case !f.Loses():
 		return "" // it is late, or there twice, and that is all
 	case f.Do == fault.Reject && inHost:
@@ -101,6 +105,9 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 	}
 	return losses[f.Match]
 }
+
+// waitedFor says whether a fault is a delay that everybody waits for: no cause of anything.
+func waitedFor(c *sim.Config, f *fault.Fault) bool { return f.Do == fault.Delay && !c.Outlasts(f) }
 
 // captured are the nodes that have captures; what lies between two of them is
 // one link to an analyzer.
@@ -174,7 +181,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			continue // the run is invalid, and says so
 		}
 		cause := causeOf(faults[h.Fault], &spec)
-		if cause == "" || tooLate(&h, &facts.Requests[h.Ordinal]) {
+		if cause == "" || waitedFor(&facts.Config, faults[h.Fault]) || tooLate(&h, &facts.Requests[h.Ordinal]) {
 			continue
 		}
 		if h.At != topology.Client {
@@ -191,7 +198,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			continue // somebody else's client has not sent them all
 		}
 		t, cause := &out[p.Ordinal], causeOf(faults[p.Fault], &spec)
-		if t.Failed() && len(t.Faults) > 0 && cause != "" {
+		if t.Failed() && len(t.Faults) > 0 && cause != "" && !waitedFor(&facts.Config, faults[p.Fault]) {
 			// A fault that an earlier one kept from acting is as much to
 			// blame: without the earlier one it would have acted.
 			t.plan(p, faults[p.Fault], cause)

@@ -10,7 +10,8 @@ status=0
 # Package by package: two labs' worth of timing-sensitive tests would share two
 # processors otherwise. The specs are made for company: two at a time.
 "$go" test -count=1 -p 1 -timeout 10m -v $("$go" list ./... | grep -v '/e2e$') >"$log" 2>&1 &&
-	"$go" tool ginkgo -procs=2 --no-color -v --fail-on-empty ./e2e >>"$log" 2>&1 || status=$?
+	"$go" tool ginkgo -procs=2 --no-color -v --fail-on-empty ./e2e >>"$log" 2>&1 &&
+	"$go" test -C examples/haproxy-suite -count=1 -v ./... -ginkgo.v -ginkgo.no-color >>"$log" 2>&1 || status=$?
 if [ $status != 0 ]; then
 	grep -vE '^=== |^ *--- PASS|^PASS$|no test files' "$log"
 	exit $status

@@ -85,6 +85,11 @@ func (f *Facts) balance() {
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
 	stretch("firewall", up.in, down.out, down.in, up.out, "firewall")
+	for i := range f.Balances { // the firewall forwards nothing whose TTL is up
+		if b := &f.Balances[i]; b.Where == topology.Firewall {
+			b.Ledger += f.expired(b.Direction)
+		}
+	}
 	stretch("link:firewall-servers", down.out, s1.in+s2.in, s1.out+s2.out, down.in,
 		"link:firewall-switch", "link:switch-server1", "link:switch-server2")
 	for _, s := range []struct {
@@ -101,6 +106,17 @@ func (f *Facts) taken(way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
 		if !r.Fault.Acts() && r.Fault.TakenWay() == way && slices.Contains(places, r.Fault.TakenAt()) {
 			n += r.Taken()
+		}
+	}
+	return n
+}
+
+// expired sums the packets, one way, whose TTL faults have set so that they end at the
+// firewall.
+func (f *Facts) expired(way fault.Direction) (n uint64) {
+	for _, r := range f.Reports {
+		if r.Fault.Direction == way && r.Fault.Expires() {
+			n += r.Counter
 		}
 	}
 	return n
@@ -227,7 +243,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
+		for _, other := range f.Config.earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
@@ -332,7 +348,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
-		if x.Breaks() && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
+		if (x.Breaks() || f.Config.Outlasts(x)) && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
 			unharmed = append(unharmed, c)
 		}
 	}
@@ -343,7 +359,11 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate || x.Resolves()
 	})
 	for at, n := range syns {
-		if n != at.flow.Tries && at.flow.Tries > 0 && !chance {
+		// The answer to another number makes the kernel repeat a SYN at once, before the f5
+		// can mark it where the machine is busy (net/ipv4/tcp_input.c,
+		// tcp_rcv_synsent_state_process: TCP_TIMEOUT_MIN).
+		again := faults[at.fault].Seq != 0 && n > at.flow.Tries
+		if n != at.flow.Tries && at.flow.Tries > 0 && !chance && !again {
 			uneven = append(uneven, connection{at.flow.Ordinal, at.flow.Attempt})
 		}
 	}

@@ -131,18 +131,6 @@ func forgetSoon(spec *topology.Spec) {
 	set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
 }
 
-// lateAnswer reports a delay by which the answer to a SYN comes after the next SYN. Each
-// is a socket's own, with time stamps of its own, and the kernel resets what answers an
-// earlier one's (net/ipv4/tcp_input.c, tcp_rcv_synsent_state_process); a BIG-IP would not.
-func lateAnswer(f *fault.Fault, next time.Duration) error {
-	of := f.Match == fault.SYN || f.Match == fault.SYNACK || f.Match == fault.Any
-	if f.Do != fault.Delay || !of || f.After+f.Jitter < next {
-		return nil
-	}
-	return fmt.Errorf("fault %s: after %v: with a jitter of %v the answer to a SYN comes after the f5 has sent the next; the sum must be below its syn-rto-base, %v",
-		f.Name, f.After, f.Jitter, next)
-}
-
 // set adds settings to nodes, where there are any such nodes.
 func set(spec *topology.Spec, settings map[string]string, nodes ...string) {
 	for _, node := range nodes {
@@ -172,7 +160,7 @@ func (c *Config) Validate() error {
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
-		errs = append(errs, lateAnswer(&f, proxy.Serverside.Wait(0)))
+		errs = append(errs, c.validateDelay(&f))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))

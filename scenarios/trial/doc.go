@@ -4,6 +4,7 @@
 //	verdicts.go      reads what an analyzer says
 //	names.go         what it calls hops, in our words
 //	card.go          the score card: who was taken for whom, precision, recall
+//	draw.go          how the requests went that it errs about
 //	calibration.go   whether it knows how certain it is
 //	command.go       runs a program on a folder of captures
 //	trial.go         plays the catalogue to it

@@ -145,7 +145,7 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 		return run, nil, false, nil
 	}
 	verdicts := &Verdicts{Confident: true}
-	if o.Analyzer == nil && played.Report != nil {
+	if o.Analyzer == nil && c.Recording == nil {
 		verdicts.All = played.Report.Verdicts
 	} else {
 		if err := leaveCaptures(folder); err != nil {
@@ -165,7 +165,11 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 		}
 	}
 	judged := verdicts.judge(played.Truths, o.Names)
-	run.Score, run.Seconds = scenarios.ScoreOf(judged), time.Since(begun).Seconds()
+	run.Score = scenarios.ScoreOf(judged)
+	if err := draw(ctx, filepath.Join(folder, capturesFolder), played.Report, played.Truths, run.Score.Errors); err != nil {
+		return nil, nil, false, err
+	}
+	run.Seconds = time.Since(begun).Seconds()
 	return run, judged, verdicts.Confident, nil
 }
 
@@ -177,7 +181,7 @@ func (o *Options) play(ctx context.Context, c Case, folder string, tell func(Pro
 		if err := os.CopyFS(to, os.DirFS(filepath.Join(c.Recording.Path, capturesFolder))); err != nil {
 			return nil, fmt.Errorf("trial: %w", err)
 		}
-		return c.Recording.Result, nil
+		return c.Recording.Result, c.Recording.ReadReport()
 	}
 	options := scenarios.Options{Seed: &o.Seed, Out: folder, Progress: func(p scenarios.Progress) { tell(Progress{Run: p}) }}
 	if n := c.Scenario.Config(0).Requests; o.Requests > 0 && o.Requests < n {
@@ -243,12 +247,18 @@ func leaveCaptures(folder string) error {
 }
 
 // Score judges an analyzer's verdicts on a recorded run.
-func Score(r *scenarios.Recording, name string, v *Verdicts, names Names) *Result {
+func Score(ctx context.Context, r *scenarios.Recording, name string, v *Verdicts, names Names) (*Result, error) {
+	if err := r.ReadReport(); err != nil {
+		return nil, err
+	}
 	judged := v.judge(r.Result.Truths, names)
 	sum := newCards()
 	sum.add(judged, v.Confident)
 	card := sum.card()
+	if err := draw(ctx, filepath.Join(r.Path, capturesFolder), r.Result.Report, r.Result.Truths, card.Score.Errors); err != nil {
+		return nil, err
+	}
 	run := newRun(filepath.Join(r.Path, "scenario.yaml"), r.Result)
 	run.Score = card.Score
-	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{*run}}
+	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{*run}}, nil
 }

@@ -31,14 +31,16 @@ const (
 const mark = 0x77
 
 // muffleRetransmissions makes the host drop the SYNs that the kernel repeats by
-// itself, before any capture sees them.
+// itself, before any capture sees them, and not hear that a SYN's TTL was up on its way.
+// That is a soft error, and TCP must not give up for it (RFC 1122 §4.2.3.9); Linux does in
+// SYN-SENT (net/ipv4/tcp_ipv4.c, tcp_v4_err).
 func muffleRetransmissions(host *topology.Host) error {
 	c, err := nft.Open(host)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return c.DropMarkedSYNs("syn-schedule", mark)
+	return errors.Join(c.DropMarkedSYNs("syn-schedule", mark), c.DropTimeExceeded("soft-errors"))
 }
 
 // dial opens the serverside half to the member whose turn it is.

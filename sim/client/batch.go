@@ -106,12 +106,14 @@ type Record struct {
 	Detail  string // what the kernel or the protocol said, for a failure
 }
 
+// DefaultTimeout is what a client waits that is not told how long.
+const DefaultTimeout = 2 * time.Minute
+
 // Bounds of a request's timeout: what a healthy request takes on a busy machine, and
 // what keeps a run finite.
 const (
-	defaultTimeout = 2 * time.Minute
-	minTimeout     = 100 * time.Millisecond
-	maxTimeout     = 10 * time.Minute
+	minTimeout = 100 * time.Millisecond
+	maxTimeout = 10 * time.Minute
 )
 
 // maxPerConnection is more than any server lets a client have open at once.
@@ -194,7 +196,7 @@ func Run(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
 		b.PerConnection = b.Protocol.PerConnection()
 	}
 	if b.Timeout == 0 {
-		b.Timeout = defaultTimeout
+		b.Timeout = DefaultTimeout
 	}
 	if b.Target == "" {
 		b.Target = "/batch"

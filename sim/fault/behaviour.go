@@ -97,6 +97,8 @@ func (f *Fault) validateActor(bad complaint) {
 	if f.LargerThan != 0 {
 		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
 	}
+	f.validateRewrite(bad)
+	f.validateForgery(bad)
 	if f.Per != PerConnection {
 		bad("per %q: an actor's %s is per connection", f.Per, f.Do)
 	}

@@ -70,6 +70,10 @@ type Fault struct {
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
 	LargerThan int `yaml:"larger-than"`
+	To         To  `yaml:"to"`  // of a forged RST; "" is to the f5
+	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	MSS        int `yaml:"mss"` // … or the MSS option's value
+	Seq        int `yaml:"seq"` // … or what is added to the sequence number
 	// From and For are the time of what has one: when it begins, after the first request,
 	// and how long it lasts.
 	From        time.Duration `yaml:"from"`
@@ -93,7 +97,7 @@ func (f *Fault) Breaks() bool {
 		return behaviours[f.Do].breaks
 	}
 	t := treatments[f.Do]
-	return t.breaks || t.lost && !classes[f.Match].spares
+	return t.breaks || f.Loses() && !classes[f.Match].spares
 }
 
 // Shadows says whether f keeps its connections from ever meeting other, a fault that
