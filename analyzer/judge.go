@@ -41,6 +41,7 @@ var rules = []rule{
 	portClosed,
 	rejected,
 	synAckDropped,
+	neighbourUnresolved,
 	tupleReused,
 	noAnswer,
 	synDropped,

@@ -44,8 +44,9 @@ type survey struct {
 	log         *requestLog     // nil: requests are not followed here
 	secrets     *tlstap.KeyRing // what trailers tell of TLS; nil: nothing
 	clues       *clues          // nil: nothing is to be inferred
-	sums        [2]sums         // of SYN-ACKs and SYNs, by direction
-	routed      int             // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
+	neighbours  neighbourLog
+	sums        [2]sums // of SYN-ACKs and SYNs, by direction
+	routed      int     // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -188,6 +189,7 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 	p.frame, p.time = f.Number, f.Time
 	if !decode(link, f.Data, p) {
 		s.undecoded++
+		s.neighbours.take(link, f.Data, f.Number, f.Time)
 		if p.unmatched {
 			s.unmatched++
 		}
@@ -208,6 +210,7 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 // digest updates the flow of a packet. frame is all of it, with what may
 // follow the packet.
 func (s *survey) digest(p *packet, frame []byte, wireLength int) {
+	s.neighbours.sent(p)
 	a, b := s.names.id(p.src), s.names.id(p.dst)
 	key, srcIsB := keyOf(a, p.sport, b, p.dport)
 	slot := &s.recent[key.slot()]

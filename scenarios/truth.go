@@ -83,6 +83,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return refusals[f.Name]
 	case f.Acts():
 		return deeds[f.Do]
+	case f.Resolves():
+		return analyzer.NeighbourUnresolved
 	case f.Do == fault.Corrupt:
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:

@@ -19,13 +19,13 @@ import (
 type Balance struct {
 	Where     string // a node or a link
 	Direction fault.Direction
-	Of        string // "" is TCP segments; else [ICMPErrors]
+	Of        string // "" is TCP segments; else [ICMPErrors], or the class of a fault of address resolution
 	In, Out   uint64 // of them
 	Ledger    uint64 // of them, taken by faults there for good
 	Made      uint64 // what faults there added, and which came out: RSTs, copies
 }
 
-// ICMPErrors is what a balance is of that is not of segments.
+// ICMPErrors is what a balance is of that is of ICMP.
 const ICMPErrors = "ICMP errors"
 
 // Holds says whether nothing is missing but what faults took, and nothing is there
@@ -81,6 +81,7 @@ func (f *Facts) balance() {
 	if f.Config.aboutICMP() {
 		f.balanceOf(ICMPErrors, errorsOf)
 	}
+	f.balanceResolution()
 }
 
 func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64)) {
@@ -129,7 +130,7 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 // errors, one way, as the kernel counted it.
 func (f *Facts) taken(what string, way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.TakenWay() == way && slices.Contains(places, r.Fault.TakenAt()) {
 			n += r.Taken()
 		}
 	}
@@ -386,7 +387,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	// How many SYNs of a flow come to a fault is chance where another takes single ones, or
 	// makes more of them.
 	chance := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool {
-		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
+		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate || x.Resolves()
 	})
 	for at, n := range syns {
 		// The answer to another number makes the kernel repeat a SYN at once, before the f5

@@ -73,14 +73,11 @@ func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
 	case c.Proxy != nil || !proxy.Static():
 		return false
 	}
-	switch f.Per {
-	case fault.PerTuple:
+	if f.Per == fault.PerTuple {
 		_, known := proxy.Source(c.client(0))
 		return known && c.perConnection() == 1 // else the f5 looks for other ports
-	case fault.PerPacket:
-		return f.Foreseeable()
 	}
-	return true
+	return f.Foreseeable()
 }
 
 // planFromFlows names the connections that faults per connection or per tuple had to

@@ -96,6 +96,7 @@ func (f *Fault) validateActor(bad complaint) {
 	}
 	f.validateAnswer(bad)
 	f.validateRate(bad)
+	f.validateTime(bad)
 	if f.LargerThan != 0 {
 		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
 	}

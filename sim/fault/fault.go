@@ -77,13 +77,17 @@ type Fault struct {
 	Burst     int           `yaml:"burst"`  // of a policer: packets that pass at once; 0 means as many as the rate
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
-	LargerThan  int     `yaml:"larger-than"`
-	To          To      `yaml:"to"`  // of a forged RST; "" is to the f5
-	TTL         int     `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
-	MSS         int     `yaml:"mss"` // … or the MSS option's value
-	Seq         int     `yaml:"seq"` // … or what is added to the sequence number
-	Per         Per     `yaml:"per"`
-	Probability float64 `yaml:"probability"` // 0 to 1; both ends are exact
+	LargerThan int `yaml:"larger-than"`
+	To         To  `yaml:"to"`  // of a forged RST; "" is to the f5
+	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	MSS        int `yaml:"mss"` // … or the MSS option's value
+	Seq        int `yaml:"seq"` // … or what is added to the sequence number
+	// From and For are the time of what has one: when it begins, after the first request,
+	// and how long it lasts.
+	From        time.Duration `yaml:"from"`
+	For         time.Duration `yaml:"for"`
+	Per         Per           `yaml:"per"`
+	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
 
 // Acts says whether an actor misbehaves, rather than packets being hit.
@@ -165,6 +169,9 @@ var classes = map[Match]class{
 	FIN:  {stage: 8, segments: nft.FINs, spares: true},
 	RST:  {stage: 10, segments: nft.RSTs, spares: true},
 	ICMP: {stage: 12, segments: nft.ICMPErrors, spares: true},
+	// What asks and tells where a host is comes before all that is sent to it.
+	WhoHas: {way: ToServer, stage: 1},
+	IsAt:   {way: ToClient, stage: 1},
 }
 
 // The stages of actors: the client between its handshake and its request, the server
@@ -215,7 +222,7 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	if known && c.way != "" && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
 		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
 	}
-	if known && f.Do != "" {
+	if known && f.Do != "" && !f.Resolves() {
 		f.validateTreatment(bad)
 	}
 	if f.Port != 0 {
@@ -228,6 +235,11 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	f.validateAnswer(bad)
 	f.validateRate(bad)
 	f.validateSize(bad)
+	f.validateTime(bad)
+	if f.Resolves() {
+		f.validateResolution(spec, bad)
+		return
+	}
 	f.validatePlace(spec, bad)
 }
 

@@ -32,6 +32,7 @@ type Report struct {
 	Fault   Fault
 	Entries []Entry
 	Counter uint64 // packets the kernel says it hit; of an actor's fault, the entries
+	Unheard uint64 // questions or answers dropped, of a fault of resolution
 	// Wire is what a wire has put on the way for them; Made goes in the direction MadeWay.
 	Wire    wire.Counts
 	MadeWay Direction
