@@ -27,7 +27,8 @@ type segment struct {
 	payload  string
 	vlan     uint16
 	trailer  *f5trailer.Trailer
-	pad      int // bytes of padding behind it, as on short Ethernet frames
+	shut     bool // its window is zero
+	pad      int  // bytes of padding behind it, as on short Ethernet frames
 }
 
 // ipPacket is the segment from its IP header on.
@@ -36,6 +37,9 @@ func (s segment) ipPacket(t testing.TB) (layers.EthernetType, []byte) {
 	src, dst := netip.MustParseAddrPort(s.src), netip.MustParseAddrPort(s.dst)
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: s.seq, Ack: s.ack, Window: 65535,
 		SYN: s.flags&flagSYN != 0, ACK: s.flags&flagACK != 0, FIN: s.flags&flagFIN != 0, RST: s.flags&flagRST != 0}
+	if s.shut {
+		tcp.Window = 0
+	}
 	if s.flags&flagSYN != 0 {
 		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}
 	}

@@ -39,20 +39,18 @@ func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, aft
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
-	s := &Server{name: host.Name(), after: after, stop: make(chan struct{}), ended: make(chan error, 1)}
+	s := &Server{name: host.Name(), after: after, moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
 	s.http = http.Server{
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0), // the captures tell what happened
 		Handler:           http.HandlerFunc(s.serve),
 	}
-	never := slices.DeleteFunc(slices.Clone(moods), func(m *fault.Mood) bool { return !neverReads(m) })
-	s.moods = slices.DeleteFunc(slices.Clone(moods), neverReads)
-	if len(never) > 0 {
+	if slices.ContainsFunc(moods, neverReads) {
 		if err := shrinkWindow(l); err != nil {
 			return nil, errors.Join(fmt.Errorf("backend: receive buffer of %s: %w", address, err), l.Close())
 		}
 	}
-	go func() { s.ended <- s.http.Serve(listener{l, s, never}) }()
+	go func() { s.ended <- s.http.Serve(listener{l, s}) }()
 	return s, nil
 }
 
@@ -123,7 +121,6 @@ func (s *Server) Close() error {
 type listener struct {
 	net.Listener
 	server *Server
-	never  []*fault.Mood // of those that never read
 }
 
 func (l listener) Accept() (net.Conn, error) {
@@ -136,8 +133,8 @@ func (l listener) Accept() (net.Conn, error) {
 		return c, nil
 	}
 	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: false})
-	if len(l.never) > 0 {
-		return &unread{TCPConn: tcp, server: l.server, moods: l.never}, nil
+	if slices.ContainsFunc(l.server.moods, neverReads) {
+		return &unread{tcp, l.server}, nil
 	}
 	return c, nil
 }

@@ -17,7 +17,7 @@ import (
 func (s *Server) strike(r *http.Request) func(answer) {
 	ordinal := ordinalOf(r)
 	for _, m := range s.moods {
-		if !m.Strikes(ordinal, 0) { // a server is not told of attempts
+		if neverReads(m) || !m.Strikes(ordinal, 0) { // a server is not told of attempts
 			continue
 		}
 		own, other := ends(r)

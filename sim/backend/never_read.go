@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -16,10 +17,11 @@ import (
 
 // receiveBuffer is what a server that never reads asks for, in bytes; the kernel takes
 // twice that, half of it for its own book-keeping (socket(7), tcp(7): tcp_adv_win_scale).
-// A header fits into what is left for the window, and no request of [tooLarge].
+// A header fits into what is left for the window.
 const receiveBuffer = 2048
 
-// tooLarge is the least Content-Length that never fits into the window, in bytes.
+// tooLarge is the least Content-Length that never fits into the window, in bytes: nearly
+// the whole buffer, book-keeping and all. Other requests are read.
 const tooLarge = 2 * receiveBuffer * 9 / 10
 
 func neverReads(m *fault.Mood) bool { return m.Fault().Do == fault.NeverRead }
@@ -46,7 +48,6 @@ func shrinkWindow(l net.Listener) error {
 type unread struct {
 	*net.TCPConn
 	server *Server
-	moods  []*fault.Mood
 }
 
 // Read reads, unless what comes next is a request that a mood strikes: then it returns
@@ -86,13 +87,12 @@ func (u *unread) strikes(next []byte) bool {
 		return false // it is no request's beginning, or one that fits into the window
 	}
 	ordinal := ordinalOf(r)
-	for _, m := range u.moods {
-		if m.Strikes(ordinal, 0) {
-			m.Note(unmapped(u.LocalAddr()), unmapped(u.RemoteAddr()), ordinal)
-			return true
-		}
+	i := slices.IndexFunc(u.server.moods, func(m *fault.Mood) bool { return m.Strikes(ordinal, 0) })
+	if i < 0 || !neverReads(u.server.moods[i]) {
+		return false // it is read, and then an earlier mood has it, or none
 	}
-	return false
+	u.server.moods[i].Note(unmapped(u.LocalAddr()), unmapped(u.RemoteAddr()), ordinal)
+	return true
 }
 
 func unmapped(a net.Addr) netip.AddrPort {

@@ -159,6 +159,8 @@ func (h *half) owes() bool {
 func (c *conn) lookAgain() {
 	p := c.proxy
 	every := min(p.clientside.ZeroWindowTimeout, p.serverside.ZeroWindowTimeout) / windowLooks
+	// The first look must come before the kernel takes a shut window for a dead end.
+	every = min(every, p.clientside.DataGivenUpAfter()/windowLooks, p.serverside.DataGivenUpAfter()/windowLooks)
 	p.loop.Arm(&c.stall, time.Now().Add(every), c.lookAtWindow)
 }
 
