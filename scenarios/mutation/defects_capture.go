@@ -2,14 +2,14 @@ package mutation
 
 // captured are defects in what a capture is worth, and in where on the path it is.
 var captured = []Mutant{
-	{Says: "the capture covers all time", File: "absence.go", By: "capture-ends-early",
+	{Says: "the capture covers all time", File: "absence.go", By: "capture-blind-at-servers",
 		Old: "a >= begin && b <= end && !s.inHole(a, b) {", New: "!s.inHole(a, b) && begin <= end {"},
 	{Says: "a capture that is silent was listening", File: "absence.go", By: "switch-port-dead",
 		Old: "s.conns.len() > 0 && a >= begin", New: "s.conns.len() >= 0 && a >= begin"},
-	{Says: "any absence proves a loss, however much the capture misses", File: "absence.go", By: "capture-one-direction",
+	{Says: "any absence proves a loss, however much the capture misses", File: "absence.go", By: "capture-blind-at-servers",
 		Old: "if out.missed <= loss.limit(wayOf(k.toServer)) {", New: "if out.missed <= 1 {"},
-	{Says: "no absence proves a loss", File: "loss.go", By: "firewall-drops-syn",
-		Old: "\t\treturn doubtfulLossy\n\t}\n\treturn doubtful\n", New: "\t\treturn doubtfulLossy\n\t}\n\treturn doubtful / 1e6\n"},
+	{Says: "only certainty will do", File: "loss.go", By: "firewall-drops-syn",
+		Old: "\t\treturn doubtfulLossy\n\t}\n\treturn doubtful\n", New: "\t\treturn doubtfulLossy\n\t}\n\treturn 0\n"},
 	{Says: "a FIN takes no number, so that each one acknowledged seems to be missing", File: "accounts.go", By: "firewall-drops-syn",
 		Old: "if p.flags&(flagSYN|flagFIN) != 0 {", New: "if p.flags&flagSYN != 0 {"},
 	{Says: "a capture loses what was never acknowledged", File: "accounts.go", By: "firewall-drops-syn",

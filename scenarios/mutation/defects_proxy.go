@@ -29,7 +29,7 @@ var proxied = []Mutant{
 		Old: "slack := 2*(hi-lo) + 3*disorder", New: "slack := int64(1e3)"},
 	{Says: "a connection may have begun before its request", File: "eliminate.go", By: "capture-without-trailers",
 		Old: "return c.opened >= w.from+off.lo &&", New: "return c.opened <= w.from+off.hi &&"},
-	{Says: "the first of several connections that fit is a request's own", File: "judge.go", By: "capture-without-trailers",
+	{Says: "the first of several connections that fit is a request's own", File: "judge.go", By: "capture-snaplen-two-faults",
 		Old: "if r.verdict.hop != first.hop || r.verdict.cause != first.cause {", New: "if i < 0 {"},
 	{Says: "requests may outnumber the connections that are theirs", File: "eliminate.go", By: "capture-without-trailers",
 		Old: "case len(part.requests) > len(part.candidates):", New: "case len(part.candidates) == 0:"},

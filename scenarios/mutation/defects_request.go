@@ -18,7 +18,7 @@ var requested = []Mutant{
 		Old: "if d := int32(seq - s.next); d > 0 {\n\t\tif", New: "if seq > s.next {\n\t\tif"},
 	{Says: "what is acknowledged and not in the capture was never there", File: "stream.go", By: "capture-loses-packets",
 		Old: "for s.known && int32(seq-s.next) > 0 && int32(seq-s.next) < 1<<30 {", New: "for s.known && int32(seq-s.next) > 1<<30 {"},
-	{Says: "a response of which the capture missed a part failed", File: "pair.go", By: "capture-loses-packets",
+	{Says: "a response of which the capture missed a part failed", File: "pair.go", By: "capture-loses-at-client",
 		Old: "return int32(m.client.acknowledged(false, from)-have) > fin", New: "return int32(m.client.acknowledged(false, from)-have) > 1<<20*fin"},
 	{Says: "a SYN without an answer counts as long as the capture lasts", File: "requests.go", By: "firewall-drops-syn-fastl4",
 		Old: "if how == replaced || s.until()-c.lastSYN >= synPatience {", New: "if how == replaced {"},

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,7 @@ var (
 	mutate  = flag.Bool("mutate", false, "try all mutants on all the catalogue")
 	seed    = flag.Uint64("trial-seed", 7, "seed of the recordings")
 	runsDir = flag.String("runs", "", "folder of run directories to use instead of recording some")
-	only    = flag.String("only", "", "the one mutant to try: what it says")
+	only    = flag.String("only", "", "the mutants to try: a regular expression for what they say")
 )
 
 // enough is the share of all mutants that the catalogue is to catch.
@@ -64,7 +65,8 @@ func catalogue(t *testing.T) {
 	}
 	mutants := Mutants
 	if *only != "" {
-		mutants = slices.DeleteFunc(slices.Clone(Mutants), func(m Mutant) bool { return m.Says != *only })
+		chosen := regexp.MustCompile(*only)
+		mutants = slices.DeleteFunc(slices.Clone(Mutants), func(m Mutant) bool { return !chosen.MatchString(m.Says) })
 	}
 	table := try(t, list, mutants)
 	t.Logf("seed %d, %.0f s\n%s", *seed, time.Since(begun).Seconds(), table)
