@@ -9,7 +9,7 @@ N       ?= 2000
 HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless ablate mutate race lint fuzz bench bench-analyze bench-proxy incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless example ablate mutate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -43,6 +43,11 @@ e2e: go-version tools
 e2e-rootless: go-version
 	scripts/rootless.sh $(GO) ./e2e
 
+## example: the suite of a module of its own that tries a real HAProxy with e2e/testkit (HOPBLAME_MUST_RUN=1: it may not skip)
+example: go-version
+	@scripts/tools.sh haproxy
+	$(GO) test -C examples/haproxy-suite -count=1 ./...
+
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
 ablate: go-version
 	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
@@ -55,10 +60,11 @@ mutate: go-version
 race: go-version
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
 
-## lint: gofmt and go vet, also for the analyzer on macOS and Windows
+## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the example's module
 lint: go-version
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -C examples/haproxy-suite ./...
 	GOOS=darwin $(GO) vet ./analyzer/...
 	GOOS=windows $(GO) vet ./analyzer/...
 
@@ -78,6 +84,11 @@ bench: go-version
 bench-analyze: build
 	@scripts/tools.sh tcpdump tshark tcptrace
 	scripts/bench-analyze.sh bin/hopblame
+
+## bench-lab: one lab and a hundred at once, built and closed, against bare namespaces and veth pairs in the same run
+bench-lab: go-version
+	$(GO) test ./topology -run '^$$' -bench '^BenchmarkLab$$' -benchtime 100x
+	$(GO) test ./topology -run '^$$' -bench '^BenchmarkHundredLabs$$' -benchtime 5x
 
 ## bench-proxy: the f5 against HAProxy, in turns within a minute, as ratios (the second HAProxy's is the control)
 bench-proxy: go-version

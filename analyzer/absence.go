@@ -18,7 +18,10 @@ type absent struct {
 const (
 	transit   = int64(50 * time.Millisecond) // a packet's way between neighbouring points, generously
 	holeVotes = 3                            // packets elsewhere that make a pause a hole in the capture
-	almost    = 0.9999                       // confidence is never higher
+	// absenceSlack is how much longer than it must an absence is looked for, at either end.
+	absenceSlack = int64(250 * time.Millisecond)
+
+	almost = 0.9999 // confidence is never higher
 
 	// A hop is named if the chance that the capture missed what it should have seen
 	// is below this: a wrong hop costs more than many inconclusive verdicts. Where a
@@ -45,7 +48,7 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 		out.settle = fmt.Sprintf("captures at %s and %s that share some good connections", v.point(p), name)
 		return out
 	}
-	slack := int64(250 * time.Millisecond)
+	slack := absenceSlack
 	begin, end := s.coverage()
 	previous := int64(-far)
 	var times []int64

@@ -14,6 +14,8 @@ const (
 	ResponseDropped   Cause = "response-dropped"   // response bytes were lost
 	MTUBlackhole      Cause = "mtu-blackhole"      // only large packets are lost
 	Corrupted         Cause = "corrupted"          // bits were changed on the way, and the receiver threw it away
+	Rewritten         Cause = "rewritten"          // a field was changed on the way, so that it did not get to its receiver
+	Delayed           Cause = "delayed"            // it arrived when nobody waited for it any more
 	ResetInjected     Cause = "reset-injected"     // a RST that its alleged sender never sent
 	Rejected          Cause = "rejected"           // a hop answered with RST or ICMP, as told to
 	SessionExpired    Cause = "session-expired"    // a hop forgot the flow
@@ -61,8 +63,10 @@ var Causes = map[Cause]Place{
 	ResponseDropped:   AtLink | AtForwarder,
 	MTUBlackhole:      AtLink | AtForwarder,
 	Corrupted:         AtLink | AtForwarder,
+	Rewritten:         AtLink | AtForwarder,
+	Delayed:           AtLink | AtForwarder,
 	ResetInjected:     AtLink | AtForwarder,
-	Rejected:          AtLink | AtForwarder | AtProxy,
+	Rejected:          AtLink | AtForwarder | AtProxy | AtServer,
 	SessionExpired:    AtForwarder | AtProxy,
 	TupleReused:       AtForwarder | AtServer,
 	PortClosed:        AtServer | AtProxy,

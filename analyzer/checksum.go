@@ -25,6 +25,14 @@ func (p *packet) damaged() bool {
 	return inetsum.Fold(inetsum.Add(withLength, p.segment)) != 0xffff
 }
 
+// sum is a segment's checksum as it was sent; 0 if it was not captured.
+func (p *packet) sum() uint16 {
+	if p.icmp || len(p.segment) < 20 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(p.segment[16:])
+}
+
 // sums counts the checksums of a direction's SYNs or SYN-ACKs at a point.
 type sums struct{ seen, damaged int }
 

@@ -26,7 +26,9 @@ type sighting struct {
 	size     int    // of the IP packet
 	alert    byte   // description of a fatal TLS alert in the clear, plus one; 0: none
 	note     *trailerNote
-	damaged  bool    // its checksum is wrong
+	mark     uint64  // of what who renumbers packets leaves as it is; 0: nothing was captured of it
+	sum      uint16  // its checksum, right or wrong; 0: not captured
+	damaged  bool    // … is wrong
 	cut      bool    // not all of it was captured, so that its checksum tells nothing
 	passed   bool    // the same point has it again with another TTL: it passed a router
 	digest   [8]byte // SHA-256 of the captured bytes, its beginning
@@ -145,7 +147,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		return
 	}
 	g := sighting{frame: p.frame, time: p.time, toServer: srcIsB == c.reversed[i], flags: p.flags, ttl: p.ttl,
-		seq: p.seq, ack: p.ack, length: p.length, size: p.size, damaged: p.damaged(), cut: p.cut}
+		seq: p.seq, ack: p.ack, length: p.length, size: p.size, mark: p.mark(), sum: p.sum(), damaged: p.damaged(), cut: p.cut}
 	sum := sha256.Sum256(f.Data)
 	copy(g.digest[:], sum[:])
 	if p.icmp {

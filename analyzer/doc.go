@@ -33,7 +33,9 @@
 //	judge, rule_…                      one file a cause
 //	hypotheses, findings, finding_…    rivals, and what failures share
 //	verdict, write                     the result
+//	packets                            for package ladder: what a request's frames are
 //
 // A rule looks at one case and either concludes or passes. Package verify re-reads
-// what a verdict cites with code of its own.
+// what a verdict cites with code of its own; package ladder draws one request over all
+// points.
 package analyzer

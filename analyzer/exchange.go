@@ -7,6 +7,9 @@ type exchange struct {
 	up, down message
 	active   bool // a request has begun and its response is not complete
 	answered bool // bytes of its response were seen
+	hungUp   bool // the client said FIN before its response was complete
+	late     bool // … and it is complete now
+	unwanted bool // the client's host answered as one does who has forgotten the connection
 	ordinal  int  // requests begun on this connection
 	began    int64
 	epoch    uint16 // of began
@@ -106,7 +109,7 @@ func (e *exchange) begin(seq uint32, key uint64) {
 		e.up.state, e.down.state = opaque, opaque
 		return
 	}
-	e.active, e.answered, e.began, e.epoch, e.seq, e.key = true, false, e.now, e.nowEpoch, seq, key
+	e.active, e.answered, e.hungUp, e.late, e.began, e.epoch, e.seq, e.key = true, false, false, false, e.now, e.nowEpoch, seq, key
 	e.ordinal++
 	e.counts.Seen++
 }
@@ -153,6 +156,10 @@ func (e *exchange) complete() {
 	if !e.active {
 		return
 	}
+	if e.hungUp { // it may still read, or be gone: what it answers tells
+		e.late = true
+		return
+	}
 	e.active = false
 	if e.down.status >= 500 {
 		e.failed = Error
@@ -189,6 +196,12 @@ func (e *exchange) forget() {
 // that nothing is known.
 func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
+	case e.late && e.unwanted:
+		return Timeout, true
+	case e.late && e.down.status >= 500:
+		return Error, true
+	case e.late:
+		return OK, true
 	case e.tls != nil && e.tls.opened == sealed:
 		return e.tls.closed(e, c, how)
 	case c.flags&alerted != 0 && how != serverReset:

@@ -35,6 +35,8 @@ type rule struct {
 var rules = []rule{
 	proxySays,
 	corrupted,
+	rewritten,
+	delayed,
 	portClosed,
 	rejected,
 	synAckDropped,
@@ -217,7 +219,7 @@ func (m *matter) conclude() *conclusion {
 // what the proxy says of itself, and bytes or RSTs that went astray there; of a
 // connection that it passes through, the handshake too.
 func (m *matter) clientside() *conclusion {
-	for _, r := range []rule{proxySays, corrupted, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped} {
+	for _, r := range []rule{proxySays, corrupted, rewritten, delayed, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped} {
 		if c := r.apply(m.client, m); c != nil {
 			return c
 		}

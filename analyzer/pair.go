@@ -379,7 +379,7 @@ func (a *analysis) during(n named, m *matter) *flowView {
 		}
 		var isn uint32
 		var last int64
-		found, inside := false, false
+		found, inside, sent, answered := false, false, false, false
 		best, ok := uint32(0), false
 		flush := func() {
 			if found && last >= from && inside {
@@ -392,9 +392,14 @@ func (a *analysis) during(n named, m *matter) *flowView {
 			if !g.toServer && g.is(flagSYN|flagACK, 0) {
 				syn, first = true, g.ack-1
 			}
-			if syn && (!found || first != isn) {
+			switch {
+			case syn && found && first != isn && !g.toServer && sent && !answered:
+				// It answers the latest SYN, which has become another on its way.
+			case syn && (!found || first != isn):
 				flush()
-				found, isn, inside = true, first, g.time <= to
+				found, isn, inside, sent, answered = true, first, g.time <= to, g.toServer, !g.toServer
+			case syn:
+				answered = answered || !g.toServer
 			}
 			last = g.time
 		}

@@ -9,6 +9,8 @@ type appView struct {
 	status           int
 	fin, rst         *sighting // the server's, if not in answer to the client's end
 	clientEndedFirst bool
+	ended            int64 // … and when; of no meaning otherwise
+	overdue          bool  // the answer came after that
 }
 
 // app looks at an established connection from the server's end; nil if it is
@@ -40,12 +42,15 @@ func (w *appView) take(g *sighting) {
 			w.request = g
 		}
 		if g.flags&(flagFIN|flagRST) != 0 && w.fin == nil && w.rst == nil {
+			if !w.clientEndedFirst {
+				w.ended = g.time
+			}
 			w.clientEndedFirst = true
 		}
 		return
 	}
 	if g.length > 0 && g.flags&flagRST == 0 && w.answer == nil {
-		w.answer = g
+		w.answer, w.overdue = g, w.clientEndedFirst
 	}
 	if g.status != 0 {
 		w.status = g.status

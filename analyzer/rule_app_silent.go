@@ -7,18 +7,23 @@ package analyzer
 //	 |--POST---------------->|
 //	 |<----------------ACK---|
 //	 |--FIN or RST (later)-->|
-//	 |<----------------FIN---|   or not; it comes too late to mean anything
+//	 |<-----------FIN, or 200|   or not; it comes too late to mean anything
 //
 // The ACK is the kernel's: it does not mean that the application has read
 // anything. And who has only part of a request owes no answer: of that nobody is said
 // to be at fault.
 var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
-	if w == nil || !w.acked || w.answer != nil || !w.clientEndedFirst || !v.delivered(true) {
+	if w == nil || !w.acked || w.answer != nil && !w.overdue || !w.clientEndedFirst || !v.delivered(true) {
 		return nil
 	}
 	k := responseKind(v)
-	if at, _ := v.furthest(k); at >= 0 && len(v.steps[at].requestOf(k)) > 0 {
+	last := v.steps[w.at].packets[len(v.steps[w.at].packets)-1].time
+	if w.overdue {
+		if last = w.ended; w.answer.time-last < 2*absenceSlack {
+			return nil // the two crossed, or nearly
+		}
+	} else if at, _ := v.furthest(k); at >= 0 && len(v.steps[at].requestOf(k)) > 0 {
 		return nil // it did answer, only this capture missed it
 	}
 	if m.f.unfinished { // there was nothing to answer yet
@@ -27,7 +32,6 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	}
 	// A response that got lost would have been sent again and again, each time
 	// twice as late (RFC 6298 §5.5, from 200 ms on): all of them are missing.
-	last := v.steps[w.at].packets[len(v.steps[w.at].packets)-1].time
 	expected := []*sighting{w.request}
 	for wait := int64(200e6); w.request.time+wait < last; wait *= 2 {
 		again := *w.request

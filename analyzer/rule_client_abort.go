@@ -39,7 +39,7 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 	slowest := time.Duration(m.slowestGood())
 	what = fmt.Sprintf("the client ends "+what+" %v after its request began; the slowest good one took %v", waited.Round(time.Millisecond), slowest.Round(time.Millisecond))
 	out := &conclusion{between: []string{c.point(p)}, direction: ToServer, evidence: []Evidence{c.frame(p, g[0], what)}}
-	answered := v != c && len(v.replies()) > 0 || !m.f.inside && len(c.replies()) > 0
+	answered := v.answeredBefore(c.steps[at].at, end) && (v != c || !m.f.inside)
 	switch {
 	case answered && v.arrived(false), waited <= slowest:
 		out.hop, out.confidence = c.hop(p), almost
@@ -78,10 +78,11 @@ func (v *flowView) firstEnd() (int, *sighting) {
 	return -1, nil
 }
 
-// replies are the response's segments, at the point where most of it was seen.
-func (v *flowView) replies() []*sighting {
-	_, seen := v.origin(kind{"response", false, func(g *sighting) bool { return !g.toServer && !g.icmp && g.length > 0 && g.flags&flagRST == 0 }, nil})
-	return seen
+// answeredBefore tells whether the response had come to the end of its way, as far as it was
+// captured, when the client gave up at another point; also where the clocks do not tell.
+func (v *flowView) answeredBefore(point int, end *sighting) bool {
+	at, seen := v.furthest(responseKind(v))
+	return at >= 0 && v.a.cal.before(point, end.time, v.steps[at].at, seen[0].time) != proven
 }
 
 // slowestGood is how long the slowest good request to the same server took.

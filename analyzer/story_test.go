@@ -57,6 +57,7 @@ type story struct {
 	secrets map[*telling]f5trailer.TLV
 	written []Point        // once they are
 	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
+	deaths  []death        // of packets
 	merge   bool           // the firewall's faces were captured in one file, feth11's
 }
 
@@ -77,6 +78,12 @@ type told struct {
 	rst      *f5trailer.RSTCause
 	dies     string // the last point that sees it; "" for none: it arrives
 	spoils   string // the last point that sees it whole; "" for none: it arrives so
+	stays    string // the last point before it is held up; "" for none: nobody does
+	by       time.Duration
+	turns    string // the last point before a box changes it; "" for none: nobody does
+	ttl      byte   // … to this TTL, of IPv4
+	shift    uint32 // … or by so much
+	stamp    uint32 // time stamp; 0: none
 }
 
 // telling is a connection of the story.
@@ -157,14 +164,34 @@ func (s *story) tell(at time.Duration, p told) {
 		}
 		s.capture(at, point, p, frame)
 		if point == p.dies {
+			s.deaths = append(s.deaths, death{Conn{p.flow.client, p.flow.server}, p.toServer, p.flags, point})
 			return
 		}
 		if point == p.spoils {
 			data = bytes.Clone(data)
 			data[14+20+15] ^= 1 // of the TCP window
 		}
+		if point == p.turns {
+			data = turned(data, p)
+		}
+		if point == p.stays {
+			at += p.by
+		}
 		at += hopDelay
 	}
+}
+
+// turned is an IPv4 frame as a box leaves it that changes its TTL or number. Its checksum
+// is right, or left to a card.
+func turned(data []byte, p told) []byte {
+	data = bytes.Clone(data)
+	if p.ttl != 0 {
+		data[14+8] = p.ttl
+	}
+	tcp := data[14+20:]
+	binary.BigEndian.PutUint32(tcp[4:], binary.BigEndian.Uint32(tcp[4:])+p.shift)
+	tcp[16], tcp[17] = 0, 0
+	return data
 }
 
 // resequenced is an IPv4 frame as it is behind a firewall that moves the
@@ -257,6 +284,9 @@ func (s *story) serialize(p told) []byte {
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: p.seq, Ack: p.ack, Window: 65535,
 		SYN: p.flags&flagSYN != 0, ACK: p.flags&flagACK != 0, FIN: p.flags&flagFIN != 0, RST: p.flags&flagRST != 0, PSH: len(p.payload) > 0}
+	if p.stamp != 0 {
+		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint64(nil, uint64(p.stamp)<<32)}}
+	}
 	var ip gopacket.SerializableLayer
 	if src.Addr().Is6() {
 		eth.EthernetType = layers.EthernetTypeIPv6

@@ -231,7 +231,9 @@ func (s *survey) digest(p *packet, frame []byte, wireLength int) {
 		if known && fromClient && c.flags&knowsISN != 0 && c.isn == p.seq {
 			c.syns = inc(c.syns)
 			c.lastSYN, c.lastSYNEpoch = p.time, s.epoch()
-			c.flags |= sawSYN
+			if c.flags |= sawSYN; c.synAcks == 0 {
+				c.flags &^= wasReset // what was refused was not the answer to this
+			}
 			s.triedAgain(c, p.time)
 			break
 		}
@@ -323,6 +325,15 @@ func (c *conn) ended() bool {
 	return c.flags&both == both || c.flags&wasReset != 0
 }
 
+// hangUp notes that a client has said FIN while its request is unanswered. It may have
+// closed one half of the connection only.
+func (s *survey) hangUp(c *conn) {
+	if c.exchange >= 0 {
+		e := &s.log.exchanges[c.exchange]
+		e.hungUp = e.active
+	}
+}
+
 // follow updates a connection with one of its packets.
 func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromClient bool) {
 	c.last, c.lastEpoch = max(c.last, p.time), s.epoch()
@@ -364,6 +375,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		if fromClient {
 			if c.flags |= clientFIN; c.flags&serverFIN == 0 {
 				c.flags |= clientFirst
+				s.hangUp(c)
 			}
 		} else {
 			c.flags |= serverFIN
@@ -385,6 +397,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		how := serverReset
 		if fromClient {
 			how = clientReset
+			if c.exchange >= 0 { // RFC 9293 §3.10.7.1: to what belongs to no connection it has no ACK
+				s.log.exchanges[c.exchange].unwanted = p.flags&flagACK == 0
+			}
 		}
 		s.decide(c, how, p.time, p.frame)
 		return
@@ -392,7 +407,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	if p.flags&flagFIN != 0 && c.exchange >= 0 {
 		e := &s.log.exchanges[c.exchange]
 		untilFIN := e.active && e.down.state == untilClose && c.flags&serverFIN != 0
-		if untilFIN || c.ended() {
+		if untilFIN || c.ended() && !e.late {
 			s.decide(c, finished, p.time, p.frame)
 		}
 	}

@@ -37,6 +37,18 @@ func confirmed(t *testing.T, name, dir string, r *analyzer.Report) {
 	}
 }
 
+// refuted has verify find something wrong in a report.
+func refuted(t *testing.T, dir string, r *analyzer.Report) {
+	t.Helper()
+	result, err := verify.Run(t.Context(), r, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Failures) == 0 {
+		t.Errorf("confirmed is a verdict of %s %s", r.Verdicts[0].Hop, r.Verdicts[0].Cause)
+	}
+}
+
 // TestOfMissingRecordsNothingIsMadeUp: where captures miss some of a client's packets no
 // hop is named but the one at fault, and verify confirms all that is said.
 func TestOfMissingRecordsNothingIsMadeUp(t *testing.T) {

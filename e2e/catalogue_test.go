@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,10 +17,6 @@ import (
 	"time"
 )
 
-func repeatCommand(r *scenarios.Result) string {
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d", r.Scenario, r.Seed, r.Requests.Sent)
-}
-
 // sighted is what a client and the f5 show of a failure.
 type sighted struct {
 	outcome analyzer.Outcome
@@ -31,7 +26,10 @@ type sighted struct {
 
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
+	"firewall-drops-rst":           {analyzer.Reset, "TCP keep-alive timeout", false},
 	"firewall-rejects-syn":         {analyzer.Reset, "TCP RST from remote system", false},
+	"link-delays-response":         {analyzer.Timeout, "", false},
+	"link-injects-rst-to-server":   {analyzer.Reset, "TCP RST from remote system", false},
 	"link-injects-rst":             {analyzer.Reset, "TCP RST from remote system", false},
 	"server-port-closed":           {analyzer.Reset, "TCP RST from remote system", false},
 	"server-resets":                {analyzer.Reset, "TCP RST from remote system", false},
@@ -83,7 +81,7 @@ func entries() (list []TableEntry) {
 			if s.Lab.Family = f; s.Validate() != nil || f == topology.IPv6 && s.Name == "f5-no-snat-address" {
 				continue // it names an address of the other family, or means to
 			}
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
 		}
 	}
 	return list
@@ -100,7 +98,8 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		Expect(r.Valid).To(BeTrue())
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 		Expect(r.Score.Correct + r.Score.Acceptable).To(Equal(r.Requests.Failed))
-		if !s.Firewall.Stateful() && len(s.Faults) > 0 && len(s.Expect) > 0 { // else it is a hop's own doing, and chance; or it harms nobody
+		foreseen := !s.Firewall.Stateful() && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
+		if foreseen && len(s.Faults) > 0 && len(s.Expect) > 0 { // else it is a hop's own doing, and chance; or it harms nobody
 			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
 		}
 		if _, listed := sightings[name]; listed && family == topology.IPv4 {
@@ -143,7 +142,7 @@ func undecided(accepted []scenarios.Pair) []scenarios.Pair {
 // packets are lost, fewer where tshark's second opinion or TLS make each dear.
 func enough(s *scenarios.Scenario) int {
 	switch {
-	case s.Firewall.Stateful():
+	case s.Firewall.Stateful(), slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Do == fault.RateLimit }):
 		return min(s.Traffic.Requests, 4000) // so many fill a table, or come round
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600

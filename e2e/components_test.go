@@ -6,6 +6,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
@@ -37,7 +38,7 @@ func synAckLost(at string, p float64) fault.Fault {
 // proxy's log with the result.
 func playComponents(ctx SpecContext, c row, retries int) (*scenarios.Result, []logLine) {
 	GinkgoHelper()
-	needPrograms("haproxy", "nginx", "curl")
+	testkit.Require(testkit.Installed("haproxy", "nginx", "curl"))
 	s := scenario(c.base)
 	s.Lab.Family, s.Faults = c.family, []fault.Fault{c.fault}
 	var proxy *haproxy
@@ -107,9 +108,9 @@ var _ = DescribeTable("with HAProxy, nginx and curl, where a connection dies is 
 	Entry("when the link before the firewall loses the SYN",
 		deaths("link-drops-syn-before-firewall", synLost("link:f5-firewall", 0.04)), SpecTimeout(time.Minute)),
 	Entry("when the firewall does not forward the SYN",
-		deaths("firewall-drops-syn", synLost("firewall", 0.04)), SpecTimeout(time.Minute)),
+		deaths("firewall-drops-syn", synLost("firewall", 0.04)), Label(rootless), SpecTimeout(time.Minute)),
 	Entry("when the firewall does not forward the SYN, in IPv6",
-		deaths("firewall-drops-syn", synLost("firewall", 0.04)).inIPv6(), SpecTimeout(time.Minute)),
+		deaths("firewall-drops-syn", synLost("firewall", 0.04)).inIPv6(), Label(rootless), SpecTimeout(time.Minute)),
 	Entry("when the link to a server loses the SYN",
 		deaths("link-drops-syn-after-firewall", synLost("link:switch-server2", 0.08)), SpecTimeout(time.Minute)),
 	Entry("when the link to both servers loses the SYN",

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sys/unix"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/fault"
@@ -64,8 +65,8 @@ func workingIn(dir string) map[string]int {
 	return n
 }
 
-var _ = It("a run that is killed takes HAProxy, nginx, curl and their workers with it", func(ctx SpecContext) {
-	needPrograms("haproxy", "nginx", "curl")
+var _ = It("a run that is killed takes HAProxy, nginx, curl and their workers with it", Label(rootless), func(ctx SpecContext) {
+	testkit.Require(testkit.Installed("haproxy", "nginx", "curl"))
 	self, err := os.Executable()
 	Expect(err).NotTo(HaveOccurred())
 	before := interfaces()

@@ -13,6 +13,7 @@ import (
 
 	"net/netip"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
@@ -52,10 +53,8 @@ func sendWithCurl(ctx context.Context, from *topology.Host, b client.Batch) ([]c
 	return records, nil
 }
 
-var _ = It("takes real curl as the client", func(ctx SpecContext) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		Skip("curl is not installed (Debian: apt-get install curl)")
-	}
+var _ = It("takes real curl as the client", Label(rootless), func(ctx SpecContext) {
+	testkit.Require(testkit.Installed("curl"))
 	s := scenario("firewall-drops-syn")
 	s.Faults[0].Probability = 0.2
 	seed := uint64(1)

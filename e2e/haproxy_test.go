@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
@@ -99,16 +100,22 @@ func parseLogLine(line string) (l logLine, err error) {
 
 // haproxy is HAProxy, a master and its worker, in the f5's place.
 type haproxy struct {
-	*program
-	out *os.File
+	*testkit.Process
 	log []logLine // once it is closed
 }
 
 // Close implements [sim.Proxy]. The log has only the last attempt of a request.
 func (h *haproxy) Close() (flows []*bigip.Flow, err error) {
-	h.stop(syscall.SIGUSR1) // when all requests have ended
-	text, err := os.ReadFile(h.out.Name())
-	if err = errors.Join(err, h.out.Close()); err != nil {
+	if err := h.Process.Close(); err != nil { // when all requests have ended
+		return nil, err
+	}
+	out, err := h.Stdout()
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	text, err := io.ReadAll(out)
+	if err != nil {
 		return nil, err
 	}
 	for line := range strings.Lines(string(text)) {
@@ -136,22 +143,16 @@ func (h *haproxy) Close() (flows []*bigip.Flow, err error) {
 // directory; started is told of it.
 func proxyWithHAProxy(dir string, retries int, started func(*haproxy)) func(context.Context, *topology.Host, bigip.Config) (sim.Proxy, error) {
 	return func(ctx context.Context, at *topology.Host, p bigip.Config) (sim.Proxy, error) {
-		config := filepath.Join(dir, "haproxy.cfg")
-		text := fmt.Appendf(nil, haproxyConfig, connectTimeout.Milliseconds(), retries, p.VirtualServer.Destination,
+		text := fmt.Sprintf(haproxyConfig, connectTimeout.Milliseconds(), retries, p.VirtualServer.Destination,
 			netip.AddrPortFrom(p.SNAT.SelfIP, 0), // brackets around an IPv6 address, and any port
 			p.Pool.Members[0].Address, p.Pool.Members[1].Address)
-		if err := os.WriteFile(config, text, 0o644); err != nil {
-			return nil, err
-		}
-		out, err := os.Create(filepath.Join(dir, "haproxy.log"))
+		process, err := testkit.Program{Name: "haproxy", Args: []string{"-W", "-f", "haproxy.cfg"},
+			Files: map[string]string{"haproxy.cfg": text}, Stop: syscall.SIGUSR1,
+		}.Start(ctx, testkit.Place{Host: at, Listen: p.VirtualServer.Destination, Dir: filepath.Join(dir, at.Name())})
 		if err != nil {
 			return nil, err
 		}
-		h := &haproxy{out: out}
-		h.program, err = startProgram(ctx, at, p.VirtualServer.Destination, dir, out, "haproxy", "-W", "-f", config)
-		if err != nil {
-			return nil, errors.Join(err, out.Close())
-		}
+		h := &haproxy{Process: process}
 		started(h)
 		return h, nil
 	}

@@ -2,17 +2,16 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
@@ -75,27 +74,24 @@ func nginxInFront(upstream, header string) front {
 func (f front) send(dir string) func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) {
 	return func(ctx context.Context, from *topology.Host, b client.Batch) ([]client.Record, error) {
 		listen := netip.AddrPortFrom(b.Local, frontPort)
-		if err := os.WriteFile(filepath.Join(dir, f.file), fmt.Appendf(nil, f.config, listen, b.Server), 0o644); err != nil {
-			return nil, err
-		}
 		// The batch takes the upper half of the ports, and this proxy must not.
 		if err := from.Set("net.ipv4.ip_local_port_range", "1024 32767"); err != nil {
 			return nil, err
 		}
-		p, err := startProgram(ctx, from, listen, dir, io.Discard, f.program, f.args...)
+		p, err := testkit.Program{Name: f.program, Args: f.args, Files: map[string]string{f.file: fmt.Sprintf(f.config, listen, b.Server)}, Stop: f.stop}.Start(ctx, testkit.Place{Host: from, Listen: listen, Dir: dir})
 		if err != nil {
 			return nil, err
 		}
-		defer p.stop(f.stop)
 		b.Server = listen
-		return client.Run(ctx, from, b)
+		records, err := client.Run(ctx, from, b)
+		return records, errors.Join(err, p.Close())
 	}
 }
 
 // play plays a scenario with the front between the client and the f5.
 func (f front) play(ctx SpecContext, name string, requests int, probability float64) *scenarios.Result {
 	GinkgoHelper()
-	needPrograms(f.program)
+	testkit.Require(testkit.Installed(f.program))
 	s := scenario(name)
 	for i := range s.Faults {
 		s.Faults[i].Probability = probability
@@ -113,8 +109,8 @@ var _ = DescribeTable("with another proxy in front of the f5, keeping its connec
 		Expect(r.Requests.OK).To(Equal(2000))
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 	},
-	Entry("HAProxy", haproxyInFront("http-reuse always"), SpecTimeout(time.Minute)),
-	Entry("nginx", nginxInFront("keepalive 32;", ""), SpecTimeout(time.Minute)),
+	Entry("HAProxy", haproxyInFront("http-reuse always"), Label(rootless), SpecTimeout(time.Minute)),
+	Entry("nginx", nginxInFront("keepalive 32;", ""), Label(rootless), SpecTimeout(time.Minute)),
 )
 
 // The client is told of it by the proxy in front, which the f5 has reset.

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"syscall"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -38,30 +37,16 @@ const nginxConfig = nginxHead + `	server {
 }
 `
 
-type nginx struct{ *program }
-
-// Close ends it.
-func (n nginx) Close() error {
-	n.stop(syscall.SIGTERM)
-	return nil
-}
-
 // serveWithNginx returns what starts nginx on a pool member, its files below a
 // directory.
 func serveWithNginx(dir string) func(context.Context, *topology.Host, netip.AddrPort) (io.Closer, error) {
 	return func(ctx context.Context, at *topology.Host, address netip.AddrPort) (io.Closer, error) {
-		own := filepath.Join(dir, at.Name())
-		if err := os.Mkdir(own, 0o755); err != nil {
-			return nil, err
-		}
-		config := filepath.Join(own, "nginx.conf")
-		if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, address, at.Name()), 0o644); err != nil {
-			return nil, err
-		}
-		p, err := startProgram(ctx, at, address, own, nil, "nginx", "-p", own, "-c", config, "-e", "stderr")
+		p, err := testkit.Program{Name: "nginx", Args: []string{"-p", ".", "-c", "nginx.conf", "-e", "stderr"},
+			Files: map[string]string{"nginx.conf": fmt.Sprintf(nginxConfig, address, at.Name())},
+		}.Start(ctx, testkit.Place{Host: at, Listen: address, Dir: filepath.Join(dir, at.Name())})
 		if err != nil {
-			return nil, err
+			return nil, err // and no nil *Process, which would not be nil
 		}
-		return nginx{p}, nil
+		return p, nil
 	}
 }

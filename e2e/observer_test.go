@@ -42,7 +42,10 @@ var views = map[string]view{
 	"capture-blind-at-servers":     {0, 0.9, timedOut, "", ""},
 	"capture-snaplen-two-faults":   {0, 0.9, "", "", ""},
 	"capture-snaplen-hides-damage": {0, 0, timedOut, "", ""},
+	"capture-nobody-at-servers":    {0, 0, timedOut, "", "a capture on"},
 	"capture-loses-at-client":      {}, // nothing fails
+
+	"capture-clocks-disagree-backwards": {1, 1, timedOut, "", ""},
 }
 
 // observed is each scenario with faults of the observer, once for each IP version.
@@ -56,7 +59,7 @@ func observed() (list []TableEntry) {
 			continue
 		}
 		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, Label(string(f)), SpecTimeout(time.Minute)))
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

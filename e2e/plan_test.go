@@ -47,7 +47,7 @@ var _ = Describe("the plan", func() {
 		}, SpecTimeout(2*time.Minute))
 	}
 
-	It("holds for a fault per tuple, where the kernel's hash decides", func(ctx SpecContext) {
+	It("holds for a fault per tuple, where the kernel's hash decides", Label(rootless), func(ctx SpecContext) {
 		seed := uint64(7)
 		o := scenarios.Options{Requests: 4000, Seed: &seed}
 		s := scenario("firewall-drops-syn")
@@ -59,7 +59,7 @@ var _ = Describe("the plan", func() {
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 	}, SpecTimeout(time.Minute))
 
-	It("is not made for a fault per packet, whose packets are counted all the same", func(ctx SpecContext) {
+	It("is not made for a fault per packet, whose packets are counted all the same", Label(rootless), func(ctx SpecContext) {
 		s := scenario("firewall-drops-syn")
 		s.Faults[0].Per, s.Faults[0].Probability = fault.PerPacket, 0.5
 		r, _ := run(ctx, s, scenarios.Options{Requests: 1000})

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
 )
@@ -19,11 +20,9 @@ var pooled = append(secured[:len(secured):len(secured)], bigip.ProfileOneConnect
 
 var _ = DescribeTable("curl speaks TLS with the f5",
 	func(ctx SpecContext, version string, options []string) {
-		needPrograms("curl")
+		testkit.Require(testkit.Installed("curl"))
 		f := startF5(ctx, topology.IPv4, secured...)
-		path, err := findProgram("curl")
-		Expect(err).NotTo(HaveOccurred())
-		out, err := f.Host(topology.Client).Command(ctx, path, append(options, "--silent", "--show-error", "--noproxy", "*", "--insecure",
+		out, err := f.Host(topology.Client).Command(ctx, "curl", append(options, "--silent", "--show-error", "--noproxy", "*", "--insecure",
 			"--write-out", " %{http_version} %{http_code}", "--header", "X-Request-ID: 17", "--data", "hello",
 			"https://"+f.VIP.String()+"/batch")...).CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
@@ -41,9 +40,9 @@ var _ = DescribeTable("curl speaks TLS with the f5",
 
 var _ = DescribeTable("h2load has all of its streams answered",
 	func(ctx SpecContext, profiles []bigip.Profile) {
-		needPrograms("h2load")
+		testkit.Require(testkit.Installed("h2load"))
 		f := startF5(ctx, topology.IPv4, profiles...)
-		before := descriptors()
+		before := len(testkit.OpenFiles())
 		const connections, requests = 8, 2000
 		l := f.run(ctx, h2loadReport, "h2load", "--clients="+strconv.Itoa(connections), "--max-concurrent-streams=10",
 			"--requests="+strconv.Itoa(requests), "https://"+f.VIP.String()+"/batch")
@@ -65,7 +64,7 @@ var _ = DescribeTable("h2load has all of its streams answered",
 		for _, r := range proxy.Resets() {
 			Fail(fmt.Sprintf("the f5 has sent a RST: %+v", r))
 		}
-		Eventually(descriptors).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
+		Eventually(func() int { return len(testkit.OpenFiles()) }).WithTimeout(5*time.Second).Should(BeNumerically("<=", before), "connections that the f5 has left open")
 	},
 	Entry("each on a connection of its own behind the f5", secured, SpecTimeout(time.Minute)),
 	Entry("on connections that are used again", pooled, SpecTimeout(time.Minute)),

@@ -32,7 +32,7 @@ var _ = DescribeTable("a run without one of its faults: what that had hit succee
 		Expect(c.Now.Failed).To(Equal(first.Requests.Failed - c.Hit[0].Failed))
 	},
 	Entry("packets lost at a hop", "firewall-drops-syn", topology.IPv4, SpecTimeout(time.Minute)),
-	Entry("packets lost on a link with a middle, in IPv6", "link-drops-syn-ack", topology.IPv6, SpecTimeout(time.Minute)),
+	Entry("packets lost on a link with a middle, in IPv6", "link-drops-syn-ack", topology.IPv6, Label(rootless), SpecTimeout(time.Minute)),
 	Entry("a server that dies", "server-dies-mid-response", topology.IPv4, SpecTimeout(time.Minute)),
 	Entry("a client that hangs up", "client-aborts", topology.IPv4, SpecTimeout(time.Minute)),
 	Entry("streams of HTTP/2", "firewall-drops-syn-h2", topology.IPv4, SpecTimeout(time.Minute)),

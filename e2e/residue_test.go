@@ -103,7 +103,7 @@ func start(program string, who account, args ...string) (cmd *exec.Cmd, tmp stri
 	return cmd, tmp
 }
 
-var _ = Describe("a run", func() {
+var _ = Describe("a run", Label(rootless), func() {
 	It("works without root", func(ctx SpecContext) {
 		program := buildProgram()
 		for _, who := range accounts() {

@@ -18,12 +18,10 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/topology"
 )
-
-// artifactsEnv names the folder that what is worth keeping is put into; "" keeps nothing.
-const artifactsEnv = "HOPBLAME_ARTIFACTS"
 
 // played is what became of a scenario: the value of a spec's report entry.
 type played struct {
@@ -83,7 +81,7 @@ var _ = ReportAfterSuite("the table of scenarios, hops and causes", func(report 
 	}
 	text := tableOf(runs) + "\n" + hopsOf(runs)
 	fmt.Print("\n" + text)
-	if dir := os.Getenv(artifactsEnv); dir != "" {
+	if dir := os.Getenv(testkit.ArtifactsEnv); dir != "" {
 		Expect(os.MkdirAll(dir, 0o755)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "catalogue.txt"), []byte(text), 0o644)).To(Succeed())
 	}

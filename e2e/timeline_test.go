@@ -60,7 +60,7 @@ var _ = Describe("the f5's serverside SYN", func() {
 		labels  Labels
 	}{
 		{"of the incident is repeated every second", bigip.Incident,
-			[]time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, 4 * time.Second, nil},
+			[]time.Duration{0, time.Second, 2 * time.Second, 3 * time.Second}, 4 * time.Second, Label(rootless)},
 		{"of a BIG-IP as shipped backs off from three seconds", bigip.Shipped,
 			[]time.Duration{0, 3 * time.Second, 9 * time.Second, 21 * time.Second}, 45 * time.Second, Label("slow")},
 		{"of the fast profile is repeated every 100 ms", bigip.Fast,

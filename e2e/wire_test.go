@@ -54,6 +54,11 @@ var _ = Describe("what a wire has done to packets", Ordered, func() {
 			Expect(count(ctx, dir, "f5-0.0", forged)).To(Equal(r.Ledger.Packets))
 			Expect(count(ctx, dir, "firewall-feth11", forged)).To(BeZero())
 		}, SpecTimeout(time.Minute))
+		It("is SYNs at feth11 seconds after those of the f5, and RSTs for their answers "+string(family), func(ctx SpecContext) {
+			r, dir := of(ctx, "link-delays-syn")
+			Expect(count(ctx, dir, "f5-0.0", `f5ethtrailer.rstcausetxt == "No flow found for ACK"`)).To(BeNumerically(">=", r.Requests.Failed))
+			Expect(count(ctx, dir, "firewall-feth11", "tcp.flags.syn == 1 && tcp.flags.ack == 0 && tcp.analysis.retransmission")).To(Equal(r.Ledger.Packets - r.Requests.Failed))
+		}, SpecTimeout(time.Minute))
 		It("is packets out of order where the order was changed "+string(family), func(ctx SpecContext) {
 			_, dir := of(ctx, "link-reorders-and-duplicates")
 			const odd = "tcp.analysis.out_of_order || tcp.analysis.duplicate_ack || tcp.analysis.retransmission"

@@ -5,11 +5,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -28,23 +31,32 @@ var prejudice = Pair{Hop: topology.Firewall, Cause: analyzer.SYNDropped}
 
 // trial is the judge's own: whether it finds out who only guesses.
 type trial struct {
-	blind, random stub
-	share         map[string]float64 // of a scenario's failures, what the blind one is right about
-	symptoms      map[string]string  // by class, what the first of it looks like
+	seed     uint64
+	blind    stub
+	mu       sync.Mutex
+	share    map[string]float64 // of a scenario's failures, what the blind one is right about
+	symptoms map[string]string  // by class, what the first of it looks like
 }
 
 func newTrial(seed uint64) *trial {
-	rng := rand.New(rand.NewPCG(seed, 0))
+	return &trial{
+		seed:  seed,
+		blind: stub{"always the same", func() Pair { return prejudice }},
+		share: map[string]float64{}, symptoms: map[string]string{},
+	}
+}
+
+// random is a stub whose answers on a scenario are the same in whatever order they are heard.
+func (j *trial) random(scenario string) stub {
 	spec, err := topology.Standard(topology.IPv4)
 	if err != nil {
 		panic(err) // it is a constant
 	}
+	name := fnv.New64()
+	io.WriteString(name, scenario)
+	rng := rand.New(rand.NewPCG(j.seed, name.Sum64()))
 	where, what := hops(&spec), slices.Sorted(maps.Keys(analyzer.Causes))
-	return &trial{
-		blind:  stub{"always the same", func() Pair { return prejudice }},
-		random: stub{"at random", func() Pair { return Pair{where[rng.IntN(len(where))], what[rng.IntN(len(what))]} }},
-		share:  map[string]float64{}, symptoms: map[string]string{},
-	}
+	return stub{"at random", func() Pair { return Pair{where[rng.IntN(len(where))], what[rng.IntN(len(what))]} }}
 }
 
 // hear scores both stubs on a run that is in a directory.
@@ -53,15 +65,18 @@ func (j *trial) hear(t *testing.T, s *Scenario, out string, r *Result) {
 		return // there is nothing to be asked
 	}
 	truths := readTruths(t, filepath.Join(out, "truth", "requests.ndjson"))
-	random := j.random.score(t, truths, out)
+	guesser := j.random(s.Name)
+	random := guesser.score(t, truths, out)
 	if random.Passed() {
-		t.Errorf("%s passes: %s", j.random.name, random.String())
+		t.Errorf("%s passes: %s", guesser.name, random.String())
 	}
 	blind := j.blind.score(t, truths, out)
 	right := slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == prejudice || slices.Contains(e.Accept, prejudice) })
 	if blind.Passed() && !right {
 		t.Errorf("%s passes with what is no right answer: %s", j.blind.name, blind.String())
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if s.Class != "" {
 		j.compare(t, s.Class, truths, r)
 	}

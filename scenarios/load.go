@@ -138,6 +138,7 @@ func Load(file string, text []byte) (*Scenario, error) {
 	case err != nil:
 		return nil, fileError(file, text, err)
 	}
+	asTyped(text, s)
 	problems := append(append(fractions(text), silences(text, s)...), s.problems()...)
 	if len(problems) == 0 {
 		return s, nil

@@ -49,16 +49,9 @@ func (d *runDir) observe(o *Observe, facts *sim.Facts) (done []ObserverResult, e
 func (d *runDir) replace(point string, c *observe.Capture, there bool) (err error) {
 	to := io.WriteCloser(nil)
 	if d.path == "" {
-		d.unnamed[point].Close()
-		delete(d.unnamed, point)
-		if !there {
-			return nil
-		}
-		f, err := unnamedFile(os.TempDir())
-		if err != nil {
+		if to, err = d.fresh(point, there); err != nil || !there {
 			return err
 		}
-		d.unnamed[point], to = f, keepOpen{f}
 	} else {
 		path := filepath.Join(d.path, filepath.FromSlash(d.files[point]))
 		if err := d.keep(point, path); err != nil || !there {
@@ -70,6 +63,34 @@ func (d *runDir) replace(point string, c *observe.Capture, there bool) (err erro
 	}
 	w := bufio.NewWriterSize(to, 1<<20)
 	return errors.Join(c.Encode(w), w.Flush(), to.Close())
+}
+
+// rewrite puts a point's capture in the place of the one it was made of, which is gone.
+func (d *runDir) rewrite(point string, c *observe.Capture) error {
+	if d.path != "" {
+		return d.writeWhole(d.files[point], c.Encode)
+	}
+	to, err := d.fresh(point, true)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(to, 1<<20)
+	return errors.Join(c.Encode(w), w.Flush(), to.Close())
+}
+
+// fresh gives a point another file without a name, or none.
+func (d *runDir) fresh(point string, there bool) (io.WriteCloser, error) {
+	d.unnamed[point].Close()
+	delete(d.unnamed, point)
+	if !there {
+		return nil, nil
+	}
+	f, err := unnamedFile(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	d.unnamed[point] = f
+	return keepOpen{f}, nil
 }
 
 // keep moves a point's capture to the truth.

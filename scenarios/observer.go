@@ -89,13 +89,19 @@ func (f *ObserverFault) set() map[string]bool {
 		"bursts": f.Bursts != 0, "length": f.Length != 0, "by": f.By != 0, "ppm": f.PPM != 0, "reported": f.Reported, "torn": f.Torn}
 }
 
+// Bounds of a snap length, in bytes: Ethernet, IP and TCP must be left, and no frame is
+// longer.
+const (
+	MinSnapLen = 60
+	MaxSnapLen = 65535
+)
+
 // Bounds of what an observer's fault can be. Clocks are wrong by less than a year, for
 // no file's time may be before the epoch.
 const (
-	minFrame, maxFrame = 60, 65535
-	maxBursts          = 1000
-	maxClock           = 365 * 24 * time.Hour
-	maxPPM             = 10000
+	maxBursts = 1000
+	maxClock  = 365 * 24 * time.Hour
+	maxPPM    = 10000
 )
 
 // missing are the points where nobody captured.
@@ -156,7 +162,7 @@ func (f *ObserverFault) problems(at string) (found []problem) {
 		}
 	}
 	within("share", f.Share > 0 && f.Share <= 1, f.Share, "above 0, and at most 1")
-	within("bytes", f.Bytes >= minFrame && f.Bytes <= maxFrame, f.Bytes, "%d to %d", minFrame, maxFrame)
+	within("bytes", f.Bytes >= MinSnapLen && f.Bytes <= MaxSnapLen, f.Bytes, "%d to %d", MinSnapLen, MaxSnapLen)
 	within("bursts", f.Bursts > 0 && f.Bursts <= maxBursts, f.Bursts, "1 to %d", maxBursts)
 	within("length", f.Length > 0, f.Length, "above 0")
 	within("by", f.By.Abs() <= maxClock, f.By, "at most a year")

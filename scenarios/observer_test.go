@@ -170,7 +170,7 @@ func TestADeedOfAnObserverHasItsKeysAndNoOthers(t *testing.T) {
 		"at":        func(f *ObserverFault) { f.At = sim.Points()[0] },
 		"share":     func(f *ObserverFault) { f.Share = 1 },
 		"direction": func(f *ObserverFault) { f.Direction = fault.ToClient },
-		"bytes":     func(f *ObserverFault) { f.Bytes = minFrame },
+		"bytes":     func(f *ObserverFault) { f.Bytes = MinSnapLen },
 		"bursts":    func(f *ObserverFault) { f.Bursts = 1 },
 		"length":    func(f *ObserverFault) { f.Length = time.Second },
 		"by":        func(f *ObserverFault) { f.By = -time.Second },

@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/sim/client"
 )
 
 // Recording is a run that was played before, as its run directory tells of it.
@@ -59,18 +62,29 @@ func (r *Recording) check() error {
 	bad := func(name, format string, args ...any) error {
 		return &FileError{File: r.file(name), Why: fmt.Sprintf(format, args...) + "; the files are not of one run"}
 	}
-	if n, want := len(r.Result.Truths), r.Result.Requests.Sent; n != want {
-		return bad("truth/requests.ndjson", "holds %d requests, result.json %d", n, want)
-	}
+	sent := 0
 	for i := range r.Result.Truths {
 		if o := r.Result.Truths[i].Ordinal; o != i {
 			return bad("truth/requests.ndjson", "has request %d in line %d", o, i+1)
 		}
+		if r.Result.Truths[i].Outcome != client.NotSent {
+			sent++
+		}
+	}
+	if want := r.Result.Requests.Sent; sent != want {
+		return bad("truth/requests.ndjson", "holds %d requests, result.json %d", sent, want)
 	}
 	if digest := digestOf(r.Result.Hits); digest != r.Result.Ledger.Digest {
 		return bad("truth/ledger.ndjson", "has digest %.16s…, result.json %.16s…", digest, r.Result.Ledger.Digest)
 	}
 	return nil
+}
+
+// ReadReport reads what our own analyzer said of the run into Result.Report, which
+// [OpenRecording] leaves nil.
+func (r *Recording) ReadReport() error {
+	r.Result.Report = &analyzer.Report{}
+	return r.readJSON("verdicts.json", r.Result.Report)
 }
 
 func (r *Recording) file(name string) string { return filepath.Join(r.Path, filepath.FromSlash(name)) }
@@ -121,10 +135,14 @@ func readLines[T any](r *Recording, name string) (all []T, err error) {
 	}
 }
 
-// faultNames lists the faults that the run had.
+// faultNames lists the faults that the run had, and the reasons for which its firewall may
+// have dropped packets by itself.
 func (r *Recording) faultNames() (names []string) {
 	for i := range r.Scenario.Faults {
 		names = append(names, r.Scenario.Faults[i].Name)
+	}
+	for _, f := range r.Scenario.Firewall.Faults() {
+		names = append(names, f.Name)
 	}
 	return slices.Clip(names)
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/hopblame/hopblame/internal/nearest"
 	"github.com/hopblame/hopblame/sim/client"
+	"github.com/hopblame/hopblame/sim/firewall"
 )
 
 // ReplayOptions tunes a repetition. The zero value is the same run again.
 type ReplayOptions struct {
-	Without     []string // faults to take out, by name
+	Without     []string // faults to take out, by name, and reasons of a stateful firewall's
 	Concurrency int      // 0: as it was
 	Out         string   // run directory of the repetition; "" keeps nothing
 	Progress    func(Progress)
@@ -110,6 +111,10 @@ type Fate struct {
 // is left is hit as before, for the fate of a connection is a function of seed, fault,
 // request and attempt: one fault's does not depend on what others there are.
 //
+// What a stateful firewall refuses by itself can be taken out by its reason, as the ledger
+// names it: the firewall's limit is then out of reach. Whom it hits is chance before and
+// after, so only those that it had hit are held to anything.
+//
 // An unknown fault is an [UnknownFaultError], a run that is no measure
 // [ErrNothingToCompare]. A repetition that is INVALID is compared all the same, and the
 // comparison says so.
@@ -148,7 +153,8 @@ func (r *Recording) Check(o ReplayOptions) error {
 	return nil
 }
 
-// without returns the scenario with some faults taken out.
+// without returns the scenario with some faults taken out, and with a firewall that drops
+// nothing for some reasons.
 func (r *Recording) without(names []string) *Scenario {
 	s := *r.Scenario
 	s.Faults = slices.Clone(s.Faults)
@@ -156,6 +162,9 @@ func (r *Recording) without(names []string) *Scenario {
 		if slices.Contains(names, s.Faults[i].Name) {
 			s.Faults[i].Probability = 0
 		}
+	}
+	for _, name := range names {
+		s.Firewall = s.Firewall.Without(firewall.Reason(name))
 	}
 	return &s
 }
@@ -184,6 +193,9 @@ func compare(r *Recording, again *Result, without []string, predictable bool) *R
 	var wereHit, areHit []Hit // of the rest
 	for i := range before.Truths {
 		t, now := &before.Truths[i], &again.Truths[i]
+		if t.Outcome == client.NotSent {
+			continue
+		}
 		others := whyNow(now, is[i])
 		if c.countHit(t, now, was[i], others != "") {
 			if now.Failed() {

@@ -14,6 +14,7 @@ import (
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
+	"github.com/hopblame/hopblame/sim/firewall"
 )
 
 // overlapping has three faults that meet in some requests.
@@ -302,4 +303,50 @@ func TestARunThatCannotBeRepeated(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// Whom a firewall refuses by itself is chance; that it does not when it may not is none.
+func TestWithoutAFirewallsReasonWhomItHitSucceeds(t *testing.T) {
+	for _, row := range []struct {
+		reason firewall.Reason
+		text   string // f5, firewall, traffic and faults
+	}{
+		{firewall.TableFull, `
+f5: {serverside: {syn-rto-base: 20ms}}
+firewall: {max-sessions: 40, timeout-tcp-time-wait: 1s}
+traffic: {requests: 100, concurrency: 16}
+expect: [{hop: firewall, cause: syn-dropped}]
+`},
+		{firewall.SYNRate, `
+f5: {serverside: {syn-rto-base: 20ms}}
+firewall: {syn-rate: 20}
+traffic: {requests: 100, concurrency: 16}
+expect: [{hop: firewall, cause: syn-dropped}]
+`},
+		{firewall.HeldSession, `
+f5: {serverside: {syn-rto-base: 20ms}, snat: {ports: 20}}
+firewall: {timeout-tcp-time-wait: 1s, tuple-reuse: drop}
+traffic: {requests: 100, concurrency: 16}
+expect: [{hop: firewall, cause: tuple-reused}]
+`},
+		{firewall.NoSession, `
+f5: {serverside: {keep-alive-interval: 1s, max-retrans: 2}}
+firewall: {timeout-tcp: 500ms}
+traffic: {requests: 10, timeout: 20s}
+faults: [{name: slow, at: server2, do: answer-slowly, after: 4s, per: connection, probability: 0.5}]
+expect: [{hop: firewall, cause: session-expired}, {hop: server2, cause: app-silent}]
+`},
+	} {
+		t.Run(string(row.reason), func(t *testing.T) {
+			t.Parallel()
+			r := record(t, "name: by-itself\ntitle: A firewall that refuses by itself"+row.text, 3)
+			c := replay(t, r, ReplayOptions{Without: []string{string(row.reason)}})
+			if h := c.Hit[0]; h.Requests == 0 || h.Failed == 0 || h.OK != h.Requests || !c.Holds {
+				t.Errorf("hit by %s: %+v; it holds: %v; %+v", row.reason, h, c.Holds, c.Differs)
+			}
+			if c.Predictable {
+				t.Error("the firewall's limits are said to be predictable")
+			}
+		})
+	}
 }

@@ -1,12 +1,14 @@
 package scenarios
 
 import (
+	"fmt"
 	"maps"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/client"
 )
 
 // SchemaVersion is the version of the files in a run directory.
@@ -71,6 +73,7 @@ type LedgerResult struct {
 type BalanceResult struct {
 	Where     string `json:"where"`
 	Direction string `json:"direction"`
+	Of        string `json:"of,omitempty"` // "ICMP errors"; left out, TCP segments
 	In        uint64 `json:"in"`
 	Out       uint64 `json:"out"`
 	Ledger    uint64 `json:"ledger"`
@@ -124,7 +127,7 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Captures = append(r.Captures, CaptureResult{c.Point.Name(), files[c.Point.Name()], c.Packets, c.Dropped})
 	}
 	for _, b := range facts.Balances {
-		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.In, b.Out, b.Ledger, b.Made})
+		r.Balances = append(r.Balances, BalanceResult{b.Where, string(b.Direction), b.Of, b.In, b.Out, b.Ledger, b.Made})
 	}
 	r.Hits = hitsOf(facts.Ledger)
 	connections := map[[2]int]bool{}
@@ -149,14 +152,24 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 		r.Ledger.Planned = &n
 	}
 	for _, q := range facts.Requests {
-		r.Requests.Sent++
-		if q.Outcome == "ok" {
-			r.Requests.OK++
-		} else {
+		switch {
+		case q.Outcome == client.NotSent:
+			continue
+		case q.Outcome.Failed():
 			r.Requests.Failed++
+		default:
+			r.Requests.OK++
 		}
+		r.Requests.Sent++
 	}
 	return r
+}
+
+// Repeat is the command that plays the run again; called is what the scenario is called
+// there, its name or its file's.
+func (r *Result) Repeat(called string) string {
+	// Of those that the scenario has, not all may have been sent.
+	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, max(r.Requests.Sent, len(r.Truths)), r.Settings.Concurrency)
 }
 
 func seconds(d time.Duration) float64 {

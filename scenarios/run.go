@@ -20,7 +20,11 @@ type Options struct {
 	Concurrency int     // 0: as the scenario says
 	Seed        *uint64 // nil: a fresh one, reported in the result
 	Out         string  // run directory; "" keeps nothing
-	Progress    func(Progress)
+	// Captures is which part of them is kept, and analyzed; "" means [KeepAll]. While a
+	// run lasts they are there whole.
+	Captures Kept
+	SnapLen  int // bytes of each frame that are kept, tcpdump's -s; 0: all
+	Progress func(Progress)
 	// Configure has the last word on what is run, such as somebody else's
 	// client; nil changes nothing.
 	Configure func(*sim.Config)
@@ -100,6 +104,9 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	}
 	facts, err := sim.Run(ctx, config)
 	if err != nil {
+		return nil, err
+	}
+	if err := dir.thin(o, facts); err != nil {
 		return nil, err
 	}
 	observers, err := dir.observe(&s.Observe, facts)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/hopblame/hopblame/sim/bigip"
 )
 
 // scalar is a value of a file that is neither a mapping nor a list, and what the format
@@ -100,6 +101,16 @@ func fractions(text []byte) (problems []problem) {
 		}
 	}
 	return problems
+}
+
+// asTyped gives the f5's tcpdump back what a file says: 0.0 without quotes is a number to
+// YAML, and the decoder makes "0" of it.
+func asTyped(text []byte, s *Scenario) {
+	for _, v := range scalars(text) {
+		if v.want == reflect.TypeFor[bigip.Tcpdump]() && v.Type() == ast.FloatType {
+			s.F5.Tcpdump = bigip.Tcpdump(v.GetToken().Value)
+		}
+	}
 }
 
 // unreadable finds the value that the decoder could not read, and did not say where it

@@ -45,6 +45,7 @@ type Lab struct {
 // Traffic is the batch.
 type Traffic struct {
 	Requests    int           `yaml:"requests"`
+	Only        []int         `yaml:"only"`        // the requests that are sent of them, by ordinal; none listed: all
 	Concurrency int           `yaml:"concurrency"` // requests in flight
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
 	// AnswerAfter is how long the servers take for a request, as reports do; 0 is at once.
@@ -105,7 +106,7 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
-		Requests: s.Traffic.Requests, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
+		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,
 	}
@@ -167,6 +168,9 @@ func (s *Scenario) problems() (found []problem) {
 		return found // a truth that is not listed is then the same problem, or hides it
 	}
 	for i := range s.Faults {
+		if waitedFor(&c, &s.Faults[i]) {
+			continue
+		}
 		for _, p := range truthPairs(&s.Faults[i], &spec) {
 			if !slices.ContainsFunc(s.Expect, func(e Expectation) bool { return e.Pair == p || slices.Contains(e.Accept, p) }) {
 				bad("$.expect", "expect: the truth of fault %s is {hop: %q, cause: %s}, which is not listed", s.Faults[i].Name, p.Hop, p.Cause)

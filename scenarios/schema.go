@@ -151,8 +151,10 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
 	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
-	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any, fault.FIN, fault.RST, fault.ICMP),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
+	reflect.TypeFor[fault.To]():                list(fault.ToTheF5, fault.ToTheServer),
+	reflect.TypeFor[fault.With]():              list(fault.Answers()...),
 	reflect.TypeFor[fault.Per]():               list(fault.PerConnection, fault.PerTuple, fault.PerPacket),
 	reflect.TypeFor[ObserverDeed]():            list(observerDeeds...),
 	reflect.TypeFor[analyzer.Cause]():          list(slices.Sorted(maps.Keys(analyzer.Causes))...),
@@ -224,6 +226,23 @@ func observerRules() (rules []object) {
 	return rules
 }
 
+// faultOptions are the keys that only some faults have, each with a value that it may have.
+var faultOptions = []func(*fault.Fault){
+	func(*fault.Fault) {},
+	func(f *fault.Fault) { f.After = 500 * time.Millisecond },
+	func(f *fault.Fault) { f.Jitter = 500 * time.Millisecond },
+	func(f *fault.Fault) { f.Port = 8166 },
+	func(f *fault.Fault) { f.LargerThan = 1400 },
+	func(f *fault.Fault) { f.With = fault.WithAdminProhibited },
+	func(f *fault.Fault) { f.Rate = 100 },
+	func(f *fault.Fault) { f.Burst = 100 },
+	func(f *fault.Fault) { f.To = fault.ToTheF5 },
+	func(f *fault.Fault) { f.To = fault.ToTheServer },
+	func(f *fault.Fault) { f.TTL = 1 },
+	func(f *fault.Fault) { f.MSS = 1400 },
+	func(f *fault.Fault) { f.Seq = 1000 },
+}
+
 // valid lists the faults there can be, given what some are to have in common.
 func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 	matches := []fault.Match{common.Match}
@@ -235,16 +254,15 @@ func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
 	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
 			for _, match := range matches {
-				for _, after := range []time.Duration{0, 500 * time.Millisecond} {
-					for _, jitter := range []time.Duration{0, 500 * time.Millisecond} {
-						for _, port := range []uint16{0, 8166} {
-							for _, per := range words[reflect.TypeFor[fault.Per]()] {
-								for _, size := range []int{0, 1400} {
-									f := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, After: after, Jitter: jitter, Port: port, LargerThan: size, Per: fault.Per(per), Probability: 1}
-									if f.Validate(spec) == nil {
-										all = append(all, f)
-									}
-								}
+				for _, per := range words[reflect.TypeFor[fault.Per]()] {
+					base := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, Per: fault.Per(per), Probability: 1}
+					for i := range faultOptions {
+						for j := range faultOptions[:i+1] { // no fault needs more than two
+							f := base
+							faultOptions[i](&f)
+							faultOptions[j](&f)
+							if f.Validate(spec) == nil {
+								all = append(all, f)
 							}
 						}
 					}
@@ -274,6 +292,13 @@ func rule(key string, valid []fault.Fault) object {
 		note("jitter", zeroIs(f.Jitter == 0, "a duration"))
 		note("port", zeroIs(f.Port == 0, "a number"))
 		note("larger-than", zeroIs(f.LargerThan == 0, "a number"))
+		note("to", string(f.To))
+		note("ttl", zeroIs(f.TTL == 0, "a number"))
+		note("mss", zeroIs(f.MSS == 0, "a number"))
+		note("seq", zeroIs(f.Seq == 0, "a number"))
+		note("with", zeroIs(f.With == "", "a word"))
+		note("rate", zeroIs(f.Rate == 0, "a number"))
+		note("burst", zeroIs(f.Burst == 0, "a number"))
 	}
 	keys, required := object{}, []string{}
 	for other, values := range found {
@@ -283,7 +308,7 @@ func rule(key string, valid []fault.Fault) object {
 			continue
 		case len(with) == 0:
 			keys[other] = false
-		case other != "after" && other != "jitter" && other != "port" && other != "larger-than":
+		case slices.Contains([]string{"at", "direction", "match", "per"}, other):
 			keys[other] = object{"enum": with}
 		}
 		if len(with) == len(values) {

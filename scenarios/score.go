@@ -30,6 +30,8 @@ type ScoreError struct {
 	Request string `json:"request"`
 	Want    []Pair `json:"want"`
 	Got     *Pair  `json:"got"`
+	// Ladder is how the request went, hop by hop, where a trial has drawn it; else "".
+	Ladder string `json:"ladder,omitempty"`
 }
 
 // String says it in one line.
@@ -77,6 +79,9 @@ const (
 
 // Right says whether a grade is no reproach.
 func (g Grade) Right() bool { return g == Correct || g == Acceptable }
+
+// Worse says whether a grade that is a reproach is a greater one than another.
+func (g Grade) Worse(than Grade) bool { return severity[g] < severity[than] }
 
 // Judgement is the grade of a verdict, or of one that is not there.
 type Judgement struct {
@@ -146,7 +151,7 @@ func ScoreOf(all []Judgement) Score {
 			s.Failures++
 		}
 		if !j.Grade.Right() {
-			s.Errors = append(s.Errors, j.reproach())
+			s.Errors = append(s.Errors, j.Reproach())
 		}
 	}
 	s.Errors = Worst(s.Errors)
@@ -161,8 +166,8 @@ func Worst(errors []ScoreError) []ScoreError {
 
 var severity = map[Grade]int{Wrong: 0, FalseAlarm: 1, Missed: 2, Inconclusive: 3}
 
-// reproach is a judgement that counts against the analyzer.
-func (j *Judgement) reproach() ScoreError {
+// Reproach is a judgement that counts against the analyzer.
+func (j *Judgement) Reproach() ScoreError {
 	e := ScoreError{Kind: j.Grade, Got: j.Got()}
 	if t := j.Truth; t != nil {
 		e.ID, e.Want = t.ID, t.Accept

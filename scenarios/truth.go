@@ -47,7 +47,7 @@ type TruthHit struct {
 }
 
 // Failed says whether the client saw the request fail.
-func (t *Truth) Failed() bool { return t.Outcome != client.OK }
+func (t *Truth) Failed() bool { return t.Outcome.Failed() }
 
 // deeds are what actors do, in the analyzer's words. Most of what a client does is no
 // cause by itself: it is the f5 that ends its connection, and the f5's own ledger that
@@ -86,9 +86,13 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
 		return analyzer.ResetInjected
+	case f.Do == fault.Rewrite && f.Loses():
+		return analyzer.Rewritten
+	case f.Do == fault.Delay:
+		return analyzer.Delayed // if it outlasts somebody's patience
 	case !f.Loses():
 		return "" // it is late, or there twice, and that is all
-	case f.Do == fault.Reject && inHost:
+	case f.Do == fault.Reject && inHost && !f.SaysICMP():
 		return analyzer.PortClosed // the same on the wire
 	case f.Do == fault.Reject:
 		return analyzer.Rejected
@@ -99,6 +103,9 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 	}
 	return losses[f.Match]
 }
+
+// waitedFor says whether a fault is a delay that everybody waits for: no cause of anything.
+func waitedFor(c *sim.Config, f *fault.Fault) bool { return f.Do == fault.Delay && !c.Outlasts(f) }
 
 // captured are the nodes that have captures; what lies between two of them is
 // one link to an analyzer.
@@ -172,7 +179,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			continue // the run is invalid, and says so
 		}
 		cause := causeOf(faults[h.Fault], &spec)
-		if cause == "" || tooLate(&h, &facts.Requests[h.Ordinal]) {
+		if cause == "" || waitedFor(&facts.Config, faults[h.Fault]) || tooLate(&h, &facts.Requests[h.Ordinal]) {
 			continue
 		}
 		if h.At != topology.Client {
@@ -189,7 +196,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			continue // somebody else's client has not sent them all
 		}
 		t, cause := &out[p.Ordinal], causeOf(faults[p.Fault], &spec)
-		if t.Failed() && len(t.Faults) > 0 && cause != "" {
+		if t.Failed() && len(t.Faults) > 0 && cause != "" && !waitedFor(&facts.Config, faults[p.Fault]) {
 			// A fault that an earlier one kept from acting is as much to
 			// blame: without the earlier one it would have acted.
 			t.plan(p, faults[p.Fault], cause)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
@@ -18,10 +19,14 @@ import (
 type Balance struct {
 	Where     string // a node or a link
 	Direction fault.Direction
-	In, Out   uint64 // TCP segments
+	Of        string // "" is TCP segments; else [ICMPErrors]
+	In, Out   uint64 // of them
 	Ledger    uint64 // of them, taken by faults there for good
 	Made      uint64 // what faults there added, and which came out: RSTs, copies
 }
+
+// ICMPErrors is what a balance is of that is not of segments.
+const ICMPErrors = "ICMP errors"
 
 // Holds says whether nothing is missing but what faults took, and nothing is there
 // that they have not made.
@@ -66,40 +71,71 @@ func (f *Facts) join() {
 // direction, whether a fault is there or not: a packet that nobody took must
 // come out.
 func (f *Facts) balance() {
+	f.balanceOf("", segmentsOf)
+	if f.Config.aboutICMP() {
+		f.balanceOf(ICMPErrors, errorsOf)
+	}
+}
+
+func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64)) {
 	type face struct{ in, out uint64 }
 	seen := map[string]face{}
 	for _, c := range f.Captures {
 		for i, tap := range c.Point.Taps {
-			seen[c.Point.Hop+"/"+tap.Interface] = face{c.Counts[i].In, c.Counts[i].Out}
+			in, out := count(c.Counts[i])
+			seen[c.Point.Hop+"/"+tap.Interface] = face{in, out}
 		}
 	}
 	external, internal := seen["f5/external"], seen["f5/internal"]
 	user, up, down := seen["client/eth0"], seen["firewall/feth11"], seen["firewall/feth10"]
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
+		addedUp, addedDown := f.added(fault.ToServer, places...), f.resets(places...)+f.added(fault.ToClient, places...)
+		if what == ICMPErrors {
+			addedUp, addedDown = 0, f.said(places...)
+		}
 		f.Balances = append(f.Balances,
-			Balance{where, fault.ToServer, toServerIn, toServerOut, f.taken(fault.ToServer, places...), f.added(fault.ToServer, places...)},
-			Balance{where, fault.ToClient, toClientIn, toClientOut, f.taken(fault.ToClient, places...), f.resets(places...) + f.added(fault.ToClient, places...)})
+			Balance{where, fault.ToServer, what, toServerIn, toServerOut, f.taken(what, fault.ToServer, places...), addedUp},
+			Balance{where, fault.ToClient, what, toClientIn, toClientOut, f.taken(what, fault.ToClient, places...), addedDown})
 	}
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
 	stretch("firewall", up.in, down.out, down.in, up.out, "firewall")
+	for i := range f.Balances { // the firewall forwards nothing whose TTL is up
+		if b := &f.Balances[i]; b.Where == topology.Firewall {
+			b.Ledger += f.expired(b.Direction)
+		}
+	}
 	stretch("link:firewall-servers", down.out, s1.in+s2.in, s1.out+s2.out, down.in,
 		"link:firewall-switch", "link:switch-server1", "link:switch-server2")
+	if what != "" {
+		return // what a stack is given of them is not counted apart
+	}
 	for _, s := range []struct {
 		name string
 		in   uint64
 	}{{topology.Server1, s1.in}, {topology.Server2, s2.in}} {
-		f.Balances = append(f.Balances, Balance{s.name, fault.ToServer, s.in, f.segments[s.name], f.taken(fault.ToServer, s.name), 0})
+		f.Balances = append(f.Balances, Balance{s.name, fault.ToServer, what, s.in, f.segments[s.name], f.taken(what, fault.ToServer, s.name), 0})
 	}
 }
 
-// taken sums what the faults at some places have taken for good, one way, as the kernel
-// counted it.
-func (f *Facts) taken(way fault.Direction, places ...string) (n uint64) {
+// taken sums what the faults at some places have taken for good of segments or of ICMP
+// errors, one way, as the kernel counted it.
+func (f *Facts) taken(what string, way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if !r.Fault.Acts() && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
 			n += r.Taken()
+		}
+	}
+	return n
+}
+
+// expired sums the packets, one way, whose TTL faults have set so that they end at the
+// firewall.
+func (f *Facts) expired(way fault.Direction) (n uint64) {
+	for _, r := range f.Reports {
+		if r.Fault.Direction == way && r.Fault.Expires() {
+			n += r.Counter
 		}
 	}
 	return n
@@ -147,10 +183,11 @@ func (f *Facts) Check() []string {
 	}
 	for _, b := range f.Balances {
 		if !b.Holds() {
-			bad("%s, %s: %d segments went in and %d came out, the ledger accounts for %d", b.Where, b.Direction, b.In, b.Out, b.Ledger)
+			bad("%s, %s: %d %s went in and %d came out, the ledger accounts for %d", b.Where, b.Direction, b.In, cmp.Or(b.Of, "segments"), b.Out, b.Ledger)
 		}
 	}
 	f.checkActors(bad)
+	f.checkSaid(bad)
 	f.checkStrangers(bad)
 	f.checkHits(bad)
 	f.checkProbes(bad)
@@ -226,7 +263,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
+		for _, other := range f.Config.earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
@@ -331,7 +368,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
-		if x.Breaks() && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
+		if (x.Breaks() || f.Config.Outlasts(x)) && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
 			unharmed = append(unharmed, c)
 		}
 	}
@@ -342,7 +379,11 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
 	})
 	for at, n := range syns {
-		if n != at.flow.Tries && at.flow.Tries > 0 && !chance {
+		// The answer to another number makes the kernel repeat a SYN at once, before the f5
+		// can mark it where the machine is busy (net/ipv4/tcp_input.c,
+		// tcp_rcv_synsent_state_process: TCP_TIMEOUT_MIN).
+		again := faults[at.fault].Seq != 0 && n > at.flow.Tries
+		if n != at.flow.Tries && at.flow.Tries > 0 && !chance && !again {
 			uneven = append(uneven, connection{at.flow.Ordinal, at.flow.Attempt})
 		}
 	}
@@ -396,7 +437,7 @@ func (f *Facts) checkRequests(bad func(string, ...any)) {
 	for _, r := range f.Requests {
 		how := fmt.Sprintf("failed (%s %s) though no fault had touched it", r.Outcome, r.Detail)
 		switch {
-		case r.Outcome == client.OK:
+		case !r.Outcome.Failed():
 			continue
 		case r.Outcome == client.Local:
 			how = "could not be sent: " + r.Detail

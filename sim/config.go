@@ -21,10 +21,13 @@ import (
 
 // Config is everything that decides a run.
 type Config struct {
-	Family      topology.Family // "" means IPv4
-	F5          bigip.Config    // its addresses are filled in
-	Firewall    firewall.Config // zero: it knows of no sessions
-	Requests    int
+	Family   topology.Family // "" means IPv4
+	F5       bigip.Config    // its addresses are filled in
+	Firewall firewall.Config // zero: it knows of no sessions
+	Requests int
+	// Only are the ordinals of the requests that are sent, in order; nil: all. Each meets
+	// what it would meet among the others, as far as the seed decides.
+	Only        []int
 	Concurrency int
 	Timeout     time.Duration // of a request at the client; 0 means two minutes
 	// AnswerAfter is how long our own servers take for a request that is answered in
@@ -93,6 +96,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 		f := &c.Faults[i]
 		if err == nil {
 			giveUpSoon(&spec, f)
+			sayAll(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -117,6 +121,8 @@ func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 		// of a socket that its program has closed (net/ipv4/tcp_timer.c,
 		// retransmits_timed_out).
 		set(spec, map[string]string{"net.ipv4.tcp_retries2": "2", "net.ipv4.tcp_orphan_retries": "2"}, topology.Server1, topology.Server2)
+	case f.Match == fault.FIN: // of sockets that their programs have closed
+		set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
 	}
 }
 
@@ -126,18 +132,6 @@ func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 func forgetSoon(spec *topology.Spec) {
 	set(spec, map[string]string{"net.ipv4.tcp_retries2": "2"}, topology.Server1, topology.Server2)
 	set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
-}
-
-// lateAnswer reports a delay by which the answer to a SYN comes after the next SYN. Each
-// is a socket's own, with time stamps of its own, and the kernel resets what answers an
-// earlier one's (net/ipv4/tcp_input.c, tcp_rcv_synsent_state_process); a BIG-IP would not.
-func lateAnswer(f *fault.Fault, next time.Duration) error {
-	of := f.Match == fault.SYN || f.Match == fault.SYNACK || f.Match == fault.Any
-	if f.Do != fault.Delay || !of || f.After+f.Jitter < next {
-		return nil
-	}
-	return fmt.Errorf("fault %s: after %v: with a jitter of %v the answer to a SYN comes after the f5 has sent the next; the sum must be below its syn-rto-base, %v",
-		f.Name, f.After, f.Jitter, next)
 }
 
 // set adds settings to nodes, where there are any such nodes.
@@ -160,13 +154,16 @@ func (c *Config) Validate() error {
 	}
 	proxy, batch := c.proxy(), c.batch()
 	errs := []error{proxy.Validate(), c.Firewall.Validate(), batch.Validate(), c.validateMembers(&proxy), c.validateProtocol(), c.validateAnswers(), c.validateSizes()}
+	if c.Only != nil && c.Send != nil {
+		errs = append(errs, errors.New("traffic: only: somebody else's client sends what it likes"))
+	}
 	seen := map[string]bool{}
 	for _, f := range c.Firewall.Faults() {
 		seen[f.Name] = true
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
-		errs = append(errs, lateAnswer(&f, proxy.Serverside.Wait(0)))
+		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))
@@ -258,7 +255,7 @@ func (c *Config) servers() []bigip.Member {
 
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
-	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Concurrency: c.Concurrency, Timeout: c.Timeout,
+	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Only: c.Only, Concurrency: c.Concurrency, Timeout: c.Timeout,
 		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
 	if c.LargeRequests > 0 {
 		b.Large = c.large

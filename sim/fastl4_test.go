@@ -40,6 +40,7 @@ func TestVirtualServersThatDoNotReadTheRequestAreHeldToTheSameAccounts(t *testin
 			{"SYNs per packet", topology.IPv4, []fault.Fault{drop("x", "firewall", fault.PerPacket, 0.1)}},
 		} {
 			t.Run(vs.name+", "+row.name, func(t *testing.T) {
+				t.Parallel()
 				c := config(200, 32, row.faults...)
 				c.Family = row.family
 				vs.edit(&c)

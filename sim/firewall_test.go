@@ -52,6 +52,7 @@ func TestAStatefulFirewallFailsTheRequestsThatItsLedgerSays(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+", "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(100, 16)
 				c.Family = family
 				row.edit(&c)
@@ -81,6 +82,7 @@ func TestPlannedFaultsAndAStatefulFirewallShareALedger(t *testing.T) {
 		{"a server's deeds", act("x", "server1", fault.Reset, 0.2)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(120, 16, row.fault)
 			c.Firewall = firewall.Config{MaxSessions: 50, TimeWait: time.Second}
 			f := checked(t, play(t, c))

@@ -34,6 +34,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	batch := c.batch()
 	proxy := c.proxy()
 	turns := proxy.Pool.Turns()
 	predictable = (c.Proxy != nil || proxy.LetsAllPass()) && !c.Firewall.Stateful()
@@ -48,6 +49,9 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 			reached[m] = f.At == topology.Client || crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
+			if !batch.Sends(o) {
+				continue
+			}
 			m := turns.Member(o, 0)
 			if reached[m] && c.fate(f, o, &proxy, m) {
 				planned = append(planned, Planned{Fault: f.Name, Ordinal: o})
@@ -71,7 +75,7 @@ func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
 		_, known := proxy.Source(c.client(0))
 		return known && c.perConnection() == 1 // else the f5 looks for other ports
 	case fault.PerPacket:
-		return f.Probability == 0 || f.Probability == 1
+		return f.Foreseeable()
 	}
 	return true
 }
@@ -105,6 +109,9 @@ func (f *Facts) planFromFlows() {
 
 // hits says whether a fault has to hit a flow. Servers are told of no attempt.
 func (c *Config) hits(f *fault.Fault, flow *bigip.Flow) bool {
+	if f.Provoked() && !c.provoked(f, c.memberAt(flow.Member), func(x *fault.Fault) bool { return c.hits(x, flow) }) {
+		return false
+	}
 	switch {
 	case !c.has(f, flow.Ordinal):
 		return false
@@ -122,6 +129,9 @@ func (c *Config) hits(f *fault.Fault, flow *bigip.Flow) bool {
 // member.
 func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member int) bool {
 	if !c.has(f, ordinal) {
+		return false
+	}
+	if f.Provoked() && !c.provoked(f, proxy.Pool.Members[member].Name, func(x *fault.Fault) bool { return c.fate(x, ordinal, proxy, member) }) {
 		return false
 	}
 	switch f.Per {
@@ -144,6 +154,16 @@ func (c *Config) has(f *fault.Fault, ordinal int) bool {
 func (c *Config) large(ordinal int) bool {
 	choice := fault.Fault{Name: "large-requests", Probability: c.LargeRequests}
 	return choice.Fate(c.Seed, ordinal, 0)
+}
+
+// memberAt returns the name of the pool member with an address.
+func (c *Config) memberAt(address netip.AddrPort) string {
+	for _, m := range c.proxy().Pool.Members {
+		if m.Address == address {
+			return m.Name
+		}
+	}
+	return ""
 }
 
 // client returns where a request comes from.

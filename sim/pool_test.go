@@ -47,6 +47,7 @@ func TestThePlanIsWhatFailsHoweverTheF5ChoosesMemberAndSource(t *testing.T) {
 		{"with an http monitor, per tuple", bigip.Config{Pool: tested(bigip.MonitorHTTP)}, tuple, topology.IPv4, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(100, 16, row.fault)
 			c.F5, c.Family = row.f5, row.family
 			c.F5.Serverside = bigip.Fast
@@ -88,6 +89,7 @@ func TestWhatAnF5RefusesByItselfIsAccountedFor(t *testing.T) {
 		{"fewer connections than there are clients", bigip.Config{VirtualServer: bigip.VirtualServer{ConnectionLimit: 10}}, 0, client.Reset, bigip.LimitExceeded},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(200, 32)
 			c.F5 = row.f5
 			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
@@ -132,6 +134,7 @@ func TestFaultsMeetTheMonitorToo(t *testing.T) {
 		{"all SYNs", drop("x", "firewall", fault.PerPacket, 1)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(60, 16, row.fault)
 			c.F5.Pool = tested(bigip.MonitorTCP)
 			f := checked(t, play(t, c))

@@ -30,7 +30,7 @@ func turn(path []string, x *fault.Fault) int {
 // earlierOn lists those of some faults that keep a connection, whose way is path, from
 // meeting another of them: at an earlier stage of its life, or nearer to where the packet
 // comes from, or at the same place and before it.
-func earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fault.Fault) {
+func (c *Config) earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fault.Fault) {
 	at := turn(path, x)
 	behind := false // x has been listed
 	for i := range all {
@@ -43,7 +43,8 @@ func earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fau
 		switch theirs := turn(path, other); {
 		case theirs < 0:
 		case first && other.TakesFrom(x),
-			(theirs < at || theirs == at && first) && other.Shadows(x):
+			(theirs < at || theirs == at && first) && other.Shadows(x),
+			other.Stage() < x.Stage() && c.Outlasts(other):
 			earlier = append(earlier, other)
 		}
 	}
@@ -66,7 +67,7 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 			if turn(path, x) < 0 {
 				continue
 			}
-			earlier := earlierOn(path, x, c.Faults)
+			earlier := c.earlierOn(path, x, c.Faults)
 			i := slices.IndexFunc(earlier, c.leavesNothing)
 			if i < 0 {
 				met = true
@@ -85,5 +86,5 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 // leavesNothing says whether a fault strikes every connection that comes to it. What a
 // client does instead of a request ends it only where the f5 waits for the request.
 func (c *Config) leavesNothing(f *fault.Fault) bool {
-	return f.Probability == 1 && f.Match != fault.LargeData && (f.At != topology.Client || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
+	return f.Probability == 1 && f.Do != fault.RateLimit && f.Match != fault.LargeData && (f.At != topology.Client || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
 }

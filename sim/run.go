@@ -115,7 +115,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	batch := c.batch()
 	batch.Moods = r.moodsOf(topology.Client)
 	batch.Progress = func(done, failed int) {
-		c.report(Progress{Phase: "traffic", Done: done, Total: c.Requests, Failed: failed})
+		c.report(Progress{Phase: "traffic", Done: done, Total: batch.Sent(), Failed: failed})
 	}
 	send := c.Send
 	if send == nil {

@@ -107,7 +107,7 @@ func checked(t *testing.T, f *Facts) *Facts {
 // failing are the ordinals of the requests that failed.
 func failing(f *Facts) (ordinals []int) {
 	for _, r := range f.Requests {
-		if r.Outcome != client.OK {
+		if r.Outcome.Failed() {
 			ordinals = append(ordinals, r.Ordinal)
 		}
 	}
@@ -127,6 +127,7 @@ func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
 	for _, per := range []fault.Per{fault.PerConnection, fault.PerTuple} {
 		for _, concurrency := range []int{1, 16, 256} {
 			t.Run(fmt.Sprintf("per %s, %d at once", per, concurrency), func(t *testing.T) {
+				t.Parallel()
 				c := config(300, concurrency, drop("syn-drop", "firewall", per, 0.02))
 				planned, predictable, err := c.Plan()
 				if err != nil || !predictable || len(planned) == 0 {
@@ -152,6 +153,44 @@ func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestARequestThatIsSentAloneMeetsWhatItMetAmongTheOthers(t *testing.T) {
+	c := config(300, 256, drop("syn-drop", "firewall", fault.PerConnection, 0.02))
+	whole, _, err := c.Plan()
+	if err != nil || len(whole) < 2 {
+		t.Fatal(whole, err)
+	}
+	hit := whole[1].Ordinal
+	for _, protocol := range []client.Protocol{client.HTTP, client.HTTPS, client.HTTP2} {
+		t.Run(string(protocol), func(t *testing.T) {
+			c := c
+			c.Protocol = protocol
+			if protocol.Secure() {
+				c.F5.VirtualServer.Profiles = tlsProfiles
+			}
+			if protocol == client.HTTP2 {
+				c.F5.VirtualServer.Profiles = append(slices.Clone(tlsProfiles), bigip.ProfileHTTP2)
+			}
+			c.Only = []int{3, hit, 299}
+			slices.Sort(c.Only)
+			if planned, _, err := c.Plan(); err != nil || !slices.Equal(plannedOrdinals(planned), []int{hit}) {
+				t.Fatalf("planned are %v, %v; want %d", planned, err, hit)
+			}
+			f := checked(t, play(t, c))
+			if got := failing(f); !slices.Equal(got, []int{hit}) {
+				t.Errorf("requests %v failed, want %d", got, hit)
+			}
+			if len(f.Requests) != 300 {
+				t.Fatalf("%d records", len(f.Requests))
+			}
+			for o, r := range f.Requests {
+				if sent := slices.Contains(c.Only, o); r.Ordinal != o || sent != (r.Outcome != client.NotSent) || sent != r.Local.IsValid() {
+					t.Errorf("the record of request %d is %+v", o, r)
+				}
+			}
+		})
 	}
 }
 
@@ -234,6 +273,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 		}, -1},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(40, 16)
 			row.edit(&c)
 			f := checked(t, play(t, c))
@@ -306,6 +346,7 @@ func TestARequestThatAFaultSlowsDownSucceeds(t *testing.T) {
 	slow.After = 300 * time.Millisecond
 	for _, x := range []fault.Fault{slow, of(fault.ACK, drop("x", "firewall", fault.PerConnection, 0.3))} {
 		t.Run(string(x.Do)+" "+string(x.Match), func(t *testing.T) {
+			t.Parallel()
 			f := checked(t, play(t, config(40, 16, x)))
 			if len(failing(f)) > 0 || len(f.Planned) == 0 {
 				t.Errorf("requests %v failed, %d connections were planned to be hit", failing(f), len(f.Planned))
@@ -445,6 +486,12 @@ func TestConfigurationsThatCannotRunAreRefusedBeforeAnythingIsBuilt(t *testing.T
 		want string
 	}{
 		{"no requests", func(c *Config) { c.Requests = 0 }, "traffic: requests 0"},
+		{"a request that is none of the batch", func(c *Config) { c.Requests, c.Only = 9, []int{0, 9} }, "traffic: only 9: there are requests 0 to 8"},
+		{"a request that comes twice", func(c *Config) { c.Requests, c.Only = 9, []int{4, 4} }, "traffic: only 4: comes after 4; write each once, in order"},
+		{"requests of another client, which sends what it likes", func(c *Config) {
+			c.Only, c.Faults = []int{4}, nil
+			c.Send = func(context.Context, *topology.Host, client.Batch) ([]client.Record, error) { return nil, nil }
+		}, "traffic: only: somebody else's client sends what it likes"},
 		{"none in flight", func(c *Config) { c.Concurrency = 0 }, "traffic: concurrency 0"},
 		{"a family there is not", func(c *Config) { c.Family = "ipx" }, `family "ipx"`},
 		{"a fault at a link there is not", func(c *Config) { c.Faults[0].At = "link:a-b" }, `at "link:a-b": there is no such place`},
@@ -641,6 +688,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 		{"SYNs per packet", drop("x", "firewall", fault.PerPacket, 0.3)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			c := config(60, 8, row.fault)
 			c.Proxy = unaware
 			var mu sync.Mutex

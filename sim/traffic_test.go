@@ -38,6 +38,7 @@ func TestWhatFailsIsTheSameWhateverTheClientSpeaks(t *testing.T) {
 		{"h2, a hundred streams at once, in IPv6", client.HTTP2, 100, topology.IPv6},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			var keys bytes.Buffer
 			c := config(100, 16, syns)
 			c.Family, c.Protocol, c.RequestsPerConnection, c.KeyLog, c.F5.VirtualServer.Profiles = row.family, row.protocol, row.per, &keys, http2Profiles
@@ -74,6 +75,7 @@ func TestClientsMisdeedsAreAccountedFor(t *testing.T) {
 	impatient.IdleTimeout, impatient.ZeroWindowTimeout = 2*time.Second, 500*time.Millisecond
 	for _, protocol := range []client.Protocol{client.HTTP, client.HTTPS, client.HTTP2} {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			c := config(80, 16)
 			c.Protocol, c.F5.Clientside = protocol, impatient
 			if protocol.Secure() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
@@ -19,10 +20,18 @@ func wired(name, at string, do fault.Do, match fault.Match, p float64) fault.Fau
 	return f
 }
 
+// rewriting is a fault that changes a field of what goes one way.
+func rewriting(at string, match fault.Match, way fault.Direction, ttl, mss, seq int) fault.Fault {
+	f := wired("x", at, fault.Rewrite, match, 0.3)
+	f.Direction, f.TTL, f.MSS, f.Seq = way, ttl, mss, seq
+	return f
+}
+
 func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
 	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
 	back := func(f fault.Fault) fault.Fault { f.Direction = fault.ToClient; return f }
+	toServer := func(f fault.Fault) fault.Fault { f.To = fault.ToTheServer; return f }
 	perTuple := func(f fault.Fault) fault.Fault { f.Per = fault.PerTuple; return f }
 	all := func(at string) (faults []fault.Fault) {
 		for i, do := range []fault.Do{fault.Reorder, fault.Duplicate, fault.Delay} {
@@ -47,11 +56,25 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 		{"several wires on one link, of which the first takes a packet", all("link:f5-firewall"), false},
 		{"a RST in the firewall, ahead of the request", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Data, 0.3)}, true},
 		{"a RST in the firewall, ahead of the response", []fault.Fault{wired("x", "firewall", fault.InjectRST, fault.Response, 0.3)}, true},
+		{"a RST to the server, ahead of the request", []fault.Fault{toServer(wired("x", "link:f5-firewall", fault.InjectRST, fault.Data, 0.3))}, true},
+		{"a RST to the server, ahead of its SYN-ACK", []fault.Fault{toServer(back(wired("x", "firewall", fault.InjectRST, fault.SYNACK, 0.3)))}, true},
+		{"a RST to the server on a link, ahead of its SYN-ACK", []fault.Fault{toServer(back(wired("x", "link:firewall-switch", fault.InjectRST, fault.SYNACK, 0.3)))}, true},
 		{"a RST on a link, per tuple", []fault.Fault{perTuple(wired("x", "link:switch-server2", fault.InjectRST, fault.Data, 0.5))}, true},
 		{"damaged SYNs", []fault.Fault{wired("x", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.3)}, true},
 		{"damaged SYN-ACKs", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYNACK, 0.3)}, true},
 		{"damaged requests", []fault.Fault{wired("x", "link:switch-server1", fault.Corrupt, fault.Data, 0.5)}, true},
 		{"two wires that damage the same packets", []fault.Fault{wired("x", "link:f5-firewall", fault.Corrupt, fault.SYN, 0.5), wired("y", "link:firewall-switch", fault.Corrupt, fault.SYN, 0.5)}, true},
+		{"SYNs whose TTL is up at the firewall", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 1, 0, 0)}, true},
+		{"SYN-ACKs whose TTL is up at the firewall", []fault.Fault{rewriting("link:switch-server1", fault.SYNACK, fault.ToClient, 1, 0, 0)}, true},
+		{"responses whose TTL is up at the firewall", []fault.Fault{rewriting("link:firewall-switch", fault.Response, fault.ToClient, 1, 0, 0)}, true},
+		{"SYNs that go no further than their TTL", []fault.Fault{rewriting("link:firewall-switch", fault.SYN, fault.ToServer, 1, 0, 0)}, false},
+		{"SYNs whose TTL is enough", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 2, 0, 0)}, false},
+		{"SYNs with another MSS", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 0, 120, 0)}, false},
+		{"SYN-ACKs with another MSS", []fault.Fault{rewriting("link:f5-firewall", fault.SYNACK, fault.ToClient, 0, 9000, 0)}, false},
+		{"SYNs with another number", []fault.Fault{rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 0, 0, 5)}, true},
+		{"SYN-ACKs with another number", []fault.Fault{rewriting("link:firewall-switch", fault.SYNACK, fault.ToClient, 0, 0, 5)}, true},
+		{"requests with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Data, fault.ToServer, 0, 0, 1<<30)}, true},
+		{"responses with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Response, fault.ToClient, 0, 0, 5)}, true},
 		{"what a wire sends late is dropped further on", []fault.Fault{func() fault.Fault {
 			f := wired("x", "link:f5-firewall", fault.Delay, fault.SYN, 1)
 			f.After = 10 * time.Millisecond
@@ -61,6 +84,7 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+" "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(40, 16, row.faults...)
 				c.Family, c.Timeout = family, 5*time.Second
 				f := checked(t, play(t, c))
@@ -95,6 +119,49 @@ func TestADelayIsAsLongAsItSays(t *testing.T) {
 	}
 }
 
+func TestADelayThatOutlastsPatienceFailsWhatItHits(t *testing.T) {
+	late := func(at string, match fault.Match, way fault.Direction, after time.Duration) fault.Fault {
+		f := wired("late", at, fault.Delay, match, 0.3)
+		f.After, f.Direction = after, way
+		return f
+	}
+	for _, row := range []struct {
+		name    string
+		late    fault.Fault
+		others  []fault.Fault
+		outcome client.Outcome
+	}{
+		{"the f5's, which waits for 400 ms for a SYN's answer", late("link:f5-firewall", fault.SYN, fault.ToServer, 700*time.Millisecond), nil, client.Reset},
+		{"the same, and the SYN-ACK is late", late("link:firewall-switch", fault.SYNACK, fault.ToClient, 700*time.Millisecond), nil, client.Reset},
+		{"the same, and all that comes back is late", late("link:firewall-switch", fault.Any, fault.ToClient, 700*time.Millisecond), nil, client.Reset},
+		{"the same, and what is never sent is not dropped", late("link:f5-firewall", fault.SYN, fault.ToServer, 700*time.Millisecond),
+			[]fault.Fault{of(fault.Data, drop("data", "firewall", fault.PerConnection, 0.3))}, client.Reset},
+		{"the client's, which waits for a second for the response", late("link:firewall-switch", fault.Response, fault.ToClient, 1500*time.Millisecond), nil, client.Timeout},
+		{"the same, and the request is late", late("link:switch-server1", fault.Data, fault.ToServer, 1500*time.Millisecond), nil, client.Timeout},
+	} {
+		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+			t.Run(row.name+" "+string(family), func(t *testing.T) {
+				c := config(40, 16, append([]fault.Fault{row.late}, row.others...)...)
+				c.Family, c.Timeout = family, time.Second
+				f := checked(t, play(t, c))
+				n := 0
+				for _, p := range f.Planned {
+					if p.Fault != "late" {
+						continue
+					}
+					n++
+					if got := f.Requests[p.Ordinal].Outcome; got != row.outcome {
+						t.Errorf("request %d: %s, want %s", p.Ordinal, got, row.outcome)
+					}
+				}
+				if n == 0 {
+					t.Error("the seed shows nothing")
+				}
+			})
+		}
+	}
+}
+
 func TestAWireThatKeepsAPacketMakesARunInvalid(t *testing.T) {
 	f := doctored(checked(t, play(t, config(40, 16, wired("copies", "link:f5-firewall", fault.Duplicate, fault.Data, 0.5)))))
 	f.Reports[0].Wire.Returned--
@@ -116,7 +183,17 @@ func TestFaultsOnWiresThatTheRestOfALabDoesNotGoWithAreRefused(t *testing.T) {
 		want  string // "" is valid
 	}{
 		{"SYNs that are answered before the next", delay(fault.SYN, 40*time.Millisecond), nil, ""},
-		{"SYNs that are answered after the next", delay(fault.SYN, 50*time.Millisecond), nil, "fault x: after 50ms: with a jitter of 50ms the answer to a SYN comes after the f5 has sent the next; the sum must be below its syn-rto-base, 100ms"},
+		{"SYNs that are answered after the next", delay(fault.SYN, 50*time.Millisecond), nil, "fault x: after 50ms: with a jitter of 50ms the answer to a SYN comes after the f5 has sent the next; the sum must be below its syn-rto-base, 100ms, or after at least 500ms, when it has long given up"},
+		{"SYNs that are answered when the f5 has given up", delay(fault.SYN, 500*time.Millisecond), nil, ""},
+		{"SYNs of which only some are late", delay(fault.SYN, 500*time.Millisecond), func(c *Config) { c.Faults[0].Per = fault.PerPacket },
+			"fault x: after 500ms: nobody waits so long for a packet, and what becomes of its connection without it is chance; per must be connection or tuple"},
+		{"SYNs of clients, of which a fastl4 virtual server makes none of its own", delay(fault.SYN, 5*time.Second), func(c *Config) { c.F5.VirtualServer.Type, c.Faults[0].Per = bigip.FastL4, fault.PerTuple },
+			"the answer to a SYN comes after the next SYN; the sum must be below 100ms"},
+		{"responses that some clients may wait for", delay(fault.Response, 3*time.Second), func(c *Config) { c.Timeout, c.Faults[0].Direction = 5*time.Second, fault.ToClient },
+			"fault x: after 3s: with a jitter of 50ms it is chance whether it is waited for, for 5s; the sum must be at most half of that, or after at least all of it"},
+		{"responses for which the f5 does not keep a flow", delay(fault.Response, 4*time.Second), func(c *Config) {
+			c.F5.Clientside.IdleTimeout, c.Faults[0].Direction = 3*time.Second, fault.ToClient
+		}, "a flow is idle for longer than its idle-timeout, 3s; the sum must be below it"},
 		{"requests, whose SYNs are long answered", delay(fault.Data, 500*time.Millisecond), nil, ""},
 		{"a RST in a firewall that knows of no sessions", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), nil, ""},
 		{"a RST in a firewall that does", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), func(c *Config) { c.Firewall.MaxSessions = 1000 },

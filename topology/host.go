@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,22 +44,33 @@ type Host struct {
 
 // newHost creates an anonymous namespace and starts its thread.
 func newHost(name string) (*Host, error) {
-	n, err := ns.TempNetNS()
-	if err != nil {
-		return nil, denied("a network namespace", fmt.Errorf("node %s: create namespace: %w", name, err))
-	}
-	return startHost(name, n)
+	return startHost(name, func(h *Host) (err error) {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return denied("a network namespace", fmt.Errorf("create namespace: %w", err))
+		}
+		h.netns, err = here()
+		return err
+	})
 }
 
-// startHost starts a namespace's thread.
-func startHost(name string, n ns.NetNS) (*Host, error) {
-	h := &Host{name: name, netns: n, calls: make(chan func()), stop: make(chan struct{}), settings: map[string]string{}}
+// here opens the namespace of the calling, locked thread. Not ns.GetCurrentNS, which looks
+// below /proc/<pid>: the PID namespace is one of the process's own, /proc need not be.
+func here() (ns.NetNS, error) { return ns.GetNS("/proc/thread-self/ns/net") }
+
+// startHost starts a namespace's thread, which settles there by what settle does.
+func startHost(name string, settle func(*Host) error) (*Host, error) {
+	h := &Host{name: name, calls: make(chan func()), stop: make(chan struct{}), settings: map[string]string{}}
 	entered := make(chan error, 1)
 	h.threads.Add(1)
 	go func() {
 		defer h.threads.Done()
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		entered <- h.enter()
+		err := settle(h)
+		if err == nil {
+			// Links, addresses, routes: there is no need for the sockets of other families.
+			h.nl, err = netlinksafe.NewHandle(unix.NETLINK_ROUTE)
+		}
+		entered <- err
 		for {
 			select {
 			case f := <-h.calls:
@@ -67,14 +80,7 @@ func startHost(name string, n ns.NetNS) (*Host, error) {
 			}
 		}
 	}()
-	err := <-entered
-	if err == nil {
-		err = h.Run(func() (err error) {
-			h.nl, err = netlinksafe.NewHandle()
-			return err
-		})
-	}
-	if err != nil {
+	if err := <-entered; err != nil {
 		return nil, errors.Join(fmt.Errorf("node %s: %w", name, err), h.close())
 	}
 	return h, nil
@@ -159,14 +165,23 @@ func (h *Host) Setting(name string) (string, error) {
 // Set writes a sysctl of the namespace by its dotted name and records it in the
 // lab's settings.
 func (h *Host) Set(name, value string) error {
-	err := h.Run(func() error { return os.WriteFile(sysctlPath(name), []byte(value), 0) })
-	if err != nil {
-		return fmt.Errorf("node %s: set %s to %s: %w", h.name, name, value, err)
-	}
-	h.mu.Lock()
-	h.settings[name] = value
-	h.mu.Unlock()
-	return nil
+	return h.setAll(map[string]string{name: value})
+}
+
+// setAll is Set for several, in the order of their names.
+func (h *Host) setAll(settings map[string]string) error {
+	return h.Run(func() error {
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			value := settings[name]
+			if err := os.WriteFile(sysctlPath(name), []byte(value), 0); err != nil {
+				return fmt.Errorf("node %s: set %s to %s: %w", h.name, name, value, err)
+			}
+			h.mu.Lock()
+			h.settings[name] = value
+			h.mu.Unlock()
+		}
+		return nil
+	})
 }
 
 func sysctlPath(name string) string { return "/proc/sys/" + strings.ReplaceAll(name, ".", "/") }
@@ -235,6 +250,9 @@ func (h *Host) close() error {
 	h.threads.Wait()
 	if h.nl.Handle != nil {
 		h.nl.Close()
+	}
+	if h.netns == nil {
+		return nil // it never got there
 	}
 	if err := h.netns.Close(); err != nil && !errors.Is(err, unix.EBADF) {
 		return fmt.Errorf("node %s: close namespace: %w", h.name, err)

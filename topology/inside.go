@@ -1,10 +1,6 @@
 package topology
 
-import (
-	"fmt"
-
-	"github.com/containernetworking/plugins/pkg/ns"
-)
+import "fmt"
 
 // Inside returns the node that the calling process runs in, for a program of ours
 // that another one has started with [Host.Command]: an actor in a process of its
@@ -12,13 +8,14 @@ import (
 //
 // The wiring belongs to the process that built the lab.
 func Inside(name string) (h *Host, leave func() error, err error) {
-	// Not ns.GetCurrentNS, which looks below /proc/<pid>: the PID namespace is one of
-	// the process's own, /proc is not.
-	n, err := ns.GetNS("/proc/thread-self/ns/net")
+	n, err := here()
 	if err != nil {
 		return nil, nil, fmt.Errorf("node %s: open namespace: %w", name, err)
 	}
-	if h, err = startHost(name, n); err != nil {
+	if h, err = startHost(name, func(h *Host) error {
+		h.netns = n
+		return h.enter()
+	}); err != nil {
 		return nil, nil, err
 	}
 	return h, h.close, nil

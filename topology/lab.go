@@ -7,7 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"slices"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
@@ -38,7 +38,7 @@ func Build(ctx context.Context, spec Spec) (lab *Lab, err error) {
 			err = errors.Join(err, l.Close())
 		}
 	}()
-	for _, step := range []func() error{l.createHosts, l.createLinks, l.configureHosts, l.joinNeighbours} {
+	for _, step := range []func() error{l.createHosts, l.createLinks, l.configureHosts} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
@@ -81,76 +81,108 @@ func (l *Lab) Close() error {
 	return g.Wait()
 }
 
+// createHosts makes the namespaces, and sets what must be set before an interface is there.
 func (l *Lab) createHosts() error {
-	add := func(to map[string]*Host, key, name string) error {
-		h, err := newHost(name)
-		if err == nil {
-			to[key] = h
-		}
-		return err
+	var g errgroup.Group
+	var mu sync.Mutex
+	add := func(to map[string]*Host, name string, settings map[string]string) {
+		g.Go(func() error {
+			h, err := newHost(name)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			to[name] = h
+			mu.Unlock()
+			return h.setAll(settings)
+		})
 	}
-	for _, n := range l.spec.Nodes {
-		if err := add(l.hosts, n.Name, n.Name); err != nil {
-			return err
-		}
+	for i := range l.spec.Nodes {
+		n := &l.spec.Nodes[i]
+		add(l.hosts, n.Name, baseSettings(n, l.spec.UsesIPv6()))
 	}
 	for _, link := range l.spec.Links {
 		if link.Middle {
-			if err := add(l.middles, link.Name(), link.Name()); err != nil {
-				return err
-			}
+			add(l.middles, link.Name(), map[string]string{noIPv6: "1"})
 		}
 	}
-	return nil
+	return g.Wait()
 }
 
-// configureHosts sets sysctls, brings interfaces up and gives them addresses and routes.
+// configureHosts sets the nodes' own sysctls, brings interfaces up, and gives them
+// addresses, routes and neighbours.
 func (l *Lab) configureHosts() error {
+	segments := l.spec.segments()
+	var g errgroup.Group
 	for i := range l.spec.Nodes {
 		n := &l.spec.Nodes[i]
 		h := l.hosts[n.Name]
-		if n.Kind == KindBridge {
-			var ports []string
-			for _, i := range n.Interfaces {
-				ports = append(ports, i.Name)
-			}
-			if err := bridge(h, ports); err != nil {
+		g.Go(func() error {
+			if err := h.setAll(n.Sysctls); err != nil {
 				return err
 			}
-		}
-		settings := baseSettings(n, l.spec.UsesIPv6())
-		for _, name := range slices.Sorted(maps.Keys(settings)) {
-			if err := h.Set(name, settings[name]); err != nil {
-				return err
+			if err := h.Run(func() error { return l.configure(h, n, segments) }); err != nil {
+				return fmt.Errorf("node %s: %w", n.Name, err)
 			}
-		}
-		if err := h.Run(func() error { return h.configure(n) }); err != nil {
-			return fmt.Errorf("node %s: %w", n.Name, err)
-		}
+			return nil
+		})
 	}
 	for link, m := range l.middles {
-		if err := m.Set("net.ipv6.conf.all.disable_ipv6", "1"); err != nil {
-			return fmt.Errorf("%s: %w", link, err)
+		g.Go(func() error {
+			if err := m.Run(func() error {
+				links, err := m.bridge([]string{MiddleNear, MiddleFar})
+				if err != nil {
+					return err
+				}
+				return m.up(links)
+			}); err != nil {
+				return fmt.Errorf("%s: %w", link, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// configure runs on the host's thread. It asks the kernel for the interfaces once: each
+// question waits for the one lock of all namespaces (rtnl_lock), as each order does.
+func (l *Lab) configure(h *Host, n *Node, segments map[Endpoint][]Endpoint) (err error) {
+	var links map[string]netlink.Link
+	if n.Kind == KindBridge {
+		var ports []string
+		for _, i := range n.Interfaces {
+			ports = append(ports, i.Name)
 		}
-		if err := m.Run(m.linksUp); err != nil {
-			return fmt.Errorf("%s: %w", link, err)
+		links, err = h.bridge(ports)
+	} else {
+		links, err = h.links()
+	}
+	if err != nil {
+		return err
+	}
+	if err := h.up(links); err != nil {
+		return err
+	}
+	if err := h.configure(n, links); err != nil {
+		return err
+	}
+	if n.Kind == KindBridge {
+		return l.teachBridge(h, n, links)
+	}
+	for _, i := range n.Interfaces {
+		at := Endpoint{n.Name, i.Name}
+		if err := l.joinNeighbours(h, links[i.Name], segments[at]); err != nil {
+			return fmt.Errorf("%s: %w", at, err)
 		}
 	}
 	return nil
 }
 
-func (h *Host) configure(n *Node) error {
-	if err := h.linksUp(); err != nil {
-		return err
-	}
+func (h *Host) configure(n *Node, links map[string]netlink.Link) error {
 	for _, i := range n.Interfaces {
-		link, err := h.nl.LinkByName(i.Name)
-		if err != nil {
-			return fmt.Errorf("interface %s: %w", i.Name, err)
-		}
 		for _, p := range i.Addresses {
 			a := &netlink.Addr{IPNet: ipNet(p), Flags: unix.IFA_F_NODAD}
-			if err := h.nl.AddrAdd(link, a); err != nil {
+			if err := h.nl.AddrAdd(links[i.Name], a); err != nil {
 				return fmt.Errorf("interface %s: address %s: %w", i.Name, p, err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -241,3 +242,32 @@ func TestThePathNamesEveryNodeAndLinkInOrder(t *testing.T) {
 }
 
 func mustPrefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+// Where they had the same, the kernel would take up to a second to say that the link is up.
+func TestTheEndsOfALinkHaveDifferentNumbers(t *testing.T) {
+	lab := labtest.Build(t, topology.IPv4, "link:f5-firewall")
+	number := func(h *topology.Host, name string) (index int) {
+		if err := h.Run(func() error {
+			i, err := net.InterfaceByName(name)
+			if err == nil {
+				index = i.Index
+			}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return index
+	}
+	spec := lab.Spec()
+	for _, link := range spec.Links {
+		a, b := number(lab.Host(link.A.Node), link.A.Interface), number(lab.Host(link.B.Node), link.B.Interface)
+		if m := lab.Middle(link.Name()); m != nil {
+			near, far := number(m, topology.MiddleNear), number(m, topology.MiddleFar)
+			if a == near || b == far {
+				t.Errorf("%s: %d to %d, %d to %d", link.Name(), a, near, far, b)
+			}
+		} else if a == b {
+			t.Errorf("%s: both ends have the number %d", link.Name(), a)
+		}
+	}
+}

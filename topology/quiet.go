@@ -10,11 +10,15 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 )
 
 // linkUpDeadline bounds the wait for a veth to come up; it takes 65 µs as a rule.
 const linkUpDeadline = 5 * time.Second
+
+// loopback has the same number in every namespace (include/net/flow.h: LOOPBACK_IFINDEX).
+var loopback = &netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: 1}}
 
 // waitUp waits until both ends of every link say they are up. Without it one lab
 // in 25 loses its first packet: the device still has the no-op queue.
@@ -23,26 +27,25 @@ func (l *Lab) waitUp(ctx context.Context) error {
 	defer cancel()
 	all := slices.Collect(maps.Values(l.hosts))
 	all = slices.AppendSeq(all, maps.Values(l.middles))
+	var g errgroup.Group
 	for _, h := range all {
-		if err := h.waitUp(ctx); err != nil {
-			return err
-		}
+		g.Go(func() error {
+			if err := h.waitUp(ctx); err != nil {
+				return err
+			}
+			if n, ok := l.spec.Node(h.name); ok {
+				if err := h.waitAddresses(ctx, n); err != nil {
+					return err
+				}
+			}
+			// The kernel says "up" a moment before it gives the device its queue
+			// (net/core/link_watch.c: linkwatch_do_dev), both under the lock that setting
+			// a link takes as well. Setting one up once more, which changes nothing,
+			// therefore waits for that moment to be over.
+			return h.Run(func() error { return h.nl.LinkSetUp(loopback) })
+		})
 	}
-	for _, n := range l.spec.Nodes {
-		if err := l.hosts[n.Name].waitAddresses(ctx, &n); err != nil {
-			return err
-		}
-	}
-	// The kernel says "up" a moment before it gives the device its queue
-	// (net/core/link_watch.c: linkwatch_do_dev), both under the lock that setting
-	// a link takes as well. Setting them up once more, which changes nothing,
-	// therefore waits for that moment to be over.
-	for _, h := range all {
-		if err := h.Run(h.linksUp); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.Wait()
 }
 
 func (h *Host) waitUp(ctx context.Context) error {

@@ -2,10 +2,15 @@ package topology
 
 import "maps"
 
+// noIPv6 is the setting of the interfaces that are made later; the loopback may keep its
+// address. That of all would spin until nobody else on the machine is setting up a link
+// (net/ipv6/addrconf.c: addrconf_disable_ipv6, restart_syscall).
+const noIPv6 = "net.ipv6.conf.default.disable_ipv6"
+
 // baseSettings are the sysctls of a node. They fix what would otherwise differ
 // from one machine to the next and shape TCP; the node's own come on top.
 func baseSettings(n *Node, ipv6 bool) map[string]string {
-	s := map[string]string{"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv6.conf.default.disable_ipv6": "1"}
+	s := map[string]string{noIPv6: "1"}
 	if ipv6 {
 		s = map[string]string{}
 		if n.Kind != KindBridge {

@@ -60,6 +60,16 @@ func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
 	return t.w.Flush()
 }
 
+// Examples are the first failed requests of all groups, that of the largest group first.
+// A group is what failed at one hop for one cause.
+func Examples(r *analyzer.Report) []*analyzer.Verdict {
+	var out []*analyzer.Verdict
+	for _, g := range groups(r) {
+		out = append(out, g.verdicts[0])
+	}
+	return out
+}
+
 func groups(r *analyzer.Report) []group {
 	var out []group
 	for i := range r.Verdicts {
@@ -200,6 +210,10 @@ func whereabouts(v *analyzer.Verdict) string {
 	switch {
 	case v.Cause == analyzer.Corrupted && len(v.Between) == 2:
 		return fmt.Sprintf("The packet was whole at %s; at %s its checksum is wrong.", v.Between[0], v.Between[1])
+	case v.Cause == analyzer.Rewritten && len(v.Between) == 2:
+		return fmt.Sprintf("The packet was as it was sent at %s; at %s its TTL or its sequence number is another.", v.Between[0], v.Between[1])
+	case v.Cause == analyzer.Delayed && len(v.Between) == 2:
+		return fmt.Sprintf("The packet passed %s before somebody gave up, and %s after it.", v.Between[0], v.Between[1])
 	case v.Cause == analyzer.ResetInjected && len(v.Between) == 2:
 		return fmt.Sprintf("The RST was seen at %s and not at %s, nearer to its alleged sender.", v.Between[0], v.Between[1])
 	case len(v.Between) == 2 && v.Hop != "":
@@ -237,6 +251,10 @@ func Sentence(v *analyzer.Verdict) string {
 		return a + " received the SYN and did not answer"
 	case v.Cause == analyzer.ResetInjected:
 		return v.Hop + " made the RST"
+	case v.Cause == analyzer.Rewritten:
+		return v.Hop + " made another packet of it"
+	case v.Cause == analyzer.Delayed:
+		return v.Hop + " held the packet up until nobody waited for it any more"
 	case v.Cause == analyzer.Corrupted:
 		return v.Hop + " changed the packet, and its receiver threw it away"
 	case v.Cause == analyzer.PortClosed, v.Cause == analyzer.Rejected:

@@ -28,9 +28,11 @@ var needs = map[analyzer.Cause]need{
 	analyzer.SessionExpired: {"a packet of a connection that had passed before, lost or answered with a RST; or a RST whose trailer says so", "",
 		func(t *trial) string { return t.proxysOr((*trial).sessionExpired) }},
 	analyzer.Corrupted:     {"a packet that is whole, and the same with a wrong checksum at the next point", "", (*trial).corrupted},
+	analyzer.Rewritten:     {"a packet at one point, and at the next the same with a TTL that ends there, or with another number", "", (*trial).rewritten},
+	analyzer.Delayed:       {"a packet at one point and the same at the next, and between the two the end of the client's connection", "", (*trial).delayed},
 	analyzer.ResetInjected: {"a RST at one point, its absence at the one nearer to its alleged sender", "", (*trial).injected},
-	analyzer.Rejected: {"a RST or ICMP error in answer to a cited packet, which is lost; or a RST whose trailer says so", "",
-		func(t *trial) string { return t.proxysOr((*trial).rejected) }},
+	analyzer.Rejected: {"a RST or ICMP error in answer to a cited packet, which is lost; a SYN at the hop's point and its ICMP error; or a RST whose trailer says so", "",
+		func(t *trial) string { return t.proxysOr((*trial).refusedBy) }},
 	analyzer.PortClosed: {"a SYN at the hop and the RST or ICMP error of its destination", analyzer.ToServer, (*trial).portClosed},
 	analyzer.NoAnswer: {"a SYN at the hop's point, and there the absence of any answer", analyzer.ToServer,
 		func(t *trial) string { return t.unanswered("SYN", isSYN, answersToSYN) }},
@@ -57,7 +59,7 @@ var needs = map[analyzer.Cause]need{
 	analyzer.ConnectionLimit:   {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.ProtocolViolation: {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.NoListener:        {"a RST whose trailer says so", "", (*trial).told},
-	analyzer.NoRoute:           {"a RST whose trailer says so", "", (*trial).told},
+	analyzer.NoRoute:           {"a RST whose trailer says so, or an ICMP error that does in answer to a cited packet, which is lost", "", (*trial).unroutable},
 	analyzer.ZeroWindow:        {"a RST whose trailer says so of the client's side, and a packet of the client's", "", (*trial).shut},
 	analyzer.IdleTimeout: {"a RST whose trailer says so, or, of a hop without trailers, its FIN or RST that meets data", "", func(t *trial) string {
 		return t.toldOr("FIN or RST that meets data", t.meetsData)

@@ -235,6 +235,23 @@ var stages = map[analyzer.Cause]func(*stage){
 		s.reset("TCP retransmit timeout", true)
 		s.verdict("firewall", analyzer.Corrupted, analyzer.ToServer, "firewall/feth11", "firewall/feth10")
 	},
+	analyzer.Rewritten: func(s *stage) {
+		s.begin()
+		syn := segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100}
+		s.see("firewall/feth11", 2*time.Second, syn)
+		syn.seq = 1100
+		s.see("firewall/feth10", 2001*time.Millisecond, syn)
+		s.reset("TCP retransmit timeout", true)
+		s.verdict("firewall", analyzer.Rewritten, analyzer.ToServer, "firewall/feth11", "firewall/feth10")
+	},
+	analyzer.Delayed: func(s *stage) {
+		s.begin()
+		syn := segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100}
+		s.see("firewall/feth11", 2*time.Second, syn)
+		s.see("firewall/feth10", 8*time.Second, syn)
+		s.reset("TCP retransmit timeout", true)
+		s.verdict("firewall", analyzer.Delayed, analyzer.ToServer, "firewall/feth11", "firewall/feth10")
+	},
 	analyzer.ResetInjected: func(s *stage) {
 		s.begin()
 		s.see("firewall/feth11", 2*time.Second, segment{src: down[0], dst: down[1], flags: flagRST, seq: 701})

@@ -45,3 +45,24 @@ func TestTheReadmesScenarioIsOne(t *testing.T) {
 		}
 	}
 }
+
+// What the README shows of a suite is in the example's module, which is built and run.
+func TestTheReadmesSuiteIsTheExamples(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)<!-- sample: examples/haproxy-suite -->\n```go\n(.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("the README shows no suite")
+	}
+	example, err := os.ReadFile("../../examples/haproxy-suite/suite_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for piece := range strings.SplitSeq(strings.TrimSpace(string(block[1])), "\n\n") {
+		if !strings.Contains(string(example), piece) {
+			t.Errorf("the example's suite lacks\n%s", piece)
+		}
+	}
+}

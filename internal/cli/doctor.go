@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -143,9 +144,17 @@ func (d *diagnosis) machine() {
 // isolation says what the sandbox came to.
 func isolation() string {
 	if os.Getpid() == 1 {
-		return "in PID and mount namespaces of its own; nothing outlives kill -9"
+		return "in PID and mount namespaces of its own" + rights() + "; nothing outlives kill -9"
 	}
 	return "without a PID namespace (/proc cannot be mounted here); a foreign program's children may outlive kill -9"
+}
+
+// rights says where the rights come from that a lab needs.
+func rights() string {
+	if owner, err := os.ReadFile("/proc/self/uid_map"); err == nil && len(strings.Fields(string(owner))) == 3 && strings.Fields(string(owner))[1] != "0" {
+		return ", and root in a user namespace, which every fault needs here"
+	}
+	return ""
 }
 
 // trialPatience is for a trial that takes tenths of a second.
@@ -169,9 +178,31 @@ func (d *diagnosis) ground(ctx context.Context) {
 	}
 	d.try(ctx, len(families)*len(together), together)
 	d.try(ctx, 1, alone)
-	if !d.quiet && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return
+	}
+	for _, do := range fault.Treatments() {
+		d.add(d.fault(do))
+	}
+	if !d.quiet {
 		d.line("%s: need nothing else", d.bold(strings.Join(ground.Unneeding(), ", ")))
 	}
+}
+
+// fault says whether all is there that a fault of packets needs, by what was found.
+func (d *diagnosis) fault(do fault.Do) check {
+	needs := ground.Needs(do)
+	c := check{Of: "fault: " + string(do), Found: "needs " + strings.Join(needs, "; ")}
+	var lacks []string
+	for _, found := range d.checks {
+		if slices.Contains(needs, found.Of) && !found.OK {
+			lacks = append(lacks, found.Of+" ("+string(found.Family)+")")
+		}
+	}
+	if len(lacks) > 0 {
+		c.err = errors.New("cannot be here: " + strings.Join(lacks, "; "))
+	}
+	return c
 }
 
 // need is what something needs of the machine, and a way to see whether it is there.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -51,5 +52,23 @@ func TestADoctorTellsWhatIsMissingFromWhatIsNotNeeded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestADoctorSaysWhichFaultsAMachineCannotDo(t *testing.T) {
+	d := diagnosis{quiet: true}
+	for _, of := range []string{"per: connection", "the ledger"} {
+		d.add(check{Of: of, Family: topology.IPv4})
+	}
+	d.add(check{Of: "wires", Family: topology.IPv4})
+	d.add(check{Of: "wires", Family: topology.IPv6, err: errors.New("no AF_PACKET")})
+	for do, want := range map[fault.Do]string{fault.Drop: "", fault.Reject: "", fault.Delay: "cannot be here: wires (ipv6)"} {
+		got := ""
+		if err := d.fault(do).err; err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", do, got, want)
+		}
 	}
 }

@@ -157,7 +157,13 @@ func (p *printer) reproaches(r *trial.Result) {
 				p.line("    and %s more", digits.Group(of-k))
 				break
 			}
-			p.line("  ✗ %s", run.Score.Errors[k].String())
+			e := &run.Score.Errors[k]
+			p.line("  ✗ %s", e.String())
+			if k == 0 { // --json has them all
+				for line := range strings.Lines(e.Ladder) {
+					p.line("      %s", strings.TrimRight(line, "\n"))
+				}
+			}
 		}
 		p.line("    Repeat: %s", run.Repeat)
 	}

@@ -22,7 +22,8 @@ func newReplay() *cobra.Command {
 		Short: "Repeat a recorded run, with faults taken out, and compare",
 		Long: `Repeat the run of a run directory with the same seed, and without a fault: the requests
 that it hit must succeed now, and the rest must be as they were. Without --without all
-must be as it was, at another --concurrency too.
+must be as it was, at another --concurrency too. What a stateful firewall drops by itself
+is taken out by its reason, such as firewall-table-full.
 
 A request that another fault hits as well may still fail by that one. Where it is chance
 whom a scenario hits — a fault is per packet, the f5 goes by load — the rest may differ.`,
@@ -70,7 +71,7 @@ whom a scenario hits — a fault is per packet, the f5 goes by load — the rest
 		},
 	}
 	f := c.Flags()
-	f.StringArrayVar(&o.Without, "without", nil, "fault to take out, by name; may be repeated (default: none, the same again)")
+	f.StringArrayVar(&o.Without, "without", nil, "fault or firewall's reason to take out, by name; may be repeated (default: none, the same again)")
 	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as in the run)")
 	f.StringVar(&o.Out, "out", "", "run directory to write for the repetition (default: keep nothing)")
 	f.BoolVar(&asJSON, "json", false, "print the comparison as JSON, with every difference")
@@ -121,7 +122,7 @@ func writeReplay(w io.Writer, r *scenarios.Replay) error {
 		p.line("  %s hit among the rest: %s connections, digest %.16s…, %s", rest, digits.Group(d.Hits), d.Before, now)
 	}
 	if !r.Predictable {
-		p.line("    " + scenarios.ByChance + ": a fault is per packet, or the f5 goes by load, limits, rules or a monitor")
+		p.line("    " + scenarios.ByChance + ": a fault is per packet, the firewall has limits, or the f5 goes by load, limits, rules or a monitor")
 	}
 	writeDifferences(p, r.Differs)
 	for _, h := range r.Hit {

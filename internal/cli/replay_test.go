@@ -50,7 +50,7 @@ demo, seed 7, 200 requests, at most 200 in flight
 
   · the rest: 200 requests, 150 as they were
   · hit among the rest: 5 connections, digest 00123456789abcde…, the same now
-    whom this scenario hits is chance: a fault is per packet, or the f5 goes by load, limits, rules or a monitor
+    whom this scenario hits is chance: a fault is per packet, the firewall has limits, or the f5 goes by load, limits, rules or a monitor
 There was nothing to hold: 4 failed, 7 do now
 `, exitOK},
 		{"nor does it keep one from saying what became of a fault's requests", scenarios.Replay{
@@ -63,7 +63,7 @@ demo, seed 7, 200 requests, at most 200 in flight
 
   ✓ hit by a: 3 requests, of which 3 failed; 3 succeed now
   · the rest: 197 requests, 150 as they were
-    whom this scenario hits is chance: a fault is per packet, or the f5 goes by load, limits, rules or a monitor
+    whom this scenario hits is chance: a fault is per packet, the firewall has limits, or the f5 goes by load, limits, rules or a monitor
 It holds, as far as the seed decides: 4 failed, 7 do now
 `, exitOK},
 		{"an INVALID repetition says nothing", scenarios.Replay{

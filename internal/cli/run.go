@@ -17,6 +17,7 @@ import (
 func newRun() *cobra.Command {
 	var o scenarios.Options
 	var seed uint64
+	var captures string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "run SCENARIO|FILE.yaml",
@@ -36,6 +37,12 @@ func newRun() *cobra.Command {
 			}
 			if c.Flags().Changed("out") && o.Out == "" {
 				return usage(errors.New("--out is empty: give a folder, or leave it out to keep nothing"))
+			}
+			if o.Captures, err = scenarios.ParseKept(captures); err != nil {
+				return usage(fmt.Errorf("--%w", err))
+			}
+			if c.Flags().Changed("snaplen") && (o.SnapLen < scenarios.MinSnapLen || o.SnapLen > scenarios.MaxSnapLen) {
+				return usage(fmt.Errorf("--snaplen %d: must be %d to %d bytes", o.SnapLen, scenarios.MinSnapLen, scenarios.MaxSnapLen))
 			}
 			for flag, n := range map[string]int{"requests": o.Requests, "concurrency": o.Concurrency} {
 				if c.Flags().Changed(flag) && n < 1 {
@@ -58,6 +65,8 @@ func newRun() *cobra.Command {
 	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as the scenario says)")
 	f.Uint64Var(&seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
 	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, result (default: keep nothing)")
+	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "what of the captures to keep and analyze: all, or `failed` requests and some others")
+	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
 }
@@ -113,9 +122,8 @@ func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	writeCheck(p, r)
 	writeScore(p, r)
 	p.line("")
-	repeat := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", name, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
 	p.line("Time: build %.2f s, traffic %.1f s, analysis %.1f s, teardown %.2f s", r.Timing.Build, r.Timing.Traffic, r.Timing.Analyze, r.Timing.Teardown)
-	p.line("Repeat: %s", repeat)
+	p.line("Repeat: %s", r.Repeat(name))
 	if out == "" {
 		p.line("Files: none kept; with --out DIR the captures stay, and the frames above can be looked at")
 	} else {
@@ -151,7 +159,11 @@ func writeCheck(p *printer, r *scenarios.Result) {
 			if b.Made > 0 {
 				made = fmt.Sprintf(" + %s made there", digits.Group(int(b.Made)))
 			}
-			p.line("  %s %s, %s: %s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
+			of := ""
+			if b.Of != "" {
+				of = " " + b.Of
+			}
+			p.line("  %s %s, %s: %s%s in%s − %s out = %s", mark(b.Holds()), b.Where, b.Direction, digits.Group(int(b.In)), of, made, digits.Group(int(b.Out)), digits.Group(int(b.Taken())))
 		}
 	}
 	p.line("  %s captures: what goes into a hop or link comes out, in %d of %d balances", mark(holds == len(r.Balances)), holds, len(r.Balances))

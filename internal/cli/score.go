@@ -61,7 +61,11 @@ an analyzer with words of its own, --name says what they mean.`,
 			if verdicts == "-" {
 				verdicts = "standard input"
 			}
-			return t.tell(c, trial.Score(r, verdicts, v, n))
+			result, err := trial.Score(c.Context(), r, verdicts, v, n)
+			if err != nil {
+				return err
+			}
+			return t.tell(c, result)
 		},
 	}
 	f := c.Flags()

@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
-	"time"
 
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
@@ -12,9 +12,8 @@ import (
 
 func newTrial() *cobra.Command {
 	var o trial.Options
-	var command, shard string
-	var names []string
-	var timeout time.Duration
+	var shard, corpus string
+	var who onTrial
 	var t telling
 	c := &cobra.Command{
 		Use:   "trial [SCENARIO|FILE.yaml]...",
@@ -37,19 +36,21 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 				return usage(fmt.Errorf("--requests %d: must be at least 1, or 0 for as many as each scenario says", o.Requests))
 			}
 			var err error
-			if o.Name = "hopblame"; c.Flags().Changed("analyzer") {
-				o.Name = command
-				if o.Analyzer, err = trial.Command(command, timeout); err != nil {
-					return usage(fmt.Errorf("--%w", err))
+			if o.Analyzer, o.Names, err = who.choose(c); err != nil {
+				return err
+			}
+			o.Name = cmp.Or(who.command, "hopblame")
+			if c.Flags().Changed("corpus") {
+				for _, flag := range []string{"seed", "requests"} {
+					if c.Flags().Changed(flag) {
+						return usage(fmt.Errorf("--%s says what to play, and --corpus has been played: leave one out", flag))
+					}
 				}
+				o.Cases, o.Seed, err = trial.OpenCorpus(corpus, args)
+			} else {
+				o.Cases, err = chosen(args, o.Requests)
 			}
-			if timeout <= 0 {
-				return usage(fmt.Errorf("--timeout %v: must be more than 0", timeout))
-			}
-			if o.Names, err = trial.ParseNames(names); err != nil {
-				return usage(fmt.Errorf("--%w", err))
-			}
-			if o.Cases, err = chosen(args, o.Requests); err != nil {
+			if err != nil {
 				return err
 			}
 			if c.Flags().Changed("shard") {
@@ -64,10 +65,12 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 			if err := t.load(); err != nil {
 				return err
 			}
-			if err := topology.Sandbox(); err != nil {
-				return err
+			if corpus == "" {
+				if err := topology.Sandbox(); err != nil {
+					return err
+				}
 			}
-			if !c.Flags().Changed("seed") {
+			if corpus == "" && !c.Flags().Changed("seed") {
 				if o.Seed, err = scenarios.FreshSeed(); err != nil {
 					return err
 				}
@@ -83,12 +86,11 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&command, "analyzer", "", "`COMMAND` for sh, with {captures} for the folder (default: hopblame's own)")
-	f.DurationVar(&timeout, "timeout", trial.DefaultTimeout, "how long the analyzer may take for one scenario")
+	who.flags(c)
 	f.Uint64Var(&o.Seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
 	f.IntVar(&o.Requests, "requests", trial.DefaultRequests, "requests of each scenario, at most; 0: as many as it says")
+	f.StringVar(&corpus, "corpus", "", "put the captures of a `FOLDER` before it that hopblame corpus made, and play nothing")
 	f.StringVar(&shard, "shard", "", "play part `I/N` of the scenarios, such as 2/4; hopblame merge puts the parts together")
-	nameFlag(c, &names)
 	t.flags(c)
 	return c
 }

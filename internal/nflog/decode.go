@@ -40,8 +40,11 @@ func (d *headerDecoder) packet(b []byte) (p Packet, err error) {
 	if err := parser.DecodeLayers(b, &d.found); err != nil {
 		return p, fmt.Errorf("decode a reported packet: %w", err)
 	}
+	if p, ok := icmpError(b); ok {
+		return p, nil
+	}
 	if n := len(d.found); n == 0 || d.found[n-1] != layers.LayerTypeTCP {
-		return p, errors.New("a reported packet is not TCP")
+		return p, errors.New("a reported packet is neither TCP nor an ICMP error about it")
 	}
 	var source, destination netip.Addr
 	if d.found[0] == layers.LayerTypeIPv6 {

@@ -17,7 +17,8 @@ import (
 // Runner runs a function on a namespace's own thread; a lab's host is one.
 type Runner interface{ Run(func() error) error }
 
-// Packet is a TCP segment that was logged.
+// Packet is a TCP segment that was logged, or an ICMP error about one: then the addresses
+// are those of the quoted segment turned round, and Seq is its sequence number.
 type Packet struct {
 	Time        time.Time
 	Source      netip.AddrPort
@@ -44,7 +45,8 @@ type Log struct {
 	err     error
 }
 
-// Bytes of a packet are enough for its IP and TCP headers.
+// Bytes of a packet are enough for its IP and TCP headers, or for what of an ICMP error
+// tells which segment it is about.
 const Bytes = 96
 
 // WholeBytes of a packet are all that there can be.

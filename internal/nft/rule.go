@@ -38,8 +38,10 @@ type Verdict uint8
 // The verdicts. The kernel rejects nothing in a bridge's forward hook
 // (net/bridge/netfilter/nft_reject_bridge.c).
 const (
-	Drop   Verdict = iota
-	Reject         // a RST in the name of the packet's destination
+	Drop                  Verdict = iota
+	Reject                        // a RST in the name of the packet's destination
+	RejectAdminProhibited         // an ICMP error: a filter forbids it (RFC 1812 §5.2.7.1, RFC 4443 §3.1)
+	RejectPortUnreachable         // an ICMP error: nobody is there, as of UDP (RFC 1122 §3.2.2.1)
 )
 
 // RuleSpec describes a rule that hits some TCP segments of the connections to some
@@ -54,6 +56,7 @@ type RuleSpec struct {
 	Answers    bool         // what the servers send instead of what they are sent; tuples are those of the SYN all the same
 	Servers    []netip.Addr // whose connections; all of one family
 	Verdict    Verdict
+	Over       Rate // hit only what exceeds it; 0 is no rate
 	Pick       Pick
 	Modulus    uint32
 	Threshold  uint32
@@ -93,7 +96,7 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 	if spare := s.Segments.spare(); spare != nil {
 		c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: append(spare, &expr.Verdict{Kind: expr.VerdictAccept})})
 	}
-	exprs := append(ipVersion(s.IPv6), s.Segments.match()...)
+	exprs := append(ipVersion(s.IPv6), s.Segments.matchIn(s.IPv6)...)
 	if s.LargerThan > 0 {
 		exprs = append(exprs, largerThan(s.LargerThan)...)
 	}
@@ -103,6 +106,9 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 			return nil, fmt.Errorf("nftables: fault %s: set: %w", s.Name, err)
 		}
 		exprs = append(exprs, more...)
+	}
+	if s.Over.Packets > 0 {
+		exprs = append(exprs, s.Over.exceeded())
 	}
 	exprs = append(exprs, &expr.Counter{}, logTo(s.LogGroup, s.LogBytes), s.Verdict.expr())
 	c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: exprs})
@@ -117,8 +123,13 @@ func logTo(group uint16, bytes uint32) expr.Any {
 }
 
 func (v Verdict) expr() expr.Any {
-	if v == Reject {
+	switch v {
+	case Reject:
 		return &expr.Reject{Type: unix.NFT_REJECT_TCP_RST}
+	case RejectAdminProhibited: // the kernel's word for both IP versions
+		return &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_ADMIN_PROHIBITED}
+	case RejectPortUnreachable:
+		return &expr.Reject{Type: unix.NFT_REJECT_ICMPX_UNREACH, Code: unix.NFT_REJECT_ICMPX_PORT_UNREACH}
 	}
 	return &expr.Verdict{Kind: expr.VerdictDrop}
 }
@@ -141,7 +152,7 @@ const (
 	lastWord  = unix.NFT_REG32_15
 )
 
-func (r *Rule) way() way { return way{r.spec.IPv6, r.spec.Answers} }
+func (r *Rule) way() way { return way{r.spec.IPv6, r.spec.Answers, r.spec.Segments == ICMPErrors} }
 
 func (r *Rule) bound() ([]expr.Any, error) { return r.conn.bound(r.table, r.way(), r.spec.Servers) }
 

@@ -9,17 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segments is a class of TCP segments.
+// Segments is a class of TCP segments, or of what is said about them.
 type Segments uint8
 
 // The classes.
 const (
-	SYNs     Segments = iota // SYN without ACK
-	SYNACKs                  // SYN with ACK
-	PureACKs                 // ACK and nothing else: no SYN, FIN or RST, no payload
-	Payload                  // with payload; a RST's is no data and none of these
-	AfterSYN                 // ACK without SYN or RST: the handshake's last ACK, data, FIN
-	Any                      // whatever it is
+	SYNs       Segments = iota // SYN without ACK
+	SYNACKs                    // SYN with ACK
+	PureACKs                   // ACK and nothing else: no SYN, FIN or RST, no payload
+	Payload                    // with payload; a RST's is no data and none of these
+	AfterSYN                   // ACK without SYN or RST: the handshake's last ACK, data, FIN
+	Any                        // whatever it is
+	FINs                       // FIN without payload
+	RSTs                       // RST, whatever else there is
+	ICMPErrors                 // no segment: an ICMP error that quotes one, which went the other way
 )
 
 // The TCP header's flags byte, and what of it is looked at.
@@ -37,8 +40,16 @@ const (
 // matches segments with payload.
 const innerHeader expr.PayloadBase = 3
 
-// match matches the class, as far as one rule can: pure ACKs need [Segments.spare]
-// before it.
+// matchIn matches the class in an IP version.
+func (s Segments) matchIn(ipv6 bool) []expr.Any {
+	if s == ICMPErrors {
+		return icmpErrors(ipv6)
+	}
+	return s.match()
+}
+
+// match matches a class of TCP, as far as one rule can: what has no payload needs
+// [Segments.spare] before it.
 func (s Segments) match() []expr.Any {
 	switch s {
 	case SYNs:
@@ -51,6 +62,10 @@ func (s Segments) match() []expr.Any {
 		return append(tcp(), flags(syn|ack|rst, ack)...)
 	case Any:
 		return tcp()
+	case FINs:
+		return append(tcp(), flags(fin|rst, fin)...)
+	case RSTs:
+		return append(tcp(), flags(rst, rst)...)
 	}
 	return append(append(tcp(), flags(rst, 0)...), payload())
 }
@@ -58,7 +73,7 @@ func (s Segments) match() []expr.Any {
 // spare matches what a rule before must let pass, because no rule can match a
 // segment by what it has not; nil where there is none.
 func (s Segments) spare() []expr.Any {
-	if s != PureACKs {
+	if s != PureACKs && s != FINs {
 		return nil
 	}
 	return append(tcp(), payload())
@@ -104,28 +119,40 @@ func payload() expr.Any {
 	return &expr.Payload{DestRegister: firstWord, Base: innerHeader, Offset: 0, Len: 1}
 }
 
-// header says where an IP header has its addresses.
-type header struct{ source, destination, size uint32 }
+// header says where an IP header has its addresses, and how long it is without options.
+type header struct{ source, destination, size, length uint32 }
 
 func ipHeader(ipv6 bool) header {
 	if ipv6 {
-		return header{source: 8, destination: 24, size: 16}
+		return header{source: 8, destination: 24, size: 16, length: 40}
 	}
-	return header{source: 12, destination: 16, size: 4}
+	return header{source: 12, destination: 16, size: 4, length: 20}
 }
 
 // way is one direction of the connections to some servers.
 type way struct {
 	ipv6    bool
 	answers bool // what the servers send instead of what they are sent
+	quoted  bool // of the packet that an ICMP error quotes, which went the other way
+}
+
+// headers say where packets that go this way have their IP header and their ports, and
+// whether those are of an answer.
+func (w way) headers() (h header, base expr.PayloadBase, ports uint32, answers bool) {
+	h = ipHeader(w.ipv6)
+	if !w.quoted {
+		return h, expr.PayloadBaseNetworkHeader, 0, w.answers
+	}
+	h.source, h.destination = h.source+quoteOffset, h.destination+quoteOffset
+	return h, expr.PayloadBaseTransportHeader, quoteOffset + h.length, !w.answers
 }
 
 // bound matches packets by the direction they go in: to one of some addresses, or
 // from one of them.
 func (c *Conn) bound(table *nftables.Table, w way, servers []netip.Addr) ([]expr.Any, error) {
-	h := ipHeader(w.ipv6)
+	h, base, _, answers := w.headers()
 	at := h.destination
-	if w.answers {
+	if answers {
 		at = h.source
 	}
 	set := &nftables.Set{Table: table, Anonymous: true, Constant: true, KeyType: w.addressType()}
@@ -137,7 +164,7 @@ func (c *Conn) bound(table *nftables.Table, w way, servers []netip.Addr) ([]expr
 		return nil, err
 	}
 	return []expr.Any{
-		&expr.Payload{DestRegister: firstWord, Base: expr.PayloadBaseNetworkHeader, Offset: at, Len: h.size},
+		&expr.Payload{DestRegister: firstWord, Base: base, Offset: at, Len: h.size},
 		&expr.Lookup{SourceRegister: firstWord, SetName: set.Name, SetID: set.ID},
 	}, nil
 }
@@ -159,9 +186,9 @@ func (w way) tupleType() (nftables.SetDatatype, error) {
 // field padded to 4 bytes; those of an answer the other way round, so that both
 // directions of a connection have one tuple.
 func (w way) loadTuple() []expr.Any {
-	h := ipHeader(w.ipv6)
-	sport, dport := uint32(0), uint32(2)
-	if w.answers {
+	h, base, ports, answers := w.headers()
+	sport, dport := ports, ports+2
+	if answers {
 		h.source, h.destination, sport, dport = h.destination, h.source, dport, sport
 	}
 	words := h.size / 4
@@ -169,9 +196,9 @@ func (w way) loadTuple() []expr.Any {
 		return &expr.Payload{DestRegister: register, Base: base, Offset: offset, Len: n}
 	}
 	return []expr.Any{
-		load(firstWord, expr.PayloadBaseNetworkHeader, h.source, h.size),
+		load(firstWord, base, h.source, h.size),
 		load(firstWord+words, expr.PayloadBaseTransportHeader, sport, 2),
-		load(firstWord+words+1, expr.PayloadBaseNetworkHeader, h.destination, h.size),
+		load(firstWord+words+1, base, h.destination, h.size),
 		load(firstWord+2*words+1, expr.PayloadBaseTransportHeader, dport, 2),
 	}
 }

@@ -39,8 +39,7 @@ type SessionTableSpec struct {
 	Held     time.Duration // how long a session is kept after its first FIN or RST; later ones begin anew
 	Refuse   bool          // a SYN of a held session's 4-tuple; else it begins the next session
 	Doubt    bool          // an ACK where a SYN-ACK is due, and drop it
-	SYNRate  uint64        // SYNs a second; 0 means any number
-	SYNBurst uint32        // SYNs at once
+	SYNs     Rate          // 0 means any number
 	Order    int           // among the rules of a namespace, the lower one sees a packet first
 	LogGroup uint16        // NFLOG group of the first refusal; the others' follow
 	LogBytes uint32        // of each packet
@@ -104,7 +103,7 @@ func (c *Conn) AddSessionTable(s SessionTableSpec) (*SessionTable, error) {
 	}
 	base := c.c.AddChain(&nftables.Chain{Table: t.table, Name: "forward", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward,
 		Priority: nftables.ChainPriorityRef(*nftables.ChainPriorityFilter + nftables.ChainPriority(s.Order))})
-	for _, w := range []way{{s.IPv6, false}, {s.IPv6, true}} {
+	for _, w := range []way{{ipv6: s.IPv6}, {ipv6: s.IPv6, answers: true}} {
 		chain := t.direction(w)
 		bound, err := c.bound(t.table, w, s.Servers)
 		if err != nil {
@@ -161,8 +160,8 @@ func (t *SessionTable) direction(w way) *nftables.Chain {
 		if s.Doubt {
 			rule(opens, change(t.opening, update, openingFor))
 		}
-		if s.SYNRate > 0 {
-			rule(opens, []expr.Any{&expr.Limit{Type: expr.LimitTypePkts, Rate: s.SYNRate, Over: true, Unit: expr.LimitTimeSecond, Burst: s.SYNBurst}}, refuse(OverRate))
+		if s.SYNs.Packets > 0 {
+			rule(opens, []expr.Any{s.SYNs.exceeded()}, refuse(OverRate))
 		}
 		if s.Refuse {
 			rule(opens, in(t.held), refuse(Reused))

@@ -48,9 +48,15 @@ const (
 var recorded = []string{"firewall-drops-syn", "firewall-drops-syn-ack", "link-drops-syn-before-firewall", "link-drops-syn-after-firewall",
 	"link-drops-syn-ack", "server-ignores-syn", "no-fault"}
 
+// once are scenarios that are recorded once, with their own settings and the fast schedule:
+// what a stateful firewall refuses by itself, what a wire does to packets, what is hit for
+// its size, what comes before an answer and after it.
+var once = []string{"firewall-drops-data", "firewall-drops-keep-alive", "firewall-holds-session", "firewall-session-table-full", "firewall-syn-rate",
+	"link-corrupts-syn", "link-injects-rst", "link-mtu-blackhole", "link-reorders-and-duplicates", "server-listen-queue-full", "server-time-wait-challenge"}
+
 // Recordings lists the runs of a whole trial: each scenario with the proxy's SYN
 // schedule of the incident and with a fast one, one with three faults at
-// different hops, and some with large requests.
+// different hops, some with large requests, and those of once.
 func Recordings() ([]Recording, error) {
 	all, err := scenarios.All()
 	if err != nil {
@@ -85,6 +91,22 @@ func Recordings() ([]Recording, error) {
 		add(s, s.Name+"-large", bigip.Fast, largeRequests)
 		list[len(list)-1].Large = true
 	}
+	for _, s := range all {
+		if !slices.Contains(once, s.Name) {
+			continue
+		}
+		n := requests
+		if s.Firewall.Stateful() { // so many fill a table, or come round
+			n = s.Traffic.Requests
+		}
+		own := s.F5.Serverside
+		own.SYNMaxRetrans, own.SYNRTOBase, own.SYNBackoff = bigip.Fast.SYNMaxRetrans, bigip.Fast.SYNRTOBase, bigip.Fast.SYNBackoff
+		own.MaxRetrans, own.MinimumRTO = bigip.Fast.MaxRetrans, bigip.Fast.MinimumRTO
+		add(s, s.Name, own, n)
+		if c := list[len(list)-1].Scenario; c.Traffic.LargeRequests > 0 {
+			c.Traffic.LargeRequests = float64(failures) / float64(n)
+		}
+	}
 	return list, nil
 }
 
@@ -94,6 +116,9 @@ func rare(faults []fault.Fault, share float64) []fault.Fault {
 	faults = slices.Clone(faults)
 	for i := range faults {
 		f := &faults[i]
+		if f.Match == fault.LargeData {
+			continue // it hits the requests that are large, and how many those are is the traffic's
+		}
 		f.Probability = share / float64(len(faults))
 		if strings.Contains(f.At, topology.Server1) || strings.Contains(f.At, topology.Server2) {
 			f.Probability *= 2

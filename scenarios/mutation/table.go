@@ -63,7 +63,7 @@ func (t *Table) String() string {
 	for i := range t.Rows {
 		fmt.Fprintln(&b, &t.Rows[i])
 	}
-	fmt.Fprintf(&b, "\n%d of %d mutants are caught by %d runs: %.1f %%\n", t.Caught(), len(t.Rows), t.Runs, 100*t.Share())
+	fmt.Fprintf(&b, "\n%d of %d mutants are caught by %d runs: %.1f %% (the aim is 95 %%)\n", t.Caught(), len(t.Rows), t.Runs, 100*t.Share())
 	for i := range t.Rows {
 		m := &t.Rows[i].Mutant
 		if t.Rows[i].Harm != nil {

@@ -34,7 +34,7 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 	return func(ctx context.Context, captures string) (*Verdicts, error) {
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		c := exec.CommandContext(limited, "sh", "-c", strings.ReplaceAll(line, Captures, quoted(captures)))
+		c := exec.CommandContext(limited, "sh", "-c", strings.ReplaceAll(line, Captures, Quoted(captures)))
 		c.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 		c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
 		c.WaitDelay = time.Second // for a grandchild that has left the group and holds the pipe
@@ -53,8 +53,8 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 	}, nil
 }
 
-// quoted is a word for sh.
-func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+// Quoted is a word for sh.
+func Quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // lastWords are the last line of what a program complained about.
 func lastWords(stderr []byte) string {

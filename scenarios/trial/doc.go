@@ -4,9 +4,12 @@
 //	verdicts.go      reads what an analyzer says
 //	names.go         what it calls hops, in our words
 //	card.go          the score card: who was taken for whom, precision, recall
+//	draw.go          how the requests went that it errs about
 //	calibration.go   whether it knows how certain it is
 //	command.go       runs a program on a folder of captures
 //	trial.go         plays the catalogue to it
+//	corpus.go        or puts recorded captures before it, which need no namespaces
+//	shrink.go        the fewest requests and faults on which an analyzer still errs
 //	compare.go       what got better or worse since
 //	shard.go         a part of the catalogue, for one job of several
 //	merge.go         the parts' results, put together

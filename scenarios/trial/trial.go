@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -77,15 +79,16 @@ type Options struct {
 // Case is a scenario of a trial, and what it is called on a command line: its name, or its
 // file's.
 type Case struct {
-	Called   string
-	Scenario *scenarios.Scenario
+	Called    string
+	Scenario  *scenarios.Scenario
+	Recording *scenarios.Recording // of its run; nil: it is to be played
 }
 
 // Catalogue is all there is in the catalogue.
 func Catalogue() (all []Case, err error) {
 	list, err := scenarios.All()
 	for _, s := range list {
-		all = append(all, Case{s.Name, s})
+		all = append(all, Case{Called: s.Name, Scenario: s})
 	}
 	return all, err
 }
@@ -129,32 +132,31 @@ func Try(ctx context.Context, o Options) (*Result, error) {
 	return result, nil
 }
 
-// try plays one scenario in a folder, which is gone afterwards.
+// try puts one case before the analyzer, in a folder that is gone afterwards.
 func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Progress)) (*Run, []scenarios.Judgement, bool, error) {
 	defer os.RemoveAll(folder)
-	s := c.Scenario
-	options := scenarios.Options{Seed: &o.Seed, Out: folder, Progress: func(p scenarios.Progress) { tell(Progress{Run: p}) }}
-	if n := s.Config(0).Requests; o.Requests > 0 && o.Requests < n {
-		options.Requests = o.Requests
-	}
 	begun := time.Now()
-	played, err := scenarios.Run(ctx, s, options)
+	played, err := o.play(ctx, c, folder, tell)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	run := &Run{Scenario: s.Name, Seed: o.Seed, Requests: played.Requests.Sent, Failed: played.Requests.Failed,
-		Valid: played.Valid, InvalidBecause: played.InvalidBecause,
-		Repeat: repeat(c.Called, played)}
+	run := newRun(c.Called, played)
 	if !run.Valid {
 		return run, nil, false, nil
 	}
-	verdicts := &Verdicts{All: played.Report.Verdicts, Confident: true}
-	if o.Analyzer != nil {
+	verdicts := &Verdicts{Confident: true}
+	if o.Analyzer == nil && c.Recording == nil {
+		verdicts.All = played.Report.Verdicts
+	} else {
 		if err := leaveCaptures(folder); err != nil {
 			return nil, nil, false, err
 		}
+		ask := o.Analyzer
+		if ask == nil {
+			ask = own
+		}
 		tell(Progress{OnTrial: true})
-		verdicts, err = o.Analyzer(ctx, filepath.Join(folder, capturesFolder))
+		verdicts, err = ask(ctx, filepath.Join(folder, capturesFolder))
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, false, ctx.Err()
@@ -163,9 +165,62 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 		}
 	}
 	judged := verdicts.judge(played.Truths, o.Names)
-	run.Score, run.Seconds = scenarios.ScoreOf(judged), time.Since(begun).Seconds()
+	run.Score = scenarios.ScoreOf(judged)
+	if err := draw(ctx, filepath.Join(folder, capturesFolder), played.Report, played.Truths, run.Score.Errors); err != nil {
+		return nil, nil, false, err
+	}
+	run.Seconds = time.Since(begun).Seconds()
 	return run, judged, verdicts.Confident, nil
 }
+
+// play plays a case, or takes the captures of its recording.
+func (o *Options) play(ctx context.Context, c Case, folder string, tell func(Progress)) (*scenarios.Result, error) {
+	if c.Recording != nil {
+		// A copy, whose name tells nothing.
+		to := filepath.Join(folder, capturesFolder)
+		if err := os.CopyFS(to, os.DirFS(filepath.Join(c.Recording.Path, capturesFolder))); err != nil {
+			return nil, fmt.Errorf("trial: %w", err)
+		}
+		return c.Recording.Result, c.Recording.ReadReport()
+	}
+	options := scenarios.Options{Seed: &o.Seed, Out: folder, Progress: func(p scenarios.Progress) { tell(Progress{Run: p}) }}
+	if n := c.Scenario.Config(0).Requests; o.Requests > 0 && o.Requests < n {
+		options.Requests = o.Requests
+	}
+	return scenarios.Run(ctx, c.Scenario, options)
+}
+
+// newRun is what there is to say of a run before anybody is judged by it.
+func newRun(called string, r *scenarios.Result) *Run {
+	return &Run{Scenario: r.Scenario, Seed: r.Seed, Requests: r.Requests.Sent, Failed: r.Requests.Failed,
+		Valid: r.Valid, InvalidBecause: r.InvalidBecause,
+		Repeat: r.Repeat(called)}
+}
+
+// own is hopblame's own analyzer.
+func own(ctx context.Context, captures string) (*Verdicts, error) {
+	points, err := analyzer.LoadPoints(captures)
+	if err != nil {
+		return nil, err
+	}
+	var o analyzer.Options
+	keys, err := os.Open(filepath.Join(captures, keyLog))
+	switch {
+	case err == nil:
+		defer keys.Close()
+		o.KeyLog = keys
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	r, err := analyzer.Analyze(ctx, points, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Verdicts{All: r.Verdicts, Confident: true}, nil
+}
+
+// keyLog is where the client's TLS secrets lie beside the captures.
+const keyLog = "keys.log"
 
 // judge grades verdicts, whose hops have names of their own.
 func (v *Verdicts) judge(truths []scenarios.Truth, names Names) []scenarios.Judgement {
@@ -192,19 +247,18 @@ func leaveCaptures(folder string) error {
 }
 
 // Score judges an analyzer's verdicts on a recorded run.
-func Score(r *scenarios.Recording, name string, v *Verdicts, names Names) *Result {
+func Score(ctx context.Context, r *scenarios.Recording, name string, v *Verdicts, names Names) (*Result, error) {
+	if err := r.ReadReport(); err != nil {
+		return nil, err
+	}
 	judged := v.judge(r.Result.Truths, names)
 	sum := newCards()
 	sum.add(judged, v.Confident)
 	card := sum.card()
-	q := r.Result.Requests
-	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{{
-		Scenario: r.Result.Scenario, Seed: r.Result.Seed, Requests: q.Sent, Failed: q.Failed, Valid: r.Result.Valid,
-		InvalidBecause: r.Result.InvalidBecause, Score: card.Score,
-		Repeat: repeat(filepath.Join(r.Path, "scenario.yaml"), r.Result)}}}
-}
-
-// repeat is the command that plays a run again.
-func repeat(called string, r *scenarios.Result) string {
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
+	if err := draw(ctx, filepath.Join(r.Path, capturesFolder), r.Result.Report, r.Result.Truths, card.Score.Errors); err != nil {
+		return nil, err
+	}
+	run := newRun(filepath.Join(r.Path, "scenario.yaml"), r.Result)
+	run.Score = card.Score
+	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{*run}}, nil
 }

@@ -225,7 +225,7 @@ func TestAWrongAnalyzerGetsWhatItDeserves(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Faults[0].Probability = 0.05
-		list = append(list, Case{name, s})
+		list = append(list, Case{Called: name, Scenario: s})
 	}
 	ask, err := Command("../../examples/blame.sh "+Captures, 0)
 	if err != nil {
@@ -375,5 +375,86 @@ func TestShardsAreAPartitionOfTheCatalogue(t *testing.T) {
 		if _, err := ParseShard(broken); err == nil {
 			t.Errorf("%q is taken", broken)
 		}
+	}
+}
+
+// A mistake that needs three failures at once, of one fault of two.
+func TestShrinkFindsTheFewestOnWhichAnAnalyzerErrs(t *testing.T) {
+	s, err := scenarios.Load("f.yaml", []byte(`name: f
+title: Two faults share the blame
+f5: {serverside: {syn-rto-base: 20ms}}
+traffic: {requests: 40}
+faults:
+  - {name: syn-drop, at: firewall, direction: to-server, match: syn, do: drop, per: connection, probability: 0.3}
+  - {name: abrupt, at: server1, do: reset, per: connection, probability: 0.2}
+expect:
+  - {hop: firewall, cause: syn-dropped}
+  - {hop: server1, cause: app-reset}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, out := uint64(7), filepath.Join(t.TempDir(), "out")
+	_, err = scenarios.Run(t.Context(), s, scenarios.Options{Seed: &seed, Out: out})
+	var unsupported *topology.UnsupportedError
+	if errors.As(err, &unsupported) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := scenarios.OpenRecording(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It blames the server for the last of three dropped SYNs.
+	hasty := func(ctx context.Context, captures string) (*Verdicts, error) {
+		v, err := own(ctx, captures)
+		n := 0
+		for i := 0; err == nil && i < len(v.All); i++ {
+			if v.All[i].Cause == analyzer.SYNDropped {
+				if n++; n == 3 {
+					v.All[i].Hop = topology.Server2
+				}
+			}
+		}
+		return v, err
+	}
+	got, err := Shrink(t.Context(), r, ShrinkOptions{Analyzer: hasty})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A fourth one must succeed: where nothing gets through, the capture behind is empty and
+	// proves nothing.
+	if got.Requests != 4 || got.Faults != 1 || got.Before.Requests != 40 || got.Before.Faults != 2 || got.Scenario.Faults[0].Name != "syn-drop" {
+		t.Errorf("%d requests and %d faults (%v) are left of %d and %d", got.Requests, got.Faults, got.Scenario.Faults, got.Before.Requests, got.Before.Faults)
+	}
+	if got.Mistake.Kind != scenarios.Wrong || got.Mistake.Got.Hop != topology.Server2 {
+		t.Errorf("the mistake is %s", got.Mistake.String())
+	}
+	// What is left is a scenario as any other.
+	text, err := got.Scenario.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := scenarios.Load("again.yaml", text); err != nil || len(again.Traffic.Only) != 4 {
+		t.Errorf("it cannot be played: %v\n%s", err, text)
+	}
+
+	if _, err := Shrink(t.Context(), r, ShrinkOptions{}); !errors.Is(err, ErrNoMistake) {
+		t.Errorf("of our own analyzer: %v, want %v", err, ErrNoMistake)
+	}
+	// A mistake that is not made twice is no scenario.
+	first := true
+	once := func(ctx context.Context, captures string) (*Verdicts, error) {
+		v, err := own(ctx, captures)
+		if first && err == nil {
+			v.All[0].Hop = topology.Server2
+		}
+		first = false
+		return v, err
+	}
+	if _, err := Shrink(t.Context(), r, ShrinkOptions{Analyzer: once, Patience: 5 * time.Second}); err == nil || !strings.Contains(err.Error(), "was not made again") {
+		t.Errorf("of a mistake that is not made twice: %v", err)
 	}
 }

@@ -27,6 +27,7 @@ func (b *bench) refused() bool {
 }
 
 func TestAVirtualServerThatDoesNotListenSaysWhy(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		config  Config
@@ -44,6 +45,7 @@ func TestAVirtualServerThatDoesNotListenSaysWhy(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+", "+string(family), func(t *testing.T) {
+				t.Parallel()
 				b := build(t, family)
 				c := row.config
 				if c.Pool.Members = slices.Clone(c.Pool.Members); c.Pool.Members != nil {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/internal/nft"
-	"github.com/hopblame/hopblame/topology"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,21 +23,26 @@ const (
 )
 
 // mark is on every serverside socket whose SYN has left: the kernel's own
-// retransmissions carry it, and [muffleRetransmissions] swallows them. connect(2)
+// retransmissions carry it, and [Proxy.ownSchedule] swallows them. connect(2)
 // sends the SYN itself before it returns, so the original never does. It is set at
 // once and not when the kernel's second is nearly over, because on a busy machine
 // a timer may come later than that.
 const mark = 0x77
 
-// muffleRetransmissions makes the host drop the SYNs that the kernel repeats by
-// itself, before any capture sees them.
-func muffleRetransmissions(host *topology.Host) error {
-	c, err := nft.Open(host)
+// ownSchedule makes the host drop the SYNs that the kernel repeats by itself, before any
+// capture sees them; and, behind its captures, ICMP errors about what was sent. Linux ends
+// a connection that is opening upon any of them, soft or hard (net/ipv4/tcp_ipv4.c,
+// tcp_v4_err): measured in a lab, with IPv4 at once, with IPv6 at the second SYN, because the
+// first error comes while connect(2) still has the socket. No article says that TMM heeds
+// them, but for a smaller MTU (ID425736); RFC 1122 §4.2.3.9 has TCP go on after soft ones,
+// and RFC 5927 §5.2 has doubts about hard ones. Here it goes on sending SYNs.
+func (p *Proxy) ownSchedule() error {
+	c, err := nft.Open(p.host)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return c.DropMarkedSYNs("syn-schedule", mark)
+	return errors.Join(c.DropMarkedSYNs("syn-schedule", mark), c.DropICMPErrors("icmp-errors"))
 }
 
 // dial opens the serverside half to the member whose turn it is.

@@ -62,6 +62,7 @@ func serversideSYNs(t *testing.T, c Config, requests int) (sequences []uint32) {
 }
 
 func TestWithoutTimestampsSequenceNumbersAreDrawnFromTheSeed(t *testing.T) {
+	t.Parallel()
 	drawn := func(seed uint64) []uint32 {
 		return serversideSYNs(t, Config{Serverside: TCPProfile{Timestamps: enabled(false)}, Seed: seed}, 2)
 	}

@@ -84,6 +84,7 @@ func take(c net.Conn) {
 // TestWhatEndsAConnectionShowsOnTheWire brings every event about, by what really brings
 // it about, and reads from the f5's capture who got what.
 func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
+	t.Parallel()
 	const quickly = 300 * time.Millisecond
 	plain := []Profile{ProfileTCP}
 	tlsProfiles := []Profile{ProfileTCP, ProfileHTTP, ProfileClientSSL}
@@ -304,6 +305,7 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 			toClient: aFIN},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			b := build(t, topology.IPv4)
 			serve := row.member
 			if serve == nil {

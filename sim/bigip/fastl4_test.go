@@ -327,6 +327,7 @@ func (b *bench) dialError() error {
 }
 
 func TestFastL4AnswersASYNThatItCannotPassOnWithARST(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		edit  func(b *bench, c *Config)
@@ -356,6 +357,7 @@ func TestFastL4AnswersASYNThatItCannotPassOnWithARST(t *testing.T) {
 		}, NoSNATAddress},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			b := build(t, topology.IPv4)
 			b.member(echo)
 			b.startFastL4(FastL4Profile{}, func(c *Config) { row.edit(b, c) })
@@ -440,6 +442,7 @@ func TestWhatTheMemberAnswersASYNWithIsTheClients(t *testing.T) {
 }
 
 func TestTheClientsOwnRetransmissionsPassThroughAndNoOthers(t *testing.T) {
+	t.Parallel()
 	b := build(t, topology.IPv4)
 	b.member(echo)
 	i := b.dropSYNs()
@@ -464,9 +467,11 @@ func TestTheClientsOwnRetransmissionsPassThroughAndNoOthers(t *testing.T) {
 }
 
 func TestAHandshakeThatTakesTooLongIsResetAtBothEnds(t *testing.T) {
+	t.Parallel()
 	const slow = 300 * time.Millisecond
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run("the member does not answer, "+string(family), func(t *testing.T) {
+			t.Parallel()
 			b := build(t, family)
 			b.member(echo)
 			b.dropSYNs()
@@ -495,6 +500,7 @@ func TestAHandshakeThatTakesTooLongIsResetAtBothEnds(t *testing.T) {
 		})
 	}
 	t.Run("the client does not acknowledge", func(t *testing.T) {
+		t.Parallel()
 		b := build(t, topology.IPv4)
 		b.member(echo)
 		b.startFastL4(FastL4Profile{HandshakeTimeout: slow})
@@ -546,6 +552,7 @@ func (b *bench) hello() *net.TCPConn {
 }
 
 func TestAnIdleFastL4ConnectionEndsWhenItsProfileSays(t *testing.T) {
+	t.Parallel()
 	const idle = 600 * time.Millisecond
 	for _, row := range []struct {
 		name   string
@@ -557,6 +564,7 @@ func TestAnIdleFastL4ConnectionEndsWhenItsProfileSays(t *testing.T) {
 		{"without reset-on-timeout nobody is told, until he says something", topology.IPv4, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			b := build(t, row.family)
 			atMember := make(chan error, 1)
 			b.member(func(c *net.TCPConn) {

@@ -218,9 +218,10 @@ func (p *Proxy) keepAlive(profile *TCPProfile) bool {
 }
 
 // keepAliveRanOut says whether it was for keep-alive probes that a half timed out, and
-// not for data.
+// not for data, nor for a SYN.
 func (h *half) keepAliveRanOut() bool {
-	return h.conn.proxy.keepAlive(h.profile()) && !h.wrote
+	opening := h.side() == serverside && h.conn.state == connecting
+	return h.conn.proxy.keepAlive(h.profile()) && !h.wrote && !opening
 }
 
 // options sets a profile's timers on a socket: of a listener, for all it accepts.

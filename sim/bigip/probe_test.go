@@ -61,6 +61,7 @@ func probing(frames []seen) []seen {
 }
 
 func TestAMemberIsUpOrDownAsItsMonitorFinds(t *testing.T) {
+	t.Parallel()
 	answering := func(text string) func(c *net.TCPConn) {
 		return func(c *net.TCPConn) { take(c); io.WriteString(c, text) }
 	}
@@ -90,6 +91,7 @@ func TestAMemberIsUpOrDownAsItsMonitorFinds(t *testing.T) {
 		{"http, and nobody listens", expecting(""), nil, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			b := build(t, topology.IPv4)
 			if row.member != nil {
 				b.member(row.member)

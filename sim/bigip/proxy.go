@@ -126,7 +126,7 @@ func (p *Proxy) open() (err error) {
 			return err
 		}
 	}
-	if err := muffleRetransmissions(p.host); err != nil {
+	if err := p.ownSchedule(); err != nil {
 		return err
 	}
 	if err := p.host.Run(p.attend); err != nil {

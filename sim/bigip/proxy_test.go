@@ -319,6 +319,7 @@ func TestAMemberWithoutARouteResetsTheClient(t *testing.T) {
 }
 
 func TestAMemberThatNeverAnswersIsTriedBySchedule(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name    string
 		profile TCPProfile

@@ -64,8 +64,9 @@ type Frame struct {
 // Count is what a tap saw of TCP: the side of the balance that owes nothing to
 // nftables.
 type Count struct {
-	In, Out       uint64 // segments received and sent by the hop
-	InSYN, OutSYN uint64 // those with SYN and without ACK
+	InICMP, OutICMP uint64 // ICMP errors about segments
+	In, Out         uint64 // segments received and sent by the hop
+	InSYN, OutSYN   uint64 // those with SYN and without ACK
 	// Those with RST and ACK: the end of a connection, or a SYN refused. A RST without
 	// ACK answers a segment of no connection (RFC 9293 §3.10.7.1).
 	InRST, OutRST uint64
@@ -333,6 +334,12 @@ func (t *tapState) count(p packet) {
 		tcp = ip[min(int(ip[0]&15)*4, len(ip)):]
 	case binary.BigEndian.Uint16(b[12:]) == unix.ETH_P_IPV6 && ip[6] == unix.IPPROTO_TCP:
 		tcp = ip[40:]
+	case isICMPError(b[12:14], ip):
+		if p.outgoing {
+			t.counts.OutICMP++
+		} else {
+			t.counts.InICMP++
+		}
 	}
 	if len(tcp) <= flagsAt {
 		return

@@ -16,11 +16,14 @@ import (
 
 // Batch describes the requests to send.
 type Batch struct {
-	Server      netip.AddrPort
-	Local       netip.Addr
-	Target      string // request target; "" means /batch
-	Protocol    Protocol
-	Requests    int
+	Server   netip.AddrPort
+	Local    netip.Addr
+	Target   string // request target; "" means /batch
+	Protocol Protocol
+	Requests int
+	// Only are the ordinals of the requests that are sent, in order; the others are
+	// recorded as [NotSent]. nil: all are sent.
+	Only        []int
 	Concurrency int // requests in flight
 	// PerConnection is how many requests in a row share a connection: with HTTPS one
 	// after the other, with HTTP2 at once. 0 means [Protocol.PerConnection].
@@ -76,7 +79,7 @@ type Limits struct {
 // Outcome is what the client saw of a request.
 type Outcome string
 
-// The outcomes. Only OK is not a failure.
+// The outcomes.
 const (
 	OK        Outcome = "ok"
 	Reset     Outcome = "reset"     // RST after the connection was established, or RST_STREAM
@@ -86,7 +89,11 @@ const (
 	TLS       Outcome = "tls"       // an alert, or what is no TLS
 	Error     Outcome = "error"     // a 5xx, or no HTTP at all
 	Local     Outcome = "local"     // the client itself could not send it; makes a run INVALID
+	NotSent   Outcome = "not-sent"  // it was not to be sent: see Batch.Only
 )
+
+// Failed says whether a request failed; one that was not sent has not.
+func (o Outcome) Failed() bool { return o != OK && o != NotSent }
 
 // Record is one request and what became of it.
 type Record struct {
@@ -99,12 +106,14 @@ type Record struct {
 	Detail  string // what the kernel or the protocol said, for a failure
 }
 
+// DefaultTimeout is what a client waits that is not told how long.
+const DefaultTimeout = 2 * time.Minute
+
 // Bounds of a request's timeout: what a healthy request takes on a busy machine, and
 // what keeps a run finite.
 const (
-	defaultTimeout = 2 * time.Minute
-	minTimeout     = 100 * time.Millisecond
-	maxTimeout     = 10 * time.Minute
+	minTimeout = 100 * time.Millisecond
+	maxTimeout = 10 * time.Minute
 )
 
 // maxPerConnection is more than any server lets a client have open at once.
@@ -116,6 +125,13 @@ func (b *Batch) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("traffic: "+format, args...)) }
 	if b.Requests < 1 || b.Requests > 10_000_000 {
 		bad("requests %d: must be 1 to 10,000,000", b.Requests)
+	}
+	for i, o := range b.Only {
+		if o < 0 || o >= b.Requests {
+			bad("only %d: there are requests 0 to %d", o, b.Requests-1)
+		} else if i > 0 && o <= b.Only[i-1] {
+			bad("only %d: comes after %d; write each once, in order", o, b.Only[i-1])
+		}
 	}
 	if b.Concurrency < 1 || b.Concurrency > 8192 {
 		bad("concurrency %d: must be 1 to 8192", b.Concurrency)
@@ -138,6 +154,34 @@ func (b *Batch) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Sends says whether a request is sent.
+func (b *Batch) Sends(ordinal int) bool {
+	if b.Only == nil {
+		return true
+	}
+	_, sent := slices.BinarySearch(b.Only, ordinal)
+	return sent
+}
+
+// Sent is how many requests are sent.
+func (b *Batch) Sent() int {
+	if b.Only == nil {
+		return b.Requests
+	}
+	return len(b.Only)
+}
+
+// newRecords makes a record for every request, of those that are not sent a whole one.
+func (b *Batch) newRecords() []Record {
+	records := make([]Record, b.Requests)
+	for o := range records {
+		if !b.Sends(o) {
+			records[o] = Record{Ordinal: o, Outcome: NotSent}
+		}
+	}
+	return records
+}
+
 // Port returns the source port of a connection whose first request has an ordinal.
 func Port(ordinal int) uint16 { return ports.At(ordinal) }
 
@@ -152,7 +196,7 @@ func Run(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
 		b.PerConnection = b.Protocol.PerConnection()
 	}
 	if b.Timeout == 0 {
-		b.Timeout = defaultTimeout
+		b.Timeout = DefaultTimeout
 	}
 	if b.Target == "" {
 		b.Target = "/batch"

@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
+	t.Parallel()
 	idle, shut := bigip.Fast, bigip.Fast
 	idle.IdleTimeout, shut.ZeroWindowTimeout = 300*time.Millisecond, 300*time.Millisecond
 	untold := idle
@@ -57,6 +58,7 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 		{"another port is closed to TLS too", HTTP2, fault.ConnectElsewhere, bigip.Config{}, Refused, none, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
 			if row.protocol.Secure() {
 				row.f5.VirtualServer.Profiles = http2Profiles
 			}

@@ -37,7 +37,7 @@ type lanes struct {
 // sendOverTLS sends a batch over TLS.
 func sendOverTLS(ctx context.Context, host *topology.Host, b Batch) ([]Record, error) {
 	l := &lanes{Batch: b, host: host, inFlight: semaphore.NewWeighted(int64(b.Concurrency)),
-		records: make([]Record, b.Requests), port: map[uint16]chan struct{}{}}
+		records: b.newRecords(), port: map[uint16]chan struct{}{}}
 	l.transport = http.Transport{Protocols: new(http.Protocols), DialTLSContext: l.dial, DisableCompression: true}
 	l.transport.Protocols.SetHTTP1(b.Protocol == HTTPS)
 	l.transport.Protocols.SetHTTP2(b.Protocol == HTTP2)
@@ -52,6 +52,9 @@ func (l *lanes) begin(ctx context.Context) {
 	for first := 0; first < l.Requests; first += l.PerConnection {
 		var good []int
 		for o := first; o < min(first+l.PerConnection, l.Requests); o++ {
+			if !l.Sends(o) {
+				continue
+			}
 			m := l.mood(o)
 			if m == nil {
 				good = append(good, o)

@@ -18,7 +18,7 @@ func sendPlain(ctx context.Context, host *topology.Host, b Batch) ([]Record, err
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	s := &sender{Batch: b, host: host, loop: loop, records: make([]Record, b.Requests), port: map[uint16]bool{}}
+	s := &sender{Batch: b, host: host, loop: loop, records: b.newRecords(), port: map[uint16]bool{}}
 	var cancel context.CancelFunc
 	s.ctx, cancel = context.WithCancel(ctx)
 	defer cancel()
@@ -84,6 +84,9 @@ func (s *sender) pick() (int, bool) {
 	for s.next < s.Requests {
 		o := s.next
 		s.next++
+		if !s.Sends(o) {
+			continue
+		}
 		if !s.port[Port(o)] {
 			return o, true
 		}
@@ -110,7 +113,7 @@ func (s *sender) finish(r *request, outcome Outcome, detail error) {
 	if s.Progress != nil {
 		s.Progress(s.done, s.failed)
 	}
-	if s.done == s.Requests {
+	if s.done == s.Sent() {
 		s.loop.Stop()
 		return
 	}

@@ -85,7 +85,7 @@ func (r *request) connect() error {
 	if err := l.Add(fd, r, eventloop.Readable|eventloop.Writable|eventloop.PeerShut); err != nil {
 		return err
 	}
-	l.Arm(&r.timer, r.record.Start.Add(r.sender.Timeout), func() { r.sender.finish(r, Timeout, nil) })
+	l.Arm(&r.timer, r.record.Start.Add(r.sender.Timeout), func() { r.sender.finish(r, r.overdue(), nil) })
 	return nil
 }
 

@@ -56,6 +56,17 @@ func (r *response) verdict() Outcome {
 	return OK
 }
 
+// overdue judges the response when the client waits no longer for the connection's end: one
+// that has all the length it announced needs none (RFC 9112 §6.3).
+func (r *response) overdue() Outcome {
+	head, _, complete := bytes.Cut(r.in, headerTerminator)
+	if n := contentLength(head); complete && n > 0 && r.received >= len(head)+len(headerTerminator)+n {
+		return r.verdict()
+	}
+	r.verdict() // for the status, if there was one
+	return Timeout
+}
+
 // contentLength reads the length the response announced; 0 if it did not.
 func contentLength(header []byte) int {
 	for line := range bytes.SplitSeq(header, []byte("\r\n")) {

@@ -95,6 +95,7 @@ func resets(c *net.TCPConn) {
 }
 
 func TestTheOutcomeOverTLSIsWhatTheClientSaw(t *testing.T) {
+	t.Parallel()
 	both := []Protocol{HTTPS, HTTP2}
 	answers := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }
 	for _, row := range []struct {
@@ -144,6 +145,7 @@ func TestTheOutcomeOverTLSIsWhatTheClientSaw(t *testing.T) {
 	} {
 		for _, protocol := range row.over {
 			t.Run(row.name+", "+string(protocol), func(t *testing.T) {
+				t.Parallel()
 				host, b := buildTLS(t, row.config.Clone(), row.before, row.handle)
 				b.Protocol = protocol
 				if row.want == Timeout {
@@ -164,6 +166,7 @@ func TestTheOutcomeOverTLSIsWhatTheClientSaw(t *testing.T) {
 		}
 	}
 	t.Run("no listener", func(t *testing.T) {
+		t.Parallel()
 		host, b := build(t, nil)
 		b.Protocol = HTTPS
 		if records, err := Run(t.Context(), host, b); err != nil || records[0].Outcome != Refused {
@@ -171,6 +174,7 @@ func TestTheOutcomeOverTLSIsWhatTheClientSaw(t *testing.T) {
 		}
 	})
 	t.Run("an address that is not the client's", func(t *testing.T) {
+		t.Parallel()
 		host, b := build(t, nil)
 		b.Protocol, b.Local = HTTPS, netip.MustParseAddr("198.18.50.99")
 		if records, err := Run(t.Context(), host, b); err != nil || records[0].Outcome != Local {
@@ -180,8 +184,10 @@ func TestTheOutcomeOverTLSIsWhatTheClientSaw(t *testing.T) {
 }
 
 func TestTheKeyLogOpensWhatWasCaptured(t *testing.T) {
+	t.Parallel()
 	for _, protocol := range []Protocol{HTTPS, HTTP2} {
 		t.Run(string(protocol), func(t *testing.T) {
+			t.Parallel()
 			host, b := buildTLS(t, nil, nil, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
 			file := filepath.Join(t.TempDir(), "client.pcapng")
 			session, err := capture.Start([]capture.Point{{Hop: topology.Client, Face: topology.ClientFace, Side: capture.Clientside,

@@ -93,9 +93,13 @@ func (f *Fault) validateActor(bad complaint) {
 	case !b.port && f.Port != 0:
 		bad("port %d: only %s has it", f.Port, ConnectElsewhere)
 	}
+	f.validateAnswer(bad)
+	f.validateRate(bad)
 	if f.LargerThan != 0 {
 		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
 	}
+	f.validateRewrite(bad)
+	f.validateForgery(bad)
 	if f.Per != PerConnection {
 		bad("per %q: an actor's %s is per connection", f.Per, f.Do)
 	}

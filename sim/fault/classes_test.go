@@ -2,6 +2,7 @@ package fault
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -108,12 +109,14 @@ func TestEachClassOfPacketsIsHitOnItsWayAndNothingElse(t *testing.T) {
 		{AfterSYN, Drop, "server1", unheard, 2},
 		{Response, Drop, "firewall", unanswered, 2},
 		{Response, Drop, "link:f5-firewall", unanswered, 2},
+		{FIN, Drop, "firewall", answered, 1},
+		{FIN, Drop, "link:f5-firewall", answered, 1},
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(fmt.Sprintf("%s: %s %s at %s", family, row.do, row.match, row.at), func(t *testing.T) {
 				t.Parallel()
 				f := valid()
-				f.Match, f.Direction, f.Do, f.At = row.match, classes[row.match].way, row.do, row.at
+				f.Match, f.Direction, f.Do, f.At = row.match, cmp.Or(classes[row.match].way, ToClient), row.do, row.at
 				var middles []string
 				if f.IsLink() {
 					middles = append(middles, f.At)

@@ -40,6 +40,11 @@ const (
 	AfterSYN Match = "after-syn"
 	// Any is whatever goes in the fault's direction, for what does not lose it.
 	Any Match = "any"
+	FIN Match = "fin" // in either direction, and without data
+	RST Match = "rst" // in either direction
+	// ICMP is an ICMP or ICMPv6 error about a connection, in either direction: never
+	// neighbour discovery, nor a redirect.
+	ICMP Match = "icmp"
 
 	// PerConnection: a seeded function of fault, ordinal and attempt decides;
 	// all that matches of a hit connection is hit.
@@ -67,9 +72,16 @@ type Fault struct {
 	After     time.Duration `yaml:"after"`  // of a delay, and of an actor that takes its time
 	Jitter    time.Duration `yaml:"jitter"` // of a delay: up to so much more, by chance
 	Port      uint16        `yaml:"port"`   // of a client that connects elsewhere
+	With      With          `yaml:"with"`   // of a fault that rejects: what it answers with; "" means a RST
+	Rate      int           `yaml:"rate"`   // of a policer: packets a second that pass
+	Burst     int           `yaml:"burst"`  // of a policer: packets that pass at once; 0 means as many as the rate
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
 	LargerThan  int     `yaml:"larger-than"`
+	To          To      `yaml:"to"`  // of a forged RST; "" is to the f5
+	TTL         int     `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	MSS         int     `yaml:"mss"` // … or the MSS option's value
+	Seq         int     `yaml:"seq"` // … or what is added to the sequence number
 	Per         Per     `yaml:"per"`
 	Probability float64 `yaml:"probability"` // 0 to 1; both ends are exact
 }
@@ -80,7 +92,7 @@ func (f *Fault) Acts() bool { _, is := behaviours[f.Do]; return is }
 // Resets says whether each hit makes a RST with ACK, by which it can be counted:
 // the answer to a SYN, or the end of a connection (RFC 9293 §3.10.7.1, §3.10.5).
 func (f *Fault) Resets() bool {
-	return f.Do == Reject || behaviours[f.Do].resets
+	return f.Do == Reject && !f.SaysICMP() || behaviours[f.Do].resets
 }
 
 // Breaks says whether a connection that is hit every time is lost to its request.
@@ -89,12 +101,15 @@ func (f *Fault) Breaks() bool {
 		return behaviours[f.Do].breaks
 	}
 	t := treatments[f.Do]
-	return t.breaks || t.lost && !classes[f.Match].spares
+	return t.breaks || f.Loses() && !classes[f.Match].spares
 }
 
 // Shadows says whether f keeps its connections from ever meeting other, a fault that
 // they would come to later by time and way.
 func (f *Fault) Shadows(other *Fault) bool {
+	if f.Provokes(other) {
+		return false
+	}
 	if f.Stage() == other.Stage() {
 		return !f.OnWire() // the packet is gone, or the actor has done something else
 	}
@@ -110,6 +125,8 @@ func (f *Fault) Stage() int {
 	switch b, acts := behaviours[f.Do]; {
 	case !acts && f.Match == Any:
 		return map[Direction]int{ToServer: classes[SYN].stage, ToClient: classes[SYNACK].stage}[f.Direction]
+	case !acts && classes[f.Match].way == "" && f.Direction == ToClient:
+		return classes[f.Match].stage + 1 // the other way is another packet
 	case !acts:
 		return classes[f.Match].stage
 	case b.way == ToServer:
@@ -144,6 +161,10 @@ var classes = map[Match]class{
 	AfterSYN: {way: ToServer, stage: 5, segments: nft.AfterSYN},
 	Response: {way: ToClient, stage: 7, segments: nft.Payload},
 	Any:      {segments: nft.Any, spares: true},
+	// To these a connection comes last, if at all, and each way has a stage of its own.
+	FIN:  {stage: 8, segments: nft.FINs, spares: true},
+	RST:  {stage: 10, segments: nft.RSTs, spares: true},
+	ICMP: {stage: 12, segments: nft.ICMPErrors, spares: true},
 }
 
 // The stages of actors: the client before the f5 connects to anybody, the server between
@@ -204,6 +225,8 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	if f.Match == AfterSYN && f.Per == PerPacket {
 		bad("per %q: a connection has its place in a listen queue or has none; %s is per connection or tuple", f.Per, AfterSYN)
 	}
+	f.validateAnswer(bad)
+	f.validateRate(bad)
 	f.validateSize(bad)
 	f.validatePlace(spec, bad)
 }
@@ -242,7 +265,7 @@ func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
 	case f.Direction == ToClient:
 		// A host's packet filter comes before its captures on the way out.
 		path := spec.Path(topology.F5, f.At)
-		what := map[Match]string{SYNACK: "SYN-ACK", Response: "response", Any: "packet"}[f.Match]
+		what := map[Match]string{SYNACK: "SYN-ACK", Response: "response", Any: "packet", FIN: "FIN", RST: "RST", ICMP: "ICMP error"}[f.Match]
 		bad("at %q: the server's own capture would not have the %s either; the nearest place is %s", f.At, what, path[len(path)-2])
 	default:
 		path := spec.Path(topology.F5, f.At)

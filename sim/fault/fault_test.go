@@ -159,6 +159,11 @@ func treats(do Do, match Match) func(*Fault) {
 	}
 }
 
+// polices makes it a policer of requests.
+func polices(f *Fault) {
+	f.Match, f.Do, f.Rate, f.Per, f.Probability = Data, RateLimit, 100, PerPacket, 1
+}
+
 // answers turns the fault round.
 func answers(f *Fault) { f.Match, f.Direction = SYNACK, ToClient }
 
@@ -188,10 +193,10 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a name with a blank", func(f *Fault) { f.Name = "syn drop" }, "1 to 64 letters"},
 		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
 		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
-		{"a match there is not", func(f *Fault) { f.Match = "fin" }, `match "fin": must be syn, syn-ack, ack, data, large-data, after-syn, response or any`},
-		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, inject-rst, delay, reorder, duplicate or corrupt`},
+		{"a match there is not", func(f *Fault) { f.Match = "urg" }, `match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst or icmp`},
+		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite`},
 		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
-			`do "eat": must be drop, reject, inject-rst, delay, reorder, duplicate, corrupt, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
+			`do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
 		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection, tuple or packet`},
 		{"less than never", func(f *Fault) { f.Probability = -0.1 }, "probability -0.1: must be 0 to 1"},
 		{"more than always", func(f *Fault) { f.Probability = 1.1 }, "probability 1.1: must be 0 to 1"},
@@ -224,6 +229,28 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"an MTU for some", func(f *Fault) { f.Match, f.LargerThan, f.Probability = LargeData, 1400, 0.5 }, `probability 0.5: large-data is hit always or never`},
 		{"a large SYN", func(f *Fault) { f.LargerThan = 1400 }, `larger-than 1400: only large-data has it`},
 		{"a server that resets what is large", func(f *Fault) { behaves(Reset)(f); f.LargerThan = 1400 }, `larger-than 1400: only large-data has it`},
+		{"a FIN on its way to the server", func(f *Fault) { f.Match = FIN }, ""},
+		{"a FIN on its way back", func(f *Fault) { f.Match, f.Direction = FIN, ToClient }, ""},
+		{"a FIN in the server, whose capture would not have it", func(f *Fault) { f.Match, f.Direction, f.At = FIN, ToClient, "server2" },
+			`at "server2": the server's own capture would not have the FIN either; the nearest place is link:switch-server2`},
+		{"a RST on its way back", func(f *Fault) { f.Match, f.Direction = RST, ToClient }, ""},
+		{"a RST of the f5's, of some connections", func(f *Fault) { f.Match = RST }, `per "connection": whether the f5 sends a rst to a server is its own affair; it must be packet`},
+		{"a RST of the f5's, per packet", func(f *Fault) { f.Match, f.Per = RST, PerPacket }, ""},
+		{"an ICMP error on its way back", func(f *Fault) { f.Match, f.Direction, f.At = ICMP, ToClient, "link:f5-firewall" }, ""},
+		{"a delayed FIN", func(f *Fault) { treats(Delay, FIN)(f); f.After = 300 * time.Millisecond }, `do "delay": what matches fin can be dropped, and no more`},
+		{"a SYN that the firewall forbids", func(f *Fault) { f.Do, f.With = Reject, WithAdminProhibited }, ""},
+		{"a server that says so by ICMP", func(f *Fault) { f.Do, f.With, f.At = Reject, WithPortUnreachable, "server2" }, ""},
+		{"an answer there is not", func(f *Fault) { f.Do, f.With = Reject, "icmp-no-route" }, `with "icmp-no-route": must be rst, icmp-admin-prohibited or icmp-port-unreachable`},
+		{"an answer to what is dropped", func(f *Fault) { f.With = WithRST }, `with "rst": only reject has it`},
+		{"a server that resets by ICMP", func(f *Fault) { behaves(Reset)(f); f.With = WithPortUnreachable }, `with "icmp-port-unreachable": only reject has it`},
+		{"a policer", polices, ""},
+		{"a policer of responses", func(f *Fault) { polices(f); f.Match, f.Direction, f.Burst = Response, ToClient, 5 }, ""},
+		{"a policer without a rate", func(f *Fault) { polices(f); f.Rate = 0 }, `rate 0: rate-limit needs the packets a second that pass, 1 to 1000000`},
+		{"a policer of some connections", func(f *Fault) { polices(f); f.Per = PerConnection }, `per "connection": rate-limit drops what exceeds, whosever it is; it must be packet`},
+		{"a policer that looks away", func(f *Fault) { polices(f); f.Probability = 0.5 }, `probability 0.5: rate-limit counts every packet or none`},
+		{"a policer of FINs", func(f *Fault) { polices(f); f.Match = FIN }, `do "rate-limit": a rate is one of syn, syn-ack, ack, data or response, and not of fin`},
+		{"a burst of less than nothing", func(f *Fault) { polices(f); f.Burst = -1 }, `burst -1: must be 1 to 1000000 packets`},
+		{"a rate of what is dropped", func(f *Fault) { f.Rate = 100 }, `rate 100: only rate-limit has it`},
 		{"a SYN that the firewall rejects", func(f *Fault) { f.Do = Reject }, ""},
 		{"a closed port", func(f *Fault) { f.Do, f.At = Reject, "server2" }, ""},
 		{"a cable that rejects", func(f *Fault) { f.Do, f.At = Reject, "link:f5-firewall" },
@@ -233,17 +260,33 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 
 		{"a forged RST ahead of a request", treats(InjectRST, Data), ""},
 		{"a forged RST ahead of a response, in the firewall", func(f *Fault) { treats(InjectRST, Response)(f); f.At = "firewall" }, ""},
-		{"a forged RST in answer to a SYN", treats(InjectRST, SYN), `do "inject-rst": a forged RST goes ahead of data or a response, and not of a syn`},
+		{"a forged RST in answer to a SYN", treats(InjectRST, SYN), `do "inject-rst": a forged RST goes ahead of data, a response or a syn-ack, and not of a syn`},
 		{"a delay of all that is sent", func(f *Fault) { treats(Delay, Any)(f); f.After, f.Jitter = 900*time.Millisecond, 900*time.Millisecond }, ""},
 		{"a delay of all that comes back", func(f *Fault) { treats(Delay, Any)(f); f.After, f.Direction = 300*time.Millisecond, ToClient }, ""},
-		{"a delay that does not say how long", treats(Delay, Data), `after 0s: delay needs a time of up to 900ms, such as 300ms`},
-		{"a delay that nobody waits for", func(f *Fault) { treats(Delay, Data)(f); f.After = time.Second }, `after 1s: delay needs a time of up to 900ms`},
-		{"a jitter that makes packets early", func(f *Fault) { treats(Delay, Data)(f); f.After, f.Jitter = 300*time.Millisecond, -time.Second }, `jitter -1s: must be 0 to 900ms`},
+		{"a delay that does not say how long", treats(Delay, Data), `after 0s: delay needs a time of up to 1m0s, such as 300ms`},
+		{"a delay that no run can wait for", func(f *Fault) { treats(Delay, Data)(f); f.After = time.Hour }, `after 1h0m0s: delay needs a time of up to 1m0s`},
+		{"a jitter that makes packets early", func(f *Fault) { treats(Delay, Data)(f); f.After, f.Jitter = 300*time.Millisecond, -time.Second }, `jitter -1s: must be 0 to 1m0s`},
 		{"a jitter without a delay", func(f *Fault) { treats(Reorder, Any)(f); f.Jitter = time.Second }, `jitter 1s: only delay has it`},
 		{"a server that jitters", func(f *Fault) { behaves(AnswerSlowly)(f); f.After, f.Jitter = time.Second, time.Second }, `jitter 1s: only delay has it`},
 		{"copies, per packet", func(f *Fault) { treats(Duplicate, Any)(f); f.Per = PerPacket }, ""},
 		{"all that is sent, dropped", treats(Drop, Any), `match "any": what is dropped must be told apart; say syn, syn-ack, ack, data or response`},
 		{"all that is sent, damaged", treats(Corrupt, Any), `match "any": what is corrupted must be told apart`},
+		{"a RST to the server", func(f *Fault) { treats(InjectRST, Data)(f); f.To = ToTheServer }, ""},
+		{"a RST to the server, which has just answered", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.To, f.Direction = ToTheServer, ToClient }, ""},
+		{"a RST to the f5 in place of an answer", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.Direction = ToClient }, `match "syn-ack": the f5 would take a RST ahead of it for a refusal; say to: server, or do: reject`},
+		{"a RST to a server that is done", func(f *Fault) { treats(InjectRST, Response)(f); f.To, f.Direction = ToTheServer, ToClient }, `to "server": when its response is on its way`},
+		{"a RST to somebody else", func(f *Fault) { treats(InjectRST, Data)(f); f.To = "client" }, `to "client": must be f5 or server`},
+		{"a drop to somebody", func(f *Fault) { f.To = ToTheF5 }, `to "f5": only inject-rst has it`},
+		{"a TTL", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL = 1 }, ""},
+		{"a number of data", func(f *Fault) { treats(Rewrite, Data)(f); f.Seq = 1 << 30 }, ""},
+		{"a rewrite of nothing", treats(Rewrite, SYN), `do "rewrite": it needs one of ttl, mss and seq, and no more`},
+		{"a rewrite of two fields", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL, f.Seq = 1, 1 }, `do "rewrite": it needs one of ttl, mss and seq, and no more`},
+		{"a TTL that no header has", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL = 256 }, `ttl 256: must be 1 to 255`},
+		{"an MSS of data", func(f *Fault) { treats(Rewrite, Data)(f); f.MSS = 600 }, `match "data": only a syn and a syn-ack have an mss`},
+		{"an MSS that is none", func(f *Fault) { treats(Rewrite, SYN)(f); f.MSS = 20 }, `mss 20: must be 100 to 9000`},
+		{"a drop with a TTL", func(f *Fault) { f.TTL = 1 }, `ttl 1: only rewrite has it`},
+		{"a server with a number", func(f *Fault) { behaves(Die)(f); f.Seq = 1 }, `seq 1: only rewrite has it`},
+		{"a rewrite of anything", func(f *Fault) { treats(Rewrite, Any)(f); f.TTL = 1 }, `match "any": what is rewritten must be told apart`},
 		{"a firewall that delays", func(f *Fault) { treats(Delay, Data)(f); f.After, f.At = 300*time.Millisecond, "firewall" },
 			`at "firewall": delay is done on a wire; there are link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
 		{"a server's host that damages SYNs", func(f *Fault) { treats(Corrupt, SYN)(f); f.At = "server1" }, `at "server1": corrupt is done on a wire`},
@@ -290,6 +333,7 @@ func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
 		SYNACK:   "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 		Data:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 		Response: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		ICMP:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 	} {
 		if got := strings.Join(Places(&spec, match), " "); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", match, got, want)
@@ -317,6 +361,13 @@ func TestAFaultShadowsWhatAConnectionThenNeverComesTo(t *testing.T) {
 		{"nor does one that is silent", acts(StaySilent), of(Response), true},
 		{"one that dies has sent half of it", acts(Die), of(Response), false},
 		{"an error is a response as well", acts(AnswerError), of(Response), false},
+		{"a lost SYN ends in no FIN", of(SYN), Fault{Match: FIN, Direction: ToServer, Do: Drop}, true},
+		{"nor is there a RST", of(SYN), Fault{Match: RST, Direction: ToClient, Do: Drop}, true},
+		{"but there is where the SYN is refused by one", Fault{Match: SYN, Direction: ToServer, Do: Reject}, Fault{Match: RST, Direction: ToClient, Do: Drop}, false},
+		{"not where it is refused by ICMP", Fault{Match: SYN, Direction: ToServer, Do: Reject, With: WithAdminProhibited}, Fault{Match: RST, Direction: ToClient, Do: Drop}, true},
+		{"an ICMP error is there then", Fault{Match: SYN, Direction: ToServer, Do: Reject, With: WithAdminProhibited}, Fault{Match: ICMP, Direction: ToClient, Do: Drop}, false},
+		{"a server that resets sends a RST", acts(Reset), Fault{Match: RST, Direction: ToClient, Do: Drop}, false},
+		{"a lost FIN leaves the other end's", Fault{Match: FIN, Direction: ToServer, Do: Drop}, Fault{Match: FIN, Direction: ToClient, Do: Drop}, false},
 	} {
 		if got := row.is.Shadows(&row.later); got != row.want || row.is.Stage() > row.later.Stage() {
 			t.Errorf("%s: got %v at stages %d and %d", row.name, got, row.is.Stage(), row.later.Stage())

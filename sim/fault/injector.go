@@ -98,10 +98,8 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
 	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
-		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, servers), LogBytes: nflog.Bytes, Pick: nft.PickArmed}
-	if f.Do == Reject {
-		r.Verdict = nft.Reject
-	}
+		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, servers), LogBytes: nflog.Bytes, Pick: nft.PickArmed,
+		Verdict: f.verdict(), Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
 	case f.Probability == 1:

@@ -15,15 +15,18 @@ import (
 // What becomes of packets that are hit.
 const (
 	Drop   Do = "drop"
-	Reject Do = "reject" // answer a SYN with a RST in the name of its destination
+	Reject Do = "reject" // answer a SYN with a RST in the name of its destination, or see [Fault.With]
+
+	RateLimit Do = "rate-limit" // drop what exceeds a number of packets a second: see [Fault.Rate]
 
 	// These are done by a wire, which takes packets and puts them back: see package
 	// [wire].
-	InjectRST Do = "inject-rst" // send the f5 a RST in the server's name, ahead of the packet
+	InjectRST Do = "inject-rst" // send one end a RST in the other's name, ahead of the packet: see [Fault.To]
 	Delay     Do = "delay"      // send it on after a time: see [Fault.After] and [Fault.Jitter]
 	Reorder   Do = "reorder"    // let the next one of the connection go first
 	Duplicate Do = "duplicate"  // send it on twice
 	Corrupt   Do = "corrupt"    // send it on with a bit turned over: its receiver throws it away
+	Rewrite   Do = "rewrite"    // send it on with one of [Fault.TTL], [Fault.MSS] and [Fault.Seq] changed
 )
 
 // treatment says to what it can be done, and how it shows.
@@ -39,31 +42,34 @@ type treatment struct {
 var treatments = map[Do]treatment{
 	Drop:      {lost: true},
 	Reject:    {matches: []Match{SYN}, lost: true},
-	InjectRST: {matches: []Match{Data, Response}, wire: true, routers: true, breaks: true},
+	RateLimit: {matches: []Match{SYN, SYNACK, ACK, Data, Response}, lost: true},
+	InjectRST: {matches: []Match{Data, Response, SYNACK}, wire: true, routers: true, breaks: true},
 	Delay:     {matches: onLinks, wire: true},
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
+	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
 }
 
-// maxDelay is less than what a BIG-IP, a client or TCP gives up for: what comes when nobody
-// waits for it any more has no name in the analyzer's words yet.
-const maxDelay = 900 * time.Millisecond
+// maxDelay keeps a run finite.
+const maxDelay = time.Minute
 
 var (
-	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any}
+	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any, FIN, RST, ICMP}
 	// onLinks is what passes a link; [AfterSYN] is a host's.
 	onLinks = []Match{SYN, SYNACK, ACK, Data, LargeData, Response, Any}
 )
 
 // Treatments lists what can become of packets.
-func Treatments() []Do { return []Do{Drop, Reject, InjectRST, Delay, Reorder, Duplicate, Corrupt} }
+func Treatments() []Do {
+	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
+}
 
 // OnWire says whether a wire takes the packets and puts them back.
 func (f *Fault) OnWire() bool { return treatments[f.Do].wire }
 
 // Loses says whether what is hit never gets to who it is for.
-func (f *Fault) Loses() bool { return treatments[f.Do].lost }
+func (f *Fault) Loses() bool { return treatments[f.Do].lost || f.misleads() }
 
 // Before says whether f, which is listed before another fault of packets at the same
 // place, sees a packet before it does.
@@ -85,12 +91,18 @@ func (f *Fault) validateTreatment(bad complaint) {
 			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 		case f.Match == AfterSYN:
 			bad("do %q: what a full listen queue takes is dropped, and by its host", f.Do)
+		case f.Do == RateLimit:
+			bad("do %q: a rate is one of syn, syn-ack, ack, data or response, and not of %s", f.Do, f.Match)
+		case f.Match == FIN || f.Match == RST || f.Match == ICMP:
+			bad("do %q: what matches %s can be dropped, and no more", f.Do, f.Match)
 		case f.Do == InjectRST:
-			bad("do %q: a forged RST goes ahead of data or a response, and not of a %s", f.Do, f.Match)
+			bad("do %q: a forged RST goes ahead of data, a response or a syn-ack, and not of a %s", f.Do, f.Match)
 		default:
-			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted"}[f.Do])
+			bad("match %q: what is %s must be told apart; say syn, syn-ack, ack, data or response", f.Match, map[Do]string{Drop: "dropped", Corrupt: "corrupted", Rewrite: "rewritten"}[f.Do])
 		}
 	}
+	f.validateRewrite(bad)
+	f.validateForgery(bad)
 	switch {
 	case f.Do == Delay && (f.After <= 0 || f.After > maxDelay):
 		bad("after %v: %s needs a time of up to %v, such as 300ms", f.After, f.Do, maxDelay)
@@ -122,21 +134,26 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	random := rand.New(rand.NewPCG(f.digest(seed, math.MaxUint64, 3), f.digest(seed, math.MaxUint64, 4)))
 	switch f.Do {
 	case InjectRST:
-		return wire.InjectRST{Back: f.Direction == ToServer}
+		return wire.InjectRST{Back: f.madeWay() != f.Direction}
 	case Delay:
 		return wire.Delay{After: f.After, Jitter: f.Jitter, Random: random}
 	case Reorder:
 		return wire.NewReorder()
 	case Duplicate:
 		return wire.Duplicate{}
+	case Rewrite:
+		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq)}
 	}
 	return wire.Corrupt{Random: random}
 }
 
 // madeWay is the direction of what a fault's wire makes.
 func (f *Fault) madeWay() Direction {
-	if f.Do == InjectRST {
-		return ToClient
+	switch {
+	case f.Do != InjectRST:
+		return f.Direction
+	case f.To == ToTheServer:
+		return ToServer
 	}
-	return f.Direction
+	return ToClient
 }

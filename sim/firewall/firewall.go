@@ -47,7 +47,7 @@ func Start(lab *topology.Lab, c Config, servers []netip.Addr) (_ *Firewall, err 
 	}
 	f.table, err = f.conn.AddSessionTable(nft.SessionTableSpec{Name: "sessions", IPv6: spec.UsesIPv6(), Servers: servers,
 		Size: uint32(c.MaxSessions), Idle: c.TimeoutTCP, Held: c.TimeWait, Refuse: c.TupleReuse == Drop, Doubt: c.ChallengeACK == Drop,
-		SYNRate: uint64(c.SYNRate), SYNBurst: uint32(c.SYNBurst), Order: afterFaults, LogGroup: firstLogGroup, LogBytes: nflog.Bytes})
+		SYNs: nft.Rate{Packets: uint64(c.SYNRate), Burst: uint32(c.SYNBurst)}, Order: afterFaults, LogGroup: firstLogGroup, LogBytes: nflog.Bytes})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("firewall: %w", err), f.Close())
 	}

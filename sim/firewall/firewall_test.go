@@ -177,6 +177,7 @@ func each(t *testing.T, c Config, test func(b *bench)) {
 }
 
 func TestASYNOfAHeldSessionIsDroppedUntilItsTimeIsUp(t *testing.T) {
+	t.Parallel()
 	const held = 1200 * time.Millisecond
 	each(t, Config{TimeWait: held, TupleReuse: Drop}, func(b *bench) {
 		b.finish(b.open(40000))
@@ -211,6 +212,7 @@ func TestASYNOfAHeldSessionBeginsTheNextWhereThatIsAccepted(t *testing.T) {
 }
 
 func TestATableThatIsFullTakesNoSYNUntilASessionExpires(t *testing.T) {
+	t.Parallel()
 	each(t, Config{MaxSessions: 2, TimeWait: 200 * time.Millisecond}, func(b *bench) {
 		first, second := b.open(40000), b.open(40001)
 		if _, err := b.connect(40002); err == nil {
@@ -255,6 +257,7 @@ func TestSYNsAboveTheRateAreDropped(t *testing.T) {
 }
 
 func TestASessionIsForgottenWhenNothingPasses(t *testing.T) {
+	t.Parallel()
 	const timeout = time.Second
 	each(t, Config{TimeoutTCP: timeout}, func(b *bench) {
 		c := b.open(40000)
@@ -278,6 +281,7 @@ func TestASessionIsForgottenWhenNothingPasses(t *testing.T) {
 }
 
 func TestWhatAServerSendsIntoAForgottenSessionIsDroppedToo(t *testing.T) {
+	t.Parallel()
 	const timeout = 300 * time.Millisecond
 	each(t, Config{TimeoutTCP: timeout}, func(b *bench) {
 		l, err := b.lab.Host(topology.Server2).Listen(b.Context(), "tcp", b.a.Server2.String())

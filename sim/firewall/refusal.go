@@ -47,3 +47,25 @@ func (c Config) Faults() (all []fault.Fault) {
 	}
 	return all
 }
+
+// Without returns the configuration of a firewall that does not drop packets for a reason:
+// the limit behind it is as far away as a firewall may have it, and the rest stays. What a
+// session that is closed still drops depends on its time-wait, which stays as well. Where
+// the reason never occurs, and where there is no such reason, nothing changes.
+func (c Config) Without(r Reason) Config {
+	switch r {
+	case SYNRate:
+		if c.SYNRate != 0 {
+			c.SYNRate, c.SYNBurst = defaultMaxSessions, defaultMaxSessions
+		}
+	case HeldSession:
+		c.TupleReuse = Accept
+	case TableFull:
+		c.MaxSessions = defaultMaxSessions
+	case NoSession, NoSessionAnswers:
+		c.TimeoutTCP = maxTimeout
+	case ChallengeACK:
+		c.ChallengeACK = Accept
+	}
+	return c
+}

@@ -5,7 +5,7 @@
 //	                   └── faults whose hits are known beforehand
 //
 // A [Trial] builds a lab of its own, sends a number of packets that it knows, and
-// compares four accounts of them: what was to be hit, what the kernel counted, what the
-// ledger holds, and what the taps before and after saw. No actor takes part, so a trial
+// compares the accounts of them: what was to be hit, what the kernel counted, what the
+// ledger holds, what a wire has put back, and what the taps before and after saw. No actor takes part, so a trial
 // takes tenths of a second, and what it finds missing is the machine's.
 package ground

@@ -72,6 +72,7 @@ func drop(ctx context.Context, family topology.Family, n int, told, done []fault
 // expected is what n SYNs come to: the hits of each fault, and how many pass each tap.
 type expected struct {
 	n      int
+	copies int            // that wires make of them
 	hits   []int          // by fault
 	passed map[string]int // by point, into it
 }
@@ -82,16 +83,24 @@ func expect(lab *topology.Lab, a topology.Addresses, members []netip.AddrPort, f
 	spec := lab.Spec()
 	for k := range n {
 		from, to := netip.AddrPortFrom(a.SNAT, uint16(firstPort+k)), members[k%2]
-		server := []string{topology.Server1, topology.Server2}[k%2]
+		server, there := []string{topology.Server1, topology.Server2}[k%2], 1 // so many of the SYN come along
 	way:
 		for _, place := range spec.Path(topology.F5, server) {
 			if place == topology.Firewall || place == server { // the tap comes before the packet filter
-				e.passed[place]++
+				e.passed[place] += there
 			}
 			for i := range faults {
-				if faults[i].At == place && hit(&faults[i], k, from, to) {
-					e.hits[i]++
+				f := &faults[i]
+				if f.At != place || !hit(f, k, from, to) {
+					continue
+				}
+				e.hits[i] += there
+				if !f.OnWire() {
 					break way
+				}
+				if f.Do == fault.Duplicate {
+					e.copies += there
+					there *= 2
 				}
 			}
 		}
@@ -119,7 +128,7 @@ func hit(f *fault.Fault, k int, from, to netip.AddrPort) bool {
 // settle compares the accounts.
 func settle(ctx context.Context, injectors []*fault.Injector, want expected, results []capture.Result, took time.Duration) (string, error) {
 	var a account
-	total, counted, entries := 0, uint64(0), 0
+	total, lost, counted, entries, returned := 0, 0, uint64(0), 0, uint64(0)
 	for i, injector := range injectors {
 		r, err := injector.Report(ctx)
 		if err != nil {
@@ -129,6 +138,13 @@ func settle(ctx context.Context, injectors []*fault.Injector, want expected, res
 		a.same(want.hits[i], r.Counter, "%s: the kernel counted hits", at)
 		a.same(want.hits[i], uint64(len(r.Entries)), "%s: the ledger holds hits", at)
 		total, counted, entries = total+want.hits[i], counted+r.Counter, entries+len(r.Entries)
+		if f := injector.Fault(); f.OnWire() {
+			a.same(0, uint64(injector.Held()), "%s: the wire still holds packets", at)
+			a.same(want.hits[i], r.Wire.Returned, "%s: the wire put packets back", at)
+			returned += r.Wire.Returned
+		} else {
+			lost += want.hits[i]
+		}
 	}
 	arrived := uint64(0)
 	for _, r := range results {
@@ -146,9 +162,13 @@ func settle(ctx context.Context, injectors []*fault.Injector, want expected, res
 			behind += want.hits[i]
 		}
 	}
-	a.same(want.n-total+behind, arrived, "the servers' taps saw SYNs")
-	return fmt.Sprintf("%s SYNs in %.2f s: told to hit %s, counted %s, in the ledger %s; the taps agree",
-		digits.Group(want.n), took.Seconds(), digits.Group(total), digits.Group(int(counted)), digits.Group(entries)), a.err()
+	a.same(want.n+want.copies-lost+behind, arrived, "the servers' taps saw SYNs")
+	back := ""
+	if returned > 0 {
+		back = fmt.Sprintf(", put back %s", digits.Group(int(returned)))
+	}
+	return fmt.Sprintf("%s SYNs in %.2f s: told to hit %s, counted %s, in the ledger %s%s; the taps agree",
+		digits.Group(want.n), took.Seconds(), digits.Group(total), digits.Group(int(counted)), digits.Group(entries), back), a.err()
 }
 
 // taps are the faces behind the f5 that SYNs come in by.

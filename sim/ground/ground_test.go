@@ -46,18 +46,25 @@ func TestAMachineThatDoesSomethingElseIsFoundOut(t *testing.T) {
 	more.Probability = 0.6
 	elsewhere.At = topology.Server1
 	others.Name = "y" // whose dice are others
+	late := told
+	late.At, late.Do, late.After = "link:f5-firewall", fault.Delay, time.Millisecond
+	twice, gone := late, late
+	twice.Do, twice.After = fault.Duplicate, 0
+	gone.Do, gone.After = fault.Drop, 0
 	for _, row := range []struct {
-		says string
-		done fault.Fault
-		want string
+		says       string
+		told, done fault.Fault
+		want       string
 	}{
-		{"it hits more", more, "firewall: the kernel counted hits: "},
-		{"it hits somewhere else", elsewhere, "tap server1/eth0 saw SYNs: 250, want "},
-		{"it hits others", others, "tap server1/eth0 saw SYNs: "},
+		{"it hits more", told, more, "firewall: the kernel counted hits: "},
+		{"it hits somewhere else", told, elsewhere, "tap server1/eth0 saw SYNs: 250, want "},
+		{"it hits others", told, others, "tap server1/eth0 saw SYNs: "},
+		{"its wire sends twice", late, twice, "tap firewall/feth11 saw SYNs: "},
+		{"it drops what a wire is to put back", late, gone, "tap firewall/feth11 saw SYNs: "},
 	} {
 		t.Run(row.says, func(t *testing.T) {
 			found, err := try(t, func(ctx context.Context, family topology.Family) (string, error) {
-				return drop(ctx, family, few, []fault.Fault{told}, []fault.Fault{row.done})
+				return drop(ctx, family, few, []fault.Fault{row.told}, []fault.Fault{row.done})
 			}, topology.IPv4)
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("got %q, %v, want %q", found, err, row.want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
@@ -35,10 +36,43 @@ const (
 	manyFrames = 20000
 )
 
+// What trials are of.
+const (
+	perTuple      = "per: tuple, at each place at once"
+	perConnection = "per: connection"
+	perPacket     = "per: packet"
+	rejects       = "do: reject"
+	wires         = "wires"
+	ledger        = "the ledger"
+	captures      = "captures"
+)
+
+// Needs names, by [Trial.Of], what must be well for a fault that does something to packets.
+func Needs(do fault.Do) []string {
+	f := fault.Fault{Do: do}
+	needs := []string{perTuple, perConnection, ledger, captures}
+	switch {
+	case f.OnWire():
+		needs = append(needs, wires)
+	case do == fault.Reject:
+		needs = append(needs, rejects)
+	case do == fault.Drop:
+		needs = append(needs, perPacket)
+	}
+	return needs
+}
+
 // Trials lists what there is to try, by what a scenario's faults are made of.
 func Trials() []Trial {
 	syn := func(at string, per fault.Per, do fault.Do, probability float64) fault.Fault {
 		return fault.Fault{Name: "at-" + strings.ReplaceAll(at, ":", "-"), At: at, Direction: fault.ToServer, Match: fault.SYN, Do: do, Per: per, Probability: probability}
+	}
+	onWire := func(at string, do fault.Do) fault.Fault {
+		f := syn(at, fault.PerTuple, do, 0.2)
+		if do == fault.Delay {
+			f.After = time.Millisecond
+		}
+		return f
 	}
 	drops := func(n int, faults ...fault.Fault) func(context.Context, topology.Family) (string, error) {
 		return func(ctx context.Context, family topology.Family) (string, error) {
@@ -46,16 +80,18 @@ func Trials() []Trial {
 		}
 	}
 	return []Trial{
-		{"per: tuple, at each place at once", "nf_tables in the hooks forward, input and of bridges; jhash (nft_hash)", false,
+		{perTuple, "nf_tables in the hooks forward, input and of bridges; jhash (nft_hash)", false,
 			drops(few, syn("link:f5-firewall", fault.PerTuple, fault.Drop, 0.1), syn(topology.Firewall, fault.PerTuple, fault.Drop, 0.1),
 				syn("link:firewall-switch", fault.PerTuple, fault.Drop, 0.1), syn("link:switch-server1", fault.PerTuple, fault.Drop, 0.2),
 				syn("link:switch-server2", fault.PerTuple, fault.Drop, 0.2), syn(topology.Server1, fault.PerTuple, fault.Drop, 0.3),
 				syn(topology.Server2, fault.PerTuple, fault.Drop, 0.3))},
-		{"per: connection", "sets of nf_tables that change while packets pass", false, drops(few, syn(topology.Firewall, fault.PerConnection, fault.Drop, 0.3))},
-		{"per: packet", "counting packets (nft_numgen)", false, drops(few, syn(topology.Firewall, fault.PerPacket, fault.Drop, 0.3))},
-		{"do: reject", "nft_reject", false, drops(few, syn(topology.Firewall, fault.PerTuple, fault.Reject, 0.3))},
-		{"the ledger", "nfnetlink_log, and a receive buffer that holds a burst", true, drops(manySYNs, syn(topology.Firewall, fault.PerPacket, fault.Drop, 1))},
-		{"captures", "AF_PACKET rings (TPACKET_V3) that hold a burst", true, burst},
+		{perConnection, "sets of nf_tables that change while packets pass", false, drops(few, syn(topology.Firewall, fault.PerConnection, fault.Drop, 0.3))},
+		{perPacket, "counting packets (nft_numgen)", false, drops(few, syn(topology.Firewall, fault.PerPacket, fault.Drop, 0.3))},
+		{rejects, "nft_reject", false, drops(few, syn(topology.Firewall, fault.PerTuple, fault.Reject, 0.3))},
+		{wires, "whole packets from nfnetlink_log, and AF_PACKET sockets that put them back in the middles of links", false,
+			drops(few, onWire("link:f5-firewall", fault.Delay), onWire("link:firewall-switch", fault.Delay), onWire("link:switch-server2", fault.Duplicate))},
+		{ledger, "nfnetlink_log, and a receive buffer that holds a burst", true, drops(manySYNs, syn(topology.Firewall, fault.PerPacket, fault.Drop, 1))},
+		{captures, "AF_PACKET rings (TPACKET_V3) that hold a burst", true, burst},
 	}
 }
 

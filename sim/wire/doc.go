@@ -1,5 +1,5 @@
-// Package wire does to packets what the kernel cannot: it delays, reorders, duplicates
-// and damages them, and forges RSTs.
+// Package wire does to packets what the kernel cannot: it delays, reorders, duplicates,
+// damages and rewrites them, and forges RSTs.
 //
 // A rule of nftables takes a packet off its way and logs all of it; a [Wire] is given it
 // and puts it back by itself, in the shape and at the time that its [Deed] says. What no
@@ -14,5 +14,6 @@
 //	reorder.go     they go on behind the next one
 //	duplicate.go   they go on twice
 //	corrupt.go     they go on with a bit turned over
+//	rewrite.go     they go on with another TTL, MSS or sequence number
 //	inject.go      a forged RST goes ahead of them
 package wire

@@ -42,7 +42,7 @@ func (i InjectRST) forge(ip []byte) ([]byte, error) {
 	if i.Back {
 		source, destination = destination, source
 		rst.SrcPort, rst.DstPort = rst.DstPort, rst.SrcPort
-		rst.Seq, rst.Ack = s.tcp.Ack, s.tcp.Seq+uint32(len(s.tcp.Payload))
+		rst.Seq, rst.Ack = s.tcp.Ack, s.tcp.Seq+s.length()
 	}
 	buffer := gopacket.NewSerializeBuffer()
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}

@@ -39,12 +39,27 @@ func (s segment) connection() [2]gopacket.Flow {
 	return [2]gopacket.Flow{s.network.NetworkFlow(), s.tcp.TransportFlow()}
 }
 
+// length is how many sequence numbers the segment takes: SYN and FIN take one (RFC 9293 §3.4).
+func (s segment) length() uint32 {
+	n := uint32(len(s.tcp.Payload))
+	if s.tcp.SYN {
+		n++
+	}
+	if s.tcp.FIN {
+		n++
+	}
+	return n
+}
+
 // damaged says whether the checksum is wrong.
-func (s segment) damaged() bool {
+func (s segment) damaged() bool { return inetsum.Fold(s.sum()) != 0xffff }
+
+// sum is over all that the checksum covers, and itself (RFC 9293 §3.1).
+func (s segment) sum() uint32 {
 	source, destination := s.network.NetworkFlow().Endpoints()
-	sum := uint32(layers.IPProtocolTCP) + uint32(len(s.tcp.Contents)+len(s.tcp.Payload)) // RFC 9293 §3.1
+	sum := uint32(layers.IPProtocolTCP) + uint32(len(s.tcp.Contents)+len(s.tcp.Payload))
 	for _, part := range [][]byte{source.Raw(), destination.Raw(), s.tcp.Contents, s.tcp.Payload} {
 		sum = inetsum.Add(sum, part)
 	}
-	return inetsum.Fold(sum) != 0xffff
+	return sum
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
+	"github.com/hopblame/hopblame/internal/inetsum"
 	"github.com/hopblame/hopblame/internal/nflog"
 )
 
@@ -215,6 +216,49 @@ func TestACorruptPacketHasOneBitTurnedOverAndAWrongChecksum(t *testing.T) {
 	}
 }
 
+func TestARewrittenPacketHasOneFieldChangedAndRightChecksums(t *testing.T) {
+	mss := layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}
+	for _, ipv6 := range []bool{false, true} {
+		for _, payload := range []string{"", "POST"} {
+			f := frame(t, ipv6, layers.TCP{Seq: 1<<32 - 10, SYN: payload == "", Options: []layers.TCPOption{mss}}, payload)
+			for _, row := range []struct {
+				deed     Rewrite
+				ttl      uint8
+				mss, seq uint32
+			}{
+				{Rewrite{TTL: 1}, 1, 1460, 1<<32 - 10},
+				{Rewrite{MSS: 600}, 64, 600, 1<<32 - 10},
+				{Rewrite{Seq: 100}, 64, 1460, 90},
+			} {
+				out, counts := through(t, row.deed, f)
+				s, err := parse(out[0].IP)
+				if err != nil {
+					t.Fatal(err)
+				}
+				head := s.network.LayerContents()
+				ttl := head[len(head)-12]
+				if ipv6 {
+					ttl = head[7]
+				} else if inetsum.Fold(inetsum.Add(0, head)) != 0xffff {
+					t.Errorf("%+v: the IP header's checksum is wrong", row.deed)
+				}
+				o := s.tcp.Options[0].OptionData
+				if got := uint32(o[0])<<8 | uint32(o[1]); ttl != row.ttl || got != row.mss || s.tcp.Seq != row.seq || s.damaged() || counts != (Counts{Returned: 1}) {
+					t.Errorf("%+v: TTL %d, MSS %d, number %d, damaged: %v", row.deed, ttl, got, s.tcp.Seq, s.damaged())
+				}
+			}
+		}
+	}
+}
+
+func TestARewriteRepairsNothing(t *testing.T) {
+	f := frame(t, false, layers.TCP{Seq: 1, ACK: true}, "POST")
+	f.Packet[len(f.Packet)-1] ^= 1
+	if out, _ := through(t, Rewrite{Seq: 7}, f); sound(t, out[0].IP) {
+		t.Error("what was damaged on another link is whole again")
+	}
+}
+
 func TestWhatIsDamagedAlreadyIsNotRepaired(t *testing.T) {
 	f := frame(t, false, layers.TCP{Seq: 1, SYN: true}, "")
 	again := func() Corrupt { return Corrupt{rand.New(rand.NewPCG(1, 0))} }
@@ -261,7 +305,7 @@ func TestAForgedRSTIsTheOneThatItsReceiverWaitsFor(t *testing.T) {
 
 func TestWhatCannotBeDoneIsAnErrorAndThePacketGoesOnAllTheSame(t *testing.T) {
 	udp := nflog.Frame{Ether: make([]byte, 14), Packet: append([]byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 60, 247, 198, 18, 160, 81}, make([]byte, 8)...)}
-	for _, deed := range []Deed{NewReorder(), Corrupt{}, InjectRST{}} {
+	for _, deed := range []Deed{NewReorder(), Corrupt{}, InjectRST{}, Rewrite{TTL: 1}} {
 		e := &exit{}
 		w := New(e, deed)
 		w.Take(udp)

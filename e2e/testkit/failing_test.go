@@ -1,0 +1,200 @@
+package testkit_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	"github.com/onsi/ginkgo/v2/types"
+	. "github.com/onsi/gomega"
+
+	"github.com/hopblame/hopblame/e2e/testkit"
+	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/sim"
+)
+
+// failingEnv tells the test binary to be a suite of specs that fail, or are skipped, as
+// somebody else's would. What becomes of them is looked at by the specs below.
+const failingEnv = "HOPBLAME_TESTKIT_FAILING"
+
+// incidentOften is the incident with more failures of fewer requests.
+func incidentOften() (*scenarios.Scenario, testkit.Options) {
+	s := testkit.Fast(testkit.Scenario("firewall-drops-syn"))
+	s.Faults[0].Probability = 0.1
+	return s, testkit.Options{Requests: 100, Concurrency: 16}
+}
+
+// left is a file that nobody closes; without it the garbage collector would.
+var left *os.File
+
+// The specs that fail are all there is then.
+var _ = func() bool {
+	if os.Getenv(failingEnv) == "" {
+		return Describe("what becomes of a suite's specs", others)
+	}
+	return Describe("a suite's spec", func() {
+		It("passes", func(ctx SpecContext) {
+			s, o := incidentOften()
+			Expect(testkit.Run(ctx, s, o)).To(testkit.MatchExpectations(s))
+		})
+		It("blames the wrong hop", func(ctx SpecContext) {
+			s, o := incidentOften()
+			Expect(testkit.Run(ctx, s, o)).To(testkit.Blame("server1"))
+		})
+		It("fails with the catalogue's own scenario", func(ctx SpecContext) {
+			seed := uint64(7)
+			Expect(testkit.Run(ctx, testkit.Scenario("no-fault"), testkit.Options{Requests: 50, Seed: &seed})).To(testkit.SolveEveryFailure())
+		})
+		It("fails with what no file can say", func(ctx SpecContext) {
+			o := testkit.Options{Requests: 50, Configure: func(*sim.Config) {}}
+			Expect(testkit.Run(ctx, testkit.Scenario("no-fault"), o)).To(testkit.SolveEveryFailure())
+		})
+		It("takes too long", func(ctx SpecContext) {
+			testkit.Run(ctx, testkit.Scenario("no-fault"), testkit.Options{Requests: 1_000_000})
+		}, SpecTimeout(time.Second))
+		Describe("in order", Ordered, func() {
+			var r *testkit.Result
+			BeforeAll(func(ctx SpecContext) {
+				s, o := incidentOften()
+				r = testkit.Run(ctx, s, o)
+			})
+			It("passes first", func() { Expect(r).To(testkit.BeValid()) })
+			It("fails then", func() { Expect(r).To(testkit.Blame("server2")) })
+		})
+		It("leaves a goroutine", func() {
+			testkit.CheckLeaks()
+			go func() { select {} }()
+		})
+		It("leaves a file open", func() {
+			testkit.CheckLeaks()
+			var err error
+			left, err = os.Open(os.DevNull)
+			Expect(err).NotTo(HaveOccurred())
+		})
+		It("cleans up behind itself", func() {
+			testkit.CheckLeaks()
+			f, err := os.Open(os.DevNull)
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(f.Close)
+		})
+		It("needs what is not there", func() { testkit.Require(testkit.Lab, testkit.Installed("no-such-program")) })
+		It("asks for a scenario that there is not", func() { testkit.Scenario("firewall-drops-sin") })
+	})
+}()
+
+// playFailing runs those of the specs above whose text matches, with more environment, and
+// returns the report of each by its text.
+func playFailing(ctx SpecContext, focus, artifacts string, env ...string) map[string]types.SpecReport {
+	GinkgoHelper()
+	return playAgain(ctx, "go test . -ginkgo.seed=1 -ginkgo.focus='"+focus+"'", artifacts, env...)
+}
+
+// playAgain runs what somebody would type in this folder.
+func playAgain(ctx SpecContext, command, artifacts string, env ...string) map[string]types.SpecReport {
+	GinkgoHelper()
+	self, err := os.Executable()
+	Expect(err).NotTo(HaveOccurred())
+	file := filepath.Join(GinkgoT().TempDir(), "report.json")
+	options, found := strings.CutPrefix(command, "go test . ")
+	Expect(found).To(BeTrue(), command)
+	cmd := exec.CommandContext(ctx, "sh", "-c", "exec "+self+" -test.run='^TestTestkit$' -ginkgo.json-report="+file+" "+options)
+	cmd.Env = append(os.Environ(), append(env, failingEnv+"=1", testkit.ArtifactsEnv+"="+artifacts)...)
+	cmd.Stdout, cmd.Stderr = GinkgoWriter, GinkgoWriter
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	Expect(cmd.Run()).To(MatchError("exit status 1"))
+	text, err := os.ReadFile(file)
+	Expect(err).NotTo(HaveOccurred())
+	var reports []types.Report
+	Expect(json.Unmarshal(text, &reports)).To(Succeed())
+	byText := map[string]types.SpecReport{}
+	for _, spec := range reports[0].SpecReports {
+		if spec.NumAttempts > 0 { // it has run
+			byText[spec.LeafNodeText] = spec
+		}
+	}
+	return byText
+}
+
+// entry is a report entry's text.
+func entry(spec types.SpecReport, name string) string {
+	GinkgoHelper()
+	for _, e := range spec.ReportEntries {
+		if e.Name == name {
+			return e.StringRepresentation()
+		}
+	}
+	Fail("no entry " + name + " of " + spec.LeafNodeText)
+	return ""
+}
+
+// others are the specs that look at those.
+func others() {
+	It("is in their reports, and in the folder for artefacts", func(ctx SpecContext) {
+		testkit.Require(testkit.Lab)
+		artifacts := GinkgoT().TempDir()
+		specs := playFailing(ctx, "", artifacts, "HOPBLAME_MUST_RUN=0")
+		said := func(name string) string { return specs[name].Failure.Message }
+
+		By("nothing is left of a spec that passes")
+		Expect(specs["passes"].State).To(Equal(types.SpecStatePassed), said("passes"))
+		Expect(filepath.Glob(filepath.Join(artifacts, "*-passes-*"))).To(BeEmpty())
+		Expect(specs["cleans up behind itself"].State).To(Equal(types.SpecStatePassed), said("cleans up behind itself"))
+
+		By("one that fails keeps its run, and says where it is and how to play it again")
+		wrong := specs["blames the wrong hop"]
+		Expect(wrong.State).To(Equal(types.SpecStateFailed))
+		kept := entry(wrong, "kept")
+		Expect(filepath.Dir(kept)).To(Equal(artifacts))
+		Expect(kept).To(ContainSubstring("hopblame-a-suite-s-spec-blames-the-wrong-hop-p1-"))
+		recorded, err := scenarios.OpenRecording(filepath.Join(kept, "run"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(recorded.Result.Score.Correct).To(BeNumerically(">", 0))
+		Expect(wrong.Failure.Message).To(And(
+			HavePrefix("Expected firewall-drops-syn, seed "), ContainSubstring("\nbut it blamed firewall for syn-dropped in "),
+			MatchRegexp(`firewall/feth11 +frame \d+: SYN, try 1 of 4`), MatchRegexp(`firewall/feth10 +frames 1–\d+: no SYN`),
+			ContainSubstring("Repeat: hopblame run "+kept+"/run/scenario.yaml --seed "),
+			ContainSubstring(" or: go test . -ginkgo.seed=1 -ginkgo.focus=' a suite'\\''s spec blames the wrong hop$'"),
+			ContainSubstring("Files: "+kept+"/run")))
+		Expect(entry(wrong, "seed")).To(HaveSuffix(" of firewall-drops-syn"))
+		Expect(entry(wrong, "repeat")).To(ContainSubstring("scenario.yaml"))
+		Expect(wrong.Failure.Message).To(ContainSubstring(entry(wrong, "ladder")))
+		Expect(said("fails with the catalogue's own scenario")).To(ContainSubstring("Repeat: hopblame run no-fault --seed 7 --requests 50 --concurrency "))
+		Expect(said("fails with what no file can say")).To(ContainSubstring("Repeat: go test . "))
+
+		By("what it says plays it again, and nothing else; of an ordered container all of it")
+		for name, ran := range map[string]int{"fails with what no file can say": 1, "passes first": 2} {
+			commands := strings.Split(entry(specs[name], "repeat"), "\n")
+			again := playAgain(ctx, commands[len(commands)-1], artifacts)
+			Expect(again).To(And(HaveLen(ran), HaveKey(name)))
+			Expect(entry(again[name], "seed")).To(Equal(entry(specs[name], "seed")))
+		}
+		Expect(specs["fails then"].State).To(Equal(types.SpecStateFailed))
+		Expect(entry(specs["fails then"], "kept")).To(ContainSubstring("hopblame-a-suite-s-spec-in-order-p1-"))
+
+		By("one that is stopped says what was played")
+		Expect(specs["takes too long"].State).To(Equal(types.SpecStateTimedout))
+		Expect(entry(specs["takes too long"], "seed")).To(HaveSuffix(" of no-fault"))
+		Expect(os.ReadDir(entry(specs["takes too long"], "kept"))).To(BeEmpty(), "files of a run without a result")
+
+		By("one that leaves something behind fails")
+		Expect(said("leaves a goroutine")).To(ContainSubstring("leak"))
+		Expect(said("leaves a file open")).To(And(ContainSubstring("left open"), ContainSubstring(os.DevNull)))
+
+		By("one that cannot be played is skipped, and says why")
+		lacking := specs["needs what is not there"]
+		Expect(lacking.State).To(Equal(types.SpecStateSkipped))
+		Expect(lacking.Failure.Message).To(HavePrefix("running no-such-program is not possible on this machine: it is not installed; fix: install it"))
+		Expect(said("asks for a scenario that there is not")).To(HavePrefix(`no scenario "firewall-drops-sin"; did you mean "firewall-drops-syn"?`))
+	}, SpecTimeout(5*time.Minute))
+
+	It("is a failure, where nothing may be skipped and one would be", func(ctx SpecContext) {
+		lacking := playFailing(ctx, "needs what", GinkgoT().TempDir(), "HOPBLAME_MUST_RUN=1")["needs what is not there"]
+		Expect(lacking.State).To(Equal(types.SpecStateFailed))
+		Expect(strings.Split(lacking.Failure.Message, "\n")).To(ContainElement("HOPBLAME_MUST_RUN=1: nothing may be skipped here"))
+	}, SpecTimeout(5*time.Minute))
+}

@@ -1,0 +1,32 @@
+package observe
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// WithoutEndpoints leaves out the TCP connections of some endpoints, whole: a capture
+// filter that is told afterwards what was of no interest. The statistics count what is
+// left, for that is what was asked for.
+type WithoutEndpoints map[netip.AddrPort]bool
+
+// Name implements [Fault].
+func (a WithoutEndpoints) Name() string { return "without some connections" }
+
+func (a WithoutEndpoints) String() string { return fmt.Sprintf("without %d endpoints", len(a)) }
+
+// Apply implements [Fault].
+func (a WithoutEndpoints) Apply(c *Captures) {
+	c.change(nil, func(p *Capture) {
+		p.keep(func(f *Frame) bool {
+			s, ok := TCP(f.Data)
+			if !ok || !a[s.Src] && !a[s.Dst] {
+				return true
+			}
+			if s := &p.Interfaces[f.Interface].Statistics; s.Received > 0 {
+				s.Received--
+			}
+			return false
+		})
+	})
+}

@@ -1,0 +1,48 @@
+package fault
+
+import (
+	"math"
+
+	"github.com/hopblame/hopblame/topology"
+)
+
+// Expires says whether what a fault hits ends at the firewall, which is the one router of
+// the lab: it came there with a TTL of 1 (RFC 791 §3.2, RFC 8200 §3).
+func (f *Fault) Expires() bool {
+	const before, clients = linkPrefix + topology.F5 + "-" + topology.Firewall, linkPrefix + topology.Client + "-" + topology.F5
+	return f.Do == Rewrite && f.TTL == 1 && f.At != clients && (f.At == before) == (f.Direction == ToServer)
+}
+
+// misleads says whether a rewritten packet does not get to its receiver, or is not the one
+// that the receiver waits for. With another MSS it is.
+func (f *Fault) misleads() bool { return f.Expires() || f.Do == Rewrite && f.Seq != 0 }
+
+// Bounds of the MSS option's value: what every host takes to be too small to be meant, and
+// that of jumbo frames.
+const leastMSS, mostMSS = 100, 9000
+
+// validateRewrite sees that one field is rewritten, and by a rewrite.
+func (f *Fault) validateRewrite(bad complaint) {
+	fields := 0
+	for _, key := range []struct {
+		name               string
+		value, least, most int
+	}{{"ttl", f.TTL, 1, 255}, {"mss", f.MSS, leastMSS, mostMSS}, {"seq", f.Seq, 1, math.MaxInt32}} {
+		switch {
+		case key.value == 0:
+			continue
+		case f.Do != Rewrite:
+			bad("%s %d: only %s has it", key.name, key.value, Rewrite)
+		case key.value < key.least || key.value > key.most:
+			bad("%s %d: must be %d to %d", key.name, key.value, key.least, key.most)
+		}
+		fields++
+	}
+	switch {
+	case f.Do != Rewrite:
+	case fields != 1:
+		bad("do %q: it needs one of ttl, mss and seq, and no more", f.Do)
+	case f.MSS != 0 && f.Match != SYN && f.Match != SYNACK:
+		bad("match %q: only a syn and a syn-ack have an mss", f.Match)
+	}
+}
