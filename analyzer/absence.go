@@ -38,7 +38,11 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	cal := v.a.cal
 	out := absent{missed: 1}
 	say := func(from, to uint64) {
-		out.evidence = s.absent(v.steps[q].filter(k), "no "+k.name+" of this connection", from, to)
+		what := "no " + k.name
+		if k.is != nil {
+			what += " of this connection"
+		}
+		out.evidence = s.absent(v.steps[q].filter(k), what, from, to)
 	}
 	from, to := seen[0].time, seen[len(seen)-1].time
 	off := cal.offset(v.steps[p].at, v.steps[q].at, from)

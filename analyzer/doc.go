@@ -30,6 +30,7 @@
 //	collect                            the second pass: packets of failed requests
 //	pair, eliminate                    the two sides of the proxy
 //	view, delivery, absence, kinds     one connection over all points
+//	neighbours                         who asked for whose hardware address
 //	judge, rule_…                      one file a cause
 //	hypotheses, findings, finding_…    rivals, and what failures share
 //	verdict, write                     the result

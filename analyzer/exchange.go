@@ -7,9 +7,6 @@ type exchange struct {
 	up, down message
 	active   bool // a request has begun and its response is not complete
 	answered bool // bytes of its response were seen
-	hungUp   bool // the client said FIN before its response was complete
-	late     bool // … and it is complete now
-	unwanted bool // the client's host answered as one does who has forgotten the connection
 	ordinal  int  // requests begun on this connection
 	began    int64
 	epoch    uint16 // of began
@@ -23,6 +20,10 @@ type exchange struct {
 	failed   Outcome
 	tls      *secure // nil: the connection is in the clear
 	doubtful bool    // it failed only if something else says so
+	// late: the client has said FIN before its response was complete. One that has given up
+	// looks the same as one that only has nothing more to say, until it acknowledges the
+	// response or resets the connection: till then a whole response is held.
+	late, held bool
 }
 
 // upSink and downSink are the two directions of an exchange as sinks; a
@@ -109,7 +110,7 @@ func (e *exchange) begin(seq uint32, key uint64) {
 		e.up.state, e.down.state = opaque, opaque
 		return
 	}
-	e.active, e.answered, e.hungUp, e.late, e.began, e.epoch, e.seq, e.key = true, false, false, false, e.now, e.nowEpoch, seq, key
+	e.active, e.answered, e.late, e.held, e.began, e.epoch, e.seq, e.key = true, false, false, false, e.now, e.nowEpoch, seq, key
 	e.ordinal++
 	e.counts.Seen++
 }
@@ -156,8 +157,8 @@ func (e *exchange) complete() {
 	if !e.active {
 		return
 	}
-	if e.hungUp { // it may still read, or be gone: what it answers tells
-		e.late = true
+	if e.late && !e.held {
+		e.held = true
 		return
 	}
 	e.active = false
@@ -196,14 +197,14 @@ func (e *exchange) forget() {
 // that nothing is known.
 func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 	switch {
-	case e.late && e.unwanted:
-		return Timeout, true
-	case e.late && e.down.status >= 500:
-		return Error, true
-	case e.late:
-		return OK, true
 	case e.tls != nil && e.tls.opened == sealed:
 		return e.tls.closed(e, c, how)
+	case e.held && how == clientReset:
+		return Timeout, true
+	case e.held && e.down.status >= 500:
+		return Error, true
+	case e.held:
+		return OK, true
 	case c.flags&alerted != 0 && how != serverReset:
 		return TLSError, true
 	case e.up.state == opaque || e.down.state == opaque:

@@ -18,6 +18,7 @@ type conclusion struct {
 	evidence   []Evidence
 	eliminated []Hypothesis
 	settle     string
+	open       bool // it is on this side, whatever the other looks like
 	// What is known when only hop or cause is: see size.
 	bySize    string
 	certainty float64
@@ -40,6 +41,7 @@ var rules = []rule{
 	portClosed,
 	rejected,
 	synAckDropped,
+	neighbourUnresolved,
 	tupleReused,
 	noAnswer,
 	synDropped,
@@ -204,7 +206,7 @@ func (m *matter) conclude() *conclusion {
 		return m.ask(m.client)
 	}
 	own := m.clientside()
-	if own != nil && own.hop != "" {
+	if own != nil && (own.hop != "" || own.open) {
 		return own
 	}
 	c := m.serverside()
@@ -219,7 +221,7 @@ func (m *matter) conclude() *conclusion {
 // what the proxy says of itself, and bytes or RSTs that went astray there; of a
 // connection that it passes through, the handshake too.
 func (m *matter) clientside() *conclusion {
-	for _, r := range []rule{proxySays, corrupted, rewritten, delayed, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped} {
+	for _, r := range []rule{proxySays, corrupted, rewritten, delayed, synAckDropped, synDropped, tlsFailure, resetInjected, dataDropped, responseDropped, clientKeepAliveDropped} {
 		if c := r.apply(m.client, m); c != nil {
 			return c
 		}

@@ -10,8 +10,8 @@ import (
 type kind struct {
 	name     string
 	toServer bool
-	is       func(*sighting) bool
-	terms    func(*step) []string // of a display filter, beside the flow's addresses
+	is       func(*sighting) bool // nil: it is of no connection
+	terms    func(*step) []string // of a display filter, beside the flow's addresses, if it has any
 }
 
 func synKind(v *flowView) kind {
@@ -61,6 +61,9 @@ func ackKind(v *flowView, serverISN uint32) kind {
 
 // filter is the Wireshark display filter that finds a kind of packet at a step.
 func (s *step) filter(k kind) string {
+	if k.is == nil {
+		return strings.Join(k.terms(s), " && ")
+	}
 	terms := s.addresses(k.toServer)
 	if k.terms != nil {
 		terms = append(terms, k.terms(s)...)

@@ -15,7 +15,7 @@ func (m *matter) outcome() Outcome {
 		return m.f.outcome
 	}
 	if m.f.outcome == Timeout {
-		if at, _ := m.client.origin(rstKind(m.client, false)); at >= 0 && m.client.established() {
+		if at, _ := m.client.origin(m.client.resets()); at >= 0 && m.client.established() {
 			return Reset
 		} else if at >= 0 {
 			return Refused
@@ -30,7 +30,8 @@ func (m *matter) rst() *RST {
 	if m.f.inside {
 		return nil
 	}
-	i, g := m.client.origin(rstKind(m.client, false))
+	k := m.client.resets()
+	i, g := m.client.origin(k)
 	if i < 0 {
 		return nil
 	}
@@ -46,7 +47,7 @@ func (m *matter) rst() *RST {
 		}
 	}
 	for j := range m.client.steps {
-		for _, g := range m.client.steps[j].of(rstKind(m.client, false)) {
+		for _, g := range m.client.steps[j].of(k) {
 			if n := g.note; n != nil && n.hasCause && !n.ingress {
 				r.By, r.Cause, r.Peer = m.client.hop(j), n.cause, n.causePeer
 			}
@@ -107,8 +108,9 @@ func (m *matter) outcomeEvidence() []Evidence {
 		return out
 	}
 	v := m.client
+	resets := v.resets()
 	for i := range v.steps {
-		for _, g := range v.steps[i].of(rstKind(v, false)) {
+		for _, g := range v.steps[i].of(resets) {
 			what := "RST to the client"
 			if n := g.note; n != nil && n.hasCause {
 				if what += ": " + n.cause; n.causePeer {

@@ -74,6 +74,9 @@ var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *c
 	if cause == "" {
 		return nil
 	}
+	if lost := v.waitedInVain(m, g.note.cause); lost != nil {
+		return lost
+	}
 	c := &conclusion{cause: cause, hop: v.hop(at), between: []string{v.point(at)}, direction: ToClient, confidence: almost,
 		evidence: []Evidence{v.frame(at, g, "RST made by "+v.hop(at)+": "+g.note.cause)}}
 	if cause == ZeroWindow {

@@ -38,6 +38,9 @@ func (v *flowView) forgotten(p int, first *sighting, toServer bool) bool {
 	if q < 0 || q >= len(v.steps) || v.idleBefore(p, first) < forgetful {
 		return false
 	}
+	if v.hop(p) != v.hop(q) && !v.bare(p) && !v.bare(q) {
+		return false // a cable has nothing to forget
+	}
 	before := false
 	for i := range v.steps[q].packets {
 		g := &v.steps[q].packets[i]

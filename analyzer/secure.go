@@ -327,6 +327,15 @@ func (t *secure) handshake(c *conn, how closing) Outcome {
 		return Reset
 	case t.FromClient && !t.FromServer && c.flags&serverFIN != 0 && c.flags&(clientFirst|endBeyond) == 0:
 		return Truncated
+	case t.FromClient && c.flags&clientFirst != 0 && t.unheard(c):
+		return Timeout
 	}
 	return OK
+}
+
+// unheard tells whether the client has acknowledged nothing that the server said, and
+// nothing of it was captured.
+func (t *secure) unheard(c *conn) bool {
+	d := &t.e.down
+	return c.synAcks > 0 && d.known && d.next == c.serverISN+1
 }

@@ -44,8 +44,9 @@ type survey struct {
 	log         *requestLog     // nil: requests are not followed here
 	secrets     *tlstap.KeyRing // what trailers tell of TLS; nil: nothing
 	clues       *clues          // nil: nothing is to be inferred
-	sums        [2]sums         // of SYN-ACKs and SYNs, by direction
-	routed      int             // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
+	neighbours  neighbourLog
+	sums        [2]sums // of SYN-ACKs and SYNs, by direction
+	routed      int     // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -188,6 +189,7 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 	p.frame, p.time = f.Number, f.Time
 	if !decode(link, f.Data, p) {
 		s.undecoded++
+		s.neighbours.take(link, f.Data, f.Number, f.Time)
 		if p.unmatched {
 			s.unmatched++
 		}
@@ -208,6 +210,7 @@ func (s *survey) take(link uint16, f pcapng.Packet, p *packet) {
 // digest updates the flow of a packet. frame is all of it, with what may
 // follow the packet.
 func (s *survey) digest(p *packet, frame []byte, wireLength int) {
+	s.neighbours.sent(p)
 	a, b := s.names.id(p.src), s.names.id(p.dst)
 	key, srcIsB := keyOf(a, p.sport, b, p.dport)
 	slot := &s.recent[key.slot()]
@@ -330,7 +333,7 @@ func (c *conn) ended() bool {
 func (s *survey) hangUp(c *conn) {
 	if c.exchange >= 0 {
 		e := &s.log.exchanges[c.exchange]
-		e.hungUp = e.active
+		e.late = e.active
 	}
 }
 
@@ -373,7 +376,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {
-			if c.flags |= clientFIN; c.flags&serverFIN == 0 {
+			if c.flags |= clientFIN; c.flags&serverFIN == 0 || s.unheard(c, p) {
 				c.flags |= clientFirst
 				s.hangUp(c)
 			}
@@ -395,11 +398,11 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			s.endsBeyond(c, p)
 		}
 		how := serverReset
-		if fromClient {
+		switch {
+		case fromClient:
 			how = clientReset
-			if c.exchange >= 0 { // RFC 9293 §3.10.7.1: to what belongs to no connection it has no ACK
-				s.log.exchanges[c.exchange].unwanted = p.flags&flagACK == 0
-			}
+		case s.tooLate(c, p):
+			how = finished
 		}
 		s.decide(c, how, p.time, p.frame)
 		return
@@ -407,7 +410,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	if p.flags&flagFIN != 0 && c.exchange >= 0 {
 		e := &s.log.exchanges[c.exchange]
 		untilFIN := e.active && e.down.state == untilClose && c.flags&serverFIN != 0
-		if untilFIN || c.ended() && !e.late {
+		if untilFIN || c.ended() && !e.held {
 			s.decide(c, finished, p.time, p.frame)
 		}
 	}
@@ -421,6 +424,26 @@ func (s *survey) endsBeyond(c *conn, p *packet) {
 	if d := &s.log.exchanges[c.exchange].down; d.known && int32(p.seq+uint32(p.length)-d.next) > 0 {
 		c.flags |= endBeyond
 	}
+}
+
+// unheard tells whether a client that ends a connection has not got the server's end: it
+// acknowledges nothing of the bytes before that, which were not captured here either.
+func (s *survey) unheard(c *conn, p *packet) bool {
+	if c.flags&endBeyond == 0 || c.exchange < 0 || !p.is(flagACK, 0) {
+		return false
+	}
+	d := &s.log.exchanges[c.exchange].down
+	return d.known && int32(p.ack-d.next) <= 0
+}
+
+// tooLate tells whether a RST to the client answers its FIN, by which it had given up: it
+// comes from a host that has no such connection (RFC 9293 §3.10.7.1).
+func (s *survey) tooLate(c *conn, rst *packet) bool {
+	if c.flags&clientFIN == 0 || c.exchange < 0 || rst.flags&flagACK != 0 {
+		return false
+	}
+	d := &s.log.exchanges[c.exchange].down
+	return d.known && rst.seq == d.next
 }
 
 // speaks tells whether a packet carries data, or acknowledges some: only then is
@@ -466,6 +489,9 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 	}
 	if p.flags&flagRST != 0 {
 		return
+	}
+	if fromClient && e.held && p.is(flagACK, 0) && int32(p.ack-e.down.next) >= 0 {
+		e.complete()
 	}
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if e.tls != nil {

@@ -4,6 +4,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -23,6 +24,9 @@ type sighted struct {
 	rst     string // what the f5's RST says; "" where it sends none
 	own     bool   // it speaks of the f5 itself, and not of the other half
 }
+
+// unexplained is a RST of the f5's kernel, whose trailer says nothing.
+const unexplained = "unexplained"
 
 // sightings are those of the scenarios in which not the f5's SYNs are lost.
 var sightings = map[string]sighted{
@@ -65,6 +69,16 @@ var sightings = map[string]sighted{
 	"f5-virtual-server-disabled":   {analyzer.Refused, "No local listener", true},
 	"f5-virtual-server-down":       {analyzer.Refused, "VIP down", true},
 	"f5-virtual-server-rejects":    {analyzer.Refused, "Policy action", true},
+	"client-gives-up":              {analyzer.Timeout, "", false},
+
+	// In answer to the FIN of a client that has given up:
+	"firewall-drops-response": {analyzer.Reset, "TCP RST from remote system", false},
+	// Between client and f5:
+	"link-drops-data-before-f5":         {analyzer.Reset, "Flow expired (sweeper)", true},
+	"link-drops-keep-alive-before-f5":   {analyzer.Reset, unexplained, true}, // the server is told why
+	"link-drops-response-before-client": {analyzer.Timeout, "", true},
+	"link-drops-syn-ack-before-client":  {analyzer.Timeout, "", true},
+	"link-drops-syn-before-f5":          {analyzer.Timeout, "", true},
 }
 
 // entries is the catalogue, once for each IP version.
@@ -124,7 +138,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 			if want.rst == "" {
 				Expect(v.RST).To(BeNil())
 			} else {
-				Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: want.rst, Peer: !want.own}))
+				Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: strings.TrimPrefix(want.rst, unexplained), Peer: !want.own}))
 			}
 			Expect(v.Evidence).NotTo(BeEmpty())
 			if !want.own && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Acts() }) {

@@ -18,7 +18,7 @@ const (
 	head      = "name: broken-firewall\ntitle: A title\nsymptom: A symptom\n" // lines 1 to 3
 	oneFault  = "faults:\n  - {name: syn-drop, at: firewall, direction: to-server, match: syn, do: drop, per: connection, probability: 0.5}\n"
 	rightOne  = "expect:\n  - {hop: firewall, cause: syn-dropped, accept: []}\n"
-	allPlaces = "link:f5-firewall, firewall, link:firewall-switch, link:switch-server1, server1, link:switch-server2, server2"
+	allPlaces = "link:client-f5, link:f5-firewall, firewall, link:firewall-switch, link:switch-server1, server1, link:switch-server2, server2"
 	allHops   = "client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1, link:firewall-server2, server2"
 )
 

@@ -151,7 +151,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[bigip.TrailerFormat]():     list(bigip.DPT, bigip.Legacy),
 	reflect.TypeFor[firewall.Policy]():         list(firewall.Accept, firewall.Drop),
 	reflect.TypeFor[fault.Direction]():         list(fault.ToServer, fault.ToClient),
-	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any, fault.FIN, fault.RST, fault.ICMP),
+	reflect.TypeFor[fault.Match]():             list(fault.SYN, fault.SYNACK, fault.ACK, fault.Data, fault.LargeData, fault.AfterSYN, fault.Response, fault.Any, fault.FIN, fault.RST, fault.ICMP, fault.WhoHas, fault.IsAt),
 	reflect.TypeFor[fault.Do]():                list(allDeeds()...),
 	reflect.TypeFor[fault.To]():                list(fault.ToTheF5, fault.ToTheServer),
 	reflect.TypeFor[fault.With]():              list(fault.Answers()...),
@@ -241,6 +241,7 @@ var faultOptions = []func(*fault.Fault){
 	func(f *fault.Fault) { f.TTL = 1 },
 	func(f *fault.Fault) { f.MSS = 1400 },
 	func(f *fault.Fault) { f.Seq = 1000 },
+	func(f *fault.Fault) { f.For = 6 * time.Second },
 }
 
 // valid lists the faults there can be, given what some are to have in common.
@@ -299,6 +300,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("with", zeroIs(f.With == "", "a word"))
 		note("rate", zeroIs(f.Rate == 0, "a number"))
 		note("burst", zeroIs(f.Burst == 0, "a number"))
+		note("for", zeroIs(f.For == 0, "a duration"))
 	}
 	keys, required := object{}, []string{}
 	for other, values := range found {

@@ -113,8 +113,9 @@ func TestTheSchemaAcceptsWhatCanBePlayed(t *testing.T) {
 // is in YAML itself.
 var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-in-it", "probability-too-fine-per-packet", "protocol-without-its-profile",
 	"truth-not-expected", "observer-of-a-point-that-is-missing", "request-that-is-not-there", "rst-of-the-f5-per-connection", "rst-that-nobody-sends",
-	"rewrite-of-nothing", "forged-refusal", "delay-between-two-syns", "delay-that-may-be-waited-for",
-	"two-faults-of-one-name", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other"}
+	"resolution-by-chance", "rewrite-of-nothing", "forged-refusal", "delay-between-two-syns", "delay-that-may-be-waited-for",
+	"two-faults-of-one-name", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
+	"clientside-fault-of-several-requests", "clientside-fault-that-leaves-nothing"}
 
 func TestTheSchemaRefusesWhatIsBroken(t *testing.T) {
 	s := compiled(t)

@@ -60,6 +60,7 @@ var deeds = map[fault.Do]analyzer.Cause{
 	fault.AnswerSlowly:        analyzer.AppSilent, // to a client that does not wait so long
 	fault.AnswerError:         analyzer.AppError,
 	fault.Abort:               analyzer.ClientAbort,
+	fault.GiveUp:              analyzer.ClientAbort,
 	fault.DistrustCertificate: analyzer.TLSFailure,
 }
 
@@ -82,6 +83,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return refusals[f.Name]
 	case f.Acts():
 		return deeds[f.Do]
+	case f.Resolves():
+		return analyzer.NeighbourUnresolved
 	case f.Do == fault.Corrupt:
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
@@ -146,7 +149,7 @@ func hops(spec *topology.Spec) (names []string) {
 // way to; none if it is no cause by itself.
 func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
 	for _, member := range []string{topology.Server1, topology.Server2} {
-		if f.At != topology.Client && !slices.Contains(spec.Path(topology.F5, member), f.At) {
+		if !slices.Contains(spec.Path(topology.Client, member), f.At) {
 			continue
 		}
 		p := Pair{Hop: project(spec, member, f.At), Cause: causeOf(f, spec)}
@@ -182,7 +185,7 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 		if cause == "" || waitedFor(&facts.Config, faults[h.Fault]) || tooLate(&h, &facts.Requests[h.Ordinal]) {
 			continue
 		}
-		if h.At != topology.Client {
+		if h.At != topology.Client && h.At != fault.ClientLink {
 			_, server := h.Ends()
 			member[h.Ordinal] = nodeOf(server, a)
 		}

@@ -1,9 +1,12 @@
 package scenarios
 
 import (
+	"slices"
+
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
+	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -48,6 +51,20 @@ func ownPair(r *bigip.Reset) (Pair, bool) {
 	return p, ok
 }
 
+// waits are the causes of RSTs that end a wait.
+var waits = map[string]bool{
+	bigip.FlowExpired.Text:         true,
+	bigip.HandshakeExpired.Text:    true,
+	bigip.SSLHandshakeExpired.Text: true,
+	bigip.NoFlowForACK.Text:        true,
+}
+
+// lostClientside says whether a fault between client and f5 took what the f5 waited for,
+// or what it had sent.
+func (t *Truth) lostClientside() bool {
+	return slices.ContainsFunc(t.Faults, func(h TruthHit) bool { return h.At == fault.ClientLink })
+}
+
 // addOwn adds what the f5 did by itself to the truth of the requests it met.
 func addOwn(out []Truth, facts *sim.Facts) {
 	for i := range facts.Resets {
@@ -57,6 +74,9 @@ func addOwn(out []Truth, facts *sim.Facts) {
 			continue
 		}
 		t := &out[r.Ordinal]
+		if waits[r.Cause.Text] && t.lostClientside() {
+			continue // it waited for what could not come
+		}
 		t.Faults = append(t.Faults, TruthHit{TruthFault{configured, p.Hop, p.Cause}, 0, 1})
 	}
 }

@@ -32,7 +32,8 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 		{"and so is the other", "link:switch-server2", []Pair{{"link:firewall-server2", analyzer.SYNDropped}}},
 		{"a server that drops has not answered", "server1", []Pair{{"server1", analyzer.NoAnswer}}},
 		{"and so the other", "server2", []Pair{{"server2", analyzer.NoAnswer}}},
-		{"a link no serverside connection crosses has no truth", "link:client-f5", nil},
+		{"a link that the client's connections cross is itself", "link:client-f5", []Pair{{"link:client-f5", analyzer.SYNDropped}}},
+		{"a response that is lost on it", "response on link:client-f5", []Pair{{"link:client-f5", analyzer.ResponseDropped}}},
 		{"an answer that is lost behind the switch is lost on the segment", "syn-ack on link:firewall-switch",
 			[]Pair{{"link:firewall-server1", analyzer.SYNAckDropped}, {"link:firewall-server2", analyzer.SYNAckDropped}}},
 		{"an answer that a node does not forward", "syn-ack on firewall", []Pair{{"firewall", analyzer.SYNAckDropped}}},
@@ -84,7 +85,7 @@ func TestEveryBehaviourHasACause(t *testing.T) {
 		}
 	}
 	for _, do := range fault.Behaviours(topology.Client) {
-		own := map[fault.Do]analyzer.Cause{fault.Abort: analyzer.ClientAbort, fault.DistrustCertificate: analyzer.TLSFailure}
+		own := map[fault.Do]analyzer.Cause{fault.Abort: analyzer.ClientAbort, fault.GiveUp: analyzer.ClientAbort, fault.DistrustCertificate: analyzer.TLSFailure}
 		if c := deeds[do]; c != own[do] {
 			t.Errorf("%s is %q to an analyzer, want %q; what the f5 ends is for the f5 to tell", do, c, own[do])
 		}

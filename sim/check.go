@@ -19,13 +19,13 @@ import (
 type Balance struct {
 	Where     string // a node or a link
 	Direction fault.Direction
-	Of        string // "" is TCP segments; else [ICMPErrors]
+	Of        string // "" is TCP segments; else [ICMPErrors], or the class of a fault of address resolution
 	In, Out   uint64 // of them
 	Ledger    uint64 // of them, taken by faults there for good
 	Made      uint64 // what faults there added, and which came out: RSTs, copies
 }
 
-// ICMPErrors is what a balance is of that is not of segments.
+// ICMPErrors is what a balance is of that is of ICMP.
 const ICMPErrors = "ICMP errors"
 
 // Holds says whether nothing is missing but what faults took, and nothing is there
@@ -33,8 +33,8 @@ const ICMPErrors = "ICMP errors"
 func (b Balance) Holds() bool { return b.In+b.Made-b.Out == b.Ledger }
 
 // join finds the request of every entry in the ledger: the flow of the proxy that had
-// the addresses of the packet's connection at its time. An actor says itself which
-// request it was.
+// the addresses of the packet's connection at its time, or the client's own connection. An
+// actor says itself which request it was.
 func (f *Facts) join() {
 	type tuple struct{ source, destination netip.AddrPort }
 	flows := map[tuple][]*bigip.Flow{}
@@ -46,9 +46,15 @@ func (f *Facts) join() {
 	for _, p := range f.Probes {
 		monitors[tuple{p.Source, p.Member}] = true
 	}
+	clients := f.lastOpened()
 	for _, report := range f.Reports {
 		for _, e := range report.Entries {
 			h := Hit{Entry: e, Ordinal: e.Ordinal}
+			if report.Fault.Clientside() {
+				h.Ordinal = clients(&e)
+				f.Ledger = append(f.Ledger, h)
+				continue
+			}
 			// Only the latest flow that was open by then can be meant: a
 			// tuple is never used twice at once.
 			from, to := e.Ends()
@@ -75,6 +81,7 @@ func (f *Facts) balance() {
 	if f.Config.aboutICMP() {
 		f.balanceOf(ICMPErrors, errorsOf)
 	}
+	f.balanceResolution()
 }
 
 func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64)) {
@@ -123,7 +130,7 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 // errors, one way, as the kernel counted it.
 func (f *Facts) taken(what string, way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.Direction == way && slices.Contains(places, r.Fault.At) {
+		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.TakenWay() == way && slices.Contains(places, r.Fault.TakenAt()) {
 			n += r.Taken()
 		}
 	}
@@ -263,7 +270,7 @@ func (f *Facts) earlierFaults(x fault.Fault) map[string]bool {
 	}
 	all := f.Config.Drops()
 	for _, member := range f.Config.servers() {
-		for _, other := range f.Config.earlierOn(spec.Path(topology.F5, member.Name), &x, all) {
+		for _, other := range f.Config.earlierOn(spec.Path(topology.Client, member.Name), &x, all) {
 			earlier[other.Name] = true
 		}
 	}
@@ -299,7 +306,7 @@ func (f *Facts) checkActors(bad func(string, ...any)) {
 func (f *Facts) preempted() (n uint64) {
 	others := map[int]bool{}
 	for _, h := range f.Ledger {
-		if h.At != topology.Client {
+		if h.At != topology.Client { // on the way to the f5, too
 			others[h.Ordinal] = true
 		}
 	}
@@ -325,10 +332,13 @@ func (f *Facts) checkStrangers(bad func(string, ...any)) {
 	strangers := map[stranger]int{}
 	for _, h := range f.Ledger {
 		// Monitors are for checkProbes, and the client's own connections are no flows.
-		if h.Flow == nil && !h.Monitor && h.At != topology.Client {
+		if h.Flow == nil && !h.Monitor && !ofClient(&h.Entry) {
 			from, to := h.Ends()
 			strangers[stranger{from, to, h.Seq}]++
 		}
+	}
+	if foreign := f.foreignHits(); foreign > 0 {
+		bad("the ledger holds %d packets of clientside connections that no request was sent on", foreign)
 	}
 	if untold := f.untoldAttempts(); len(strangers) != untold {
 		bad("the ledger holds packets of %d connections that are none of the f5's flows; there are %d attempts that it did not tell of", len(strangers), untold)
@@ -353,7 +363,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	last := f.lastAttempts()
 	for _, h := range f.Ledger {
 		x := faults[h.Fault]
-		if h.Flow == nil && h.At != topology.Client || x == nil || x.Per == fault.PerPacket {
+		if h.Flow == nil && !ofClient(&h.Entry) || x == nil || x.Per == fault.PerPacket {
 			continue
 		}
 		c := connection{h.Ordinal, h.Attempt}
@@ -363,12 +373,13 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 			if noted[deed]++; noted[deed] > 1 {
 				again = append(again, c)
 			}
+		case h.Flow == nil: // how often the client sends what is lost is its kernel's affair
 		case x.Match == fault.SYN:
 			syns[once{h.Flow, h.Fault}]++
 		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
-		if (x.Breaks() || f.Config.Outlasts(x)) && h.Attempt == last[h.Ordinal] && f.succeeded(h.Ordinal) {
+		if (x.Breaks() || f.Config.Outlasts(x)) && (h.Attempt == last[h.Ordinal] || x.Clientside()) && f.succeeded(h.Ordinal) {
 			unharmed = append(unharmed, c)
 		}
 	}
@@ -376,7 +387,7 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 	// How many SYNs of a flow come to a fault is chance where another takes single ones, or
 	// makes more of them.
 	chance := slices.ContainsFunc(f.Config.Drops(), func(x fault.Fault) bool {
-		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate
+		return x.Match == fault.SYN && x.Per == fault.PerPacket || x.Do == fault.Duplicate || x.Resolves()
 	})
 	for at, n := range syns {
 		// The answer to another number makes the kernel repeat a SYN at once, before the f5

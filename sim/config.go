@@ -107,13 +107,18 @@ func (c *Config) Spec() (topology.Spec, error) {
 	return spec, err
 }
 
-// giveUpSoon sets how often servers repeat what a fault takes, for a run ends only
+// giveUpSoon sets how often who sends it repeats what a fault takes, for a run ends only
 // when no packet is on its way any more: with the kernel's own settings that is a
 // minute for SYN-ACKs and a quarter of an hour for a response. With these it is three
-// seconds. They are of IPv6 too. How often the f5 repeats is up to its profiles.
+// seconds. They are of IPv6 too. How often the f5 repeats data is up to its profiles, and
+// how long the client waits to the traffic's timeout; what either has closed, to these.
 func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 	switch {
 	case !f.Loses():
+	case f.Clientside() && f.Match == fault.SYNACK:
+		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.F5)
+	case f.Clientside():
+		set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.Client, topology.F5)
 	case f.Match == fault.SYNACK, f.Match == fault.AfterSYN:
 		set(spec, map[string]string{"net.ipv4.tcp_synack_retries": "1"}, topology.Server1, topology.Server2)
 	case f.Match == fault.Response:
@@ -162,16 +167,16 @@ func (c *Config) Validate() error {
 		seen[f.Name] = true
 	}
 	for _, f := range c.Faults {
-		errs = append(errs, f.Validate(&spec), c.validateActor(&f))
+		errs = append(errs, f.Validate(&spec), c.validateActor(&f), c.validateClientside(&f))
 		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))
 		}
-		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
+		if c.Proxy == nil && f.Per == fault.PerConnection && !f.Acts() && !f.Clientside() && !proxy.VirtualServer.Has(bigip.ProfileHTTP) {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: without an http profile the f5 does not know which request a connection is for; it must be tuple or packet", f.Name, f.Per))
 		}
-		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() {
+		if c.Proxy != nil && f.Per == fault.PerConnection && !f.Acts() && !f.Clientside() {
 			errs = append(errs, fmt.Errorf("fault %s: per %q: with somebody else's proxy it must be tuple or packet", f.Name, f.Per))
 		}
 		if f.Match == fault.LargeData && f.Probability > 0 && c.LargeRequests == 0 {

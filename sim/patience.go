@@ -8,18 +8,14 @@ import (
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
-	"github.com/hopblame/hopblame/topology"
 )
-
-// clientLink is the cable on which nothing is the f5's to wait for.
-const clientLink = "link:" + topology.Client + "-" + topology.F5
 
 // patience is how long somebody waits for what a delay keeps back: the f5 for the answer
 // to its SYNs, its TCP for an acknowledgment, the client for the response. 0 is for what
 // nobody waits for, such as a bare ACK.
 func (c *Config) patience(f *fault.Fault) time.Duration {
 	proxy, whole := c.proxy(), cmp.Or(c.Timeout, client.DefaultTimeout)
-	if f.At == clientLink { // the client's kernel is more patient than the client
+	if f.Clientside() { // the client's kernel is more patient than the client
 		return whole
 	}
 	switch f.Match {
@@ -57,7 +53,7 @@ func (c *Config) validateDelay(f *fault.Fault) error {
 		return bad("with a jitter of %v a flow is idle for longer than its idle-timeout, %v; the sum must be below it", f.Jitter, idle)
 	}
 	next, givenUp := proxy.Serverside.Wait(0), proxy.Serverside.GiveUpAfter()+proxy.Serverside.Wait(0)
-	switch ofSYN := f.At != clientLink && (f.Match == fault.SYN || f.Match == fault.SYNACK || f.Match == fault.Any); {
+	switch ofSYN := !f.Clientside() && (f.Match == fault.SYN || f.Match == fault.SYNACK || f.Match == fault.Any); {
 	// Each SYN is a socket's own, with time stamps of its own, and the kernel resets what
 	// answers an earlier one's (net/ipv4/tcp_input.c, tcp_rcv_synsent_state_process); a
 	// BIG-IP would not.

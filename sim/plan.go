@@ -16,7 +16,8 @@ type Planned struct {
 	Ordinal, Attempt int
 }
 
-// crosses says whether the way from the f5 to a pool member leads over a place.
+// crosses says whether the serverside way, from the f5 to a pool member, leads over a
+// place.
 func crosses(spec *topology.Spec, member, place string) bool {
 	return slices.Contains(spec.Path(topology.F5, member), place)
 }
@@ -46,7 +47,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 		}
 		reached := map[int]bool{}
 		for m, member := range proxy.Pool.Members {
-			reached[m] = f.At == topology.Client || crosses(&spec, member.Name, f.At)
+			reached[m] = f.At == topology.Client || f.Clientside() || crosses(&spec, member.Name, f.At)
 		}
 		for o := range c.Requests {
 			if !batch.Sends(o) {
@@ -67,17 +68,16 @@ func (c *Config) foreseen(f *fault.Fault, proxy *bigip.Config) bool {
 	switch {
 	case f.At == topology.Client:
 		return true // it is the client's own doing, whoever proxies
+	case f.Clientside():
+		return c.foreseenClientside(f)
 	case c.Proxy != nil || !proxy.Static():
 		return false
 	}
-	switch f.Per {
-	case fault.PerTuple:
+	if f.Per == fault.PerTuple {
 		_, known := proxy.Source(c.client(0))
 		return known && c.perConnection() == 1 // else the f5 looks for other ports
-	case fault.PerPacket:
-		return f.Foreseeable()
 	}
-	return true
+	return f.Foreseeable()
 }
 
 // planFromFlows names the connections that faults per connection or per tuple had to
@@ -92,6 +92,10 @@ func (f *Facts) planFromFlows() {
 	for i := range f.Config.Faults {
 		x := &f.Config.Faults[i]
 		if f.Config.foreseen(x, &proxy) {
+			continue
+		}
+		if x.Clientside() {
+			f.Planned = append(f.Planned, f.plannedClientside(x)...)
 			continue
 		}
 		reached := map[netip.AddrPort]bool{}
@@ -136,6 +140,9 @@ func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member i
 	}
 	switch f.Per {
 	case fault.PerTuple:
+		if f.Clientside() {
+			return f.TupleFate(c.Seed, fault.Tuple(c.client(ordinal), c.batch().Server))
+		}
 		snat, _ := proxy.Source(c.client(ordinal))
 		return f.TupleFate(c.Seed, fault.Tuple(snat, proxy.Pool.Members[member].Address))
 	case fault.PerPacket:

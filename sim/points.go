@@ -23,7 +23,7 @@ func (r *run) points() []capture.Point {
 	tap := func(node, face string, vlan uint16) capture.Tap {
 		n, _ := spec.Node(node)
 		i, _ := n.Interface(face)
-		return capture.Tap{Host: r.lab.Host(node), Interface: face, Addresses: i.Addresses, VLAN: vlan}
+		return capture.Tap{Host: r.lab.Host(node), Interface: face, Addresses: i.Addresses, VLAN: vlan, Resolved: r.resolvedAt(node, face)}
 	}
 	one := func(node, face string, side capture.Side) capture.Point {
 		return capture.Point{Hop: node, Face: face, Side: side, Taps: []capture.Tap{tap(node, face, 0)}}

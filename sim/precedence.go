@@ -11,13 +11,10 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// turn orders faults by when a connection meets them, by stage and then by place; -1
-// for one that is not on its way.
+// turn orders faults by when a request meets them, by stage and then by place; -1 for one
+// that is not on its way.
 func turn(path []string, x *fault.Fault) int {
 	at := slices.Index(path, x.At)
-	if x.At == topology.Client {
-		at = 0
-	}
 	if at < 0 {
 		return -1
 	}
@@ -27,7 +24,7 @@ func turn(path []string, x *fault.Fault) int {
 	return x.Stage()*len(path) + at
 }
 
-// earlierOn lists those of some faults that keep a connection, whose way is path, from
+// earlierOn lists those of some faults that keep a request, whose way is path, from
 // meeting another of them: at an earlier stage of its life, or nearer to where the packet
 // comes from, or at the same place and before it.
 func (c *Config) earlierOn(path []string, x *fault.Fault, all []fault.Fault) (earlier []*fault.Fault) {
@@ -63,7 +60,7 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 		var before []string
 		met := false
 		for _, member := range c.servers() {
-			path := spec.Path(topology.F5, member.Name)
+			path := spec.Path(topology.Client, member.Name)
 			if turn(path, x) < 0 {
 				continue
 			}
@@ -84,7 +81,9 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 }
 
 // leavesNothing says whether a fault strikes every connection that comes to it. What a
-// client does instead of a request ends it only where the f5 waits for the request.
+// client does instead of a request, or what becomes of the request on its way to the f5,
+// ends it only where the f5 waits for the request.
 func (c *Config) leavesNothing(f *fault.Fault) bool {
-	return f.Probability == 1 && f.Do != fault.RateLimit && f.Match != fault.LargeData && (f.At != topology.Client || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
+	clients := f.At == topology.Client || f.Clientside() && f.Match == fault.Data
+	return f.Probability == 1 && f.Do != fault.RateLimit && f.Match != fault.LargeData && !f.Resolves() && (!clients || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
 }

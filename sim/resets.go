@@ -44,10 +44,7 @@ func (f *Facts) joinResets() {
 // requestAt finds the request that a client's address was used for at a time; -1 if
 // there is none.
 func (f *Facts) requestAt() func(client netip.AddrPort, at time.Time) int {
-	byClient := map[netip.AddrPort][]int{}
-	for i, r := range f.Requests {
-		byClient[r.Local] = append(byClient[r.Local], i)
-	}
+	byClient := f.byClient()
 	return func(client netip.AddrPort, at time.Time) int {
 		ordinal := -1
 		for _, n := range byClient[client] {
@@ -57,6 +54,15 @@ func (f *Facts) requestAt() func(client netip.AddrPort, at time.Time) int {
 		}
 		return ordinal
 	}
+}
+
+// byClient indexes the requests by where they came from.
+func (f *Facts) byClient() map[netip.AddrPort][]int {
+	all := map[netip.AddrPort][]int{}
+	for i, r := range f.Requests {
+		all[r.Local] = append(all[r.Local], i)
+	}
+	return all
 }
 
 // checkResets compares the f5's ledger of RSTs with its capture, cause by cause, and the

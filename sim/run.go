@@ -75,16 +75,17 @@ func Run(ctx context.Context, c Config) (*Facts, error) {
 
 // run is a lab with its actors.
 type run struct {
-	facts     *Facts
-	lab       *topology.Lab
-	injectors []*fault.Injector
-	moods     []*fault.Mood
-	firewall  *firewall.Firewall                          // nil if it is not stateful
-	reached   map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
-	session   *capture.Session
-	servers   []io.Closer // by member; ours are *backend.Server
-	proxy     Proxy
-	own       *bigip.Proxy // nil if the proxy is not ours
+	facts       *Facts
+	lab         *topology.Lab
+	injectors   []*fault.Injector
+	moods       []*fault.Mood
+	resolutions []*fault.Resolution
+	firewall    *firewall.Firewall                          // nil if it is not stateful
+	reached     map[*fault.Injector]map[netip.AddrPort]bool // members behind the fault
+	session     *capture.Session
+	servers     []io.Closer // by member; ours are *backend.Server
+	proxy       Proxy
+	own         *bigip.Proxy // nil if the proxy is not ours
 
 	rstsBefore uint64
 }
@@ -112,8 +113,11 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
+	for _, x := range r.resolutions {
+		x.Begin()
+	}
 	batch := c.batch()
-	batch.Moods = r.moodsOf(topology.Client)
+	batch.Moods, batch.Hooks = r.moodsOf(topology.Client), r.clientHooks()
 	batch.Progress = func(done, failed int) {
 		c.report(Progress{Phase: "traffic", Done: done, Total: batch.Sent(), Failed: failed})
 	}
@@ -191,7 +195,12 @@ func (r *run) unsettled() (busy string, err error) {
 			return fmt.Sprintf("fault %s to send %d packets on", i.Fault().Name, n), nil
 		}
 	}
-	for _, node := range []string{topology.F5, topology.Server1, topology.Server2} {
+	for _, x := range r.resolutions {
+		if x.Pending() {
+			return "the time of fault " + x.Fault().Name + " to be over", nil
+		}
+	}
+	for _, node := range []string{topology.Client, topology.F5, topology.Server1, topology.Server2} {
 		n, err := r.lab.Host(node).Unsettled()
 		if err != nil {
 			return "", err
@@ -213,6 +222,14 @@ func (r *run) startActors(ctx context.Context, failed func(error)) (err error) {
 	for n, f := range c.Faults {
 		if f.Acts() {
 			r.moods = append(r.moods, fault.NewMood(f, c.Seed))
+			continue
+		}
+		if f.Resolves() {
+			x, err := fault.StartResolution(r.lab, f, n)
+			if err != nil {
+				return err
+			}
+			r.resolutions = append(r.resolutions, x)
 			continue
 		}
 		i, err := fault.Inject(r.lab, f, c.Seed, n)
@@ -343,6 +360,13 @@ func (r *run) collect(ctx context.Context) (err error) {
 		}
 		r.facts.Reports = append(r.facts.Reports, report)
 	}
+	for _, x := range r.resolutions {
+		report, err := x.Report(ctx)
+		if err != nil {
+			r.facts.problems = append(r.facts.problems, err.Error())
+		}
+		r.facts.Reports = append(r.facts.Reports, report)
+	}
 	for _, m := range r.moods {
 		r.facts.Reports = append(r.facts.Reports, m.Report())
 	}
@@ -378,6 +402,9 @@ func (r *run) close() error {
 	}
 	for _, i := range r.injectors {
 		errs = append(errs, i.Close())
+	}
+	for _, x := range r.resolutions {
+		errs = append(errs, x.Close())
 	}
 	if r.firewall != nil {
 		errs = append(errs, r.firewall.Close())

@@ -52,8 +52,14 @@ var Fields = map[string]*field{
 	"tcp.flags.fin":   flag(flagFIN),
 	"tcp.flags.reset": flag(flagRST),
 
-	"icmp.type":   ofICMP(false, func(i *icmpHeader) uint64 { return uint64(i.typ) }),
-	"icmp.code":   ofICMP(false, func(i *icmpHeader) uint64 { return uint64(i.code) }),
+	"icmp.type":                   ofICMP(false, func(i *icmpHeader) uint64 { return uint64(i.typ) }),
+	"icmp.code":                   ofICMP(false, func(i *icmpHeader) uint64 { return uint64(i.code) }),
+	"arp.opcode":                  ofARP(func(p *arpHeader) value { return value{number: uint64(p.opcode)} }, isNumber, 16),
+	"arp.src.proto_ipv4":          ofARP(func(p *arpHeader) value { return value{addr: p.sender} }, isIPv4, 0),
+	"arp.dst.proto_ipv4":          ofARP(func(p *arpHeader) value { return value{addr: p.target} }, isIPv4, 0),
+	"icmpv6.nd.ns.target_address": ofDiscovery(solicitation),
+	"icmpv6.nd.na.target_address": ofDiscovery(advertisement),
+
 	"icmpv6.type": ofICMP(true, func(i *icmpHeader) uint64 { return uint64(i.typ) }),
 	"icmpv6.code": ofICMP(true, func(i *icmpHeader) uint64 { return uint64(i.code) }),
 

@@ -27,7 +27,8 @@ type Frame struct {
 	ip      []ipHeader  // the packet's, then that of one it quotes
 	tcp     []tcpHeader // likewise
 	icmp    *icmpHeader // an ICMP error; other ICMP counts as well
-	payload []byte      // captured bytes of the outermost TCP segment
+	arp     *arpHeader
+	payload []byte // captured bytes of the outermost TCP segment
 	trailer f5trailer.Trailer
 	trailed bool // trailer is there and sound
 }
@@ -63,6 +64,7 @@ const (
 type icmpHeader struct {
 	v6        bool
 	typ, code uint8
+	target    netip.Addr // of neighbour discovery
 }
 
 // TCP flags, RFC 9293 section 3.1.
@@ -100,6 +102,7 @@ type decoder struct {
 	tcp   layers.TCP
 	icmp  layers.ICMPv4
 	icmp6 layers.ICMPv6
+	arp   layers.ARP
 }
 
 // decode fills x. What cannot be decoded leaves it with fewer headers; that is no
@@ -163,6 +166,8 @@ func (d *decoder) network(ether layers.EthernetType, data []byte, x *Frame, quot
 		d.ipv4(data, x, quoted)
 	case layers.EthernetTypeIPv6:
 		d.ipv6(data, x, quoted)
+	case layers.EthernetTypeARP:
+		d.resolution(data, x)
 	}
 }
 
@@ -227,6 +232,9 @@ func (d *decoder) ipv6(data []byte, x *Frame, quoted bool) {
 			return
 		}
 		x.icmp = &icmpHeader{v6: true, typ: d.icmp6.TypeCode.Type(), code: d.icmp6.TypeCode.Code()}
+		if b := d.icmp6.Payload; (x.icmp.typ == solicitation || x.icmp.typ == advertisement) && len(b) >= 4+16 {
+			x.icmp.target, _ = netip.AddrFromSlice(b[4 : 4+16]) // RFC 4861 section 4.3, 4.4
+		}
 		const unused = 4 // bytes of an error message before what it quotes, RFC 4443 section 3
 		if x.icmp.typ >= 1 && x.icmp.typ <= 4 && len(d.icmp6.Payload) > unused {
 			d.ipv6(d.icmp6.Payload[unused:], x, true)

@@ -63,7 +63,7 @@ func (t *trial) excludes(a *exhibit, seen []*exhibit) string {
 	}
 	for _, x := range left { // a filter must not be so narrow that it finds one try only
 		for _, y := range asked {
-			if x.frame.flow() == y.frame.flow() && x.frame.tcp[0].seq == y.frame.tcp[0].seq {
+			if f := x.frame.flow(); f != (flow{}) && f == y.frame.flow() && x.frame.tcp[0].seq == y.frame.tcp[0].seq {
 				return fmt.Sprintf("%s leaves out frame %d of %s, another try", a.where, x.Frame, x.File)
 			}
 		}

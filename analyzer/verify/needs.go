@@ -19,7 +19,9 @@ type need struct {
 // between, and, at the second, an absence whose filter would find exactly what is
 // cited and whose range covers the time at which it would have passed.
 var needs = map[analyzer.Cause]need{
-	analyzer.SYNDropped:      {"a SYN, lost, and nothing that refuses it", analyzer.ToServer, (*trial).synDropped},
+	analyzer.SYNDropped: {"a SYN, lost, and nothing that refuses it", analyzer.ToServer, (*trial).synDropped},
+	analyzer.NeighbourUnresolved: {"a packet that waits in a hop, the hop's question for the hardware address of its destination, and that the question or its answer is lost, or not answered",
+		"", (*trial).neighbourUnresolved},
 	analyzer.SYNAckDropped:   {"a SYN-ACK, lost", analyzer.ToClient, func(t *trial) string { return t.lost("SYN-ACK", isSYNACK) }},
 	analyzer.AckDropped:      {"a bare ACK, lost", "", func(t *trial) string { return t.lost("ACK", isACK) }},
 	analyzer.DataDropped:     {"data, lost", analyzer.ToServer, func(t *trial) string { return t.lost("data", isData) }},
@@ -108,7 +110,7 @@ func (t *trial) toldOtherwise() string {
 		if !f.hasCause() || f.trailer.Low.Ingress || f.trailer.Medium.RSTCause.Peer {
 			continue
 		}
-		if c := CauseOf(f.trailer.Medium.RSTCause.Text); c != "" && c != t.v.Cause {
+		if c := CauseOf(f.trailer.Medium.RSTCause.Text); c != "" && c != t.v.Cause && !t.waitedFor(f.trailer.Medium.RSTCause.Text) {
 			return fmt.Sprintf("the trailer of frame %d of %s says %s", x.Frame, x.File, clip(f.trailer.Medium.RSTCause.Text))
 		}
 	}

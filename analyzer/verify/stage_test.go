@@ -292,6 +292,20 @@ var stages = map[analyzer.Cause]func(*stage){
 		s.reset("TCP retransmit timeout", true)
 		s.verdict("server1", analyzer.NoAnswer, analyzer.ToServer, "server1/eth0")
 	},
+	analyzer.NeighbourUnresolved: func(s *stage) {
+		s.begin()
+		s.see("firewall/feth11", 2*time.Second, segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100})
+		s.miss("firewall/feth10", synFilter)
+		whoHas := question("198.18.160.1", "198.18.160.81")
+		for i, point := range []string{"firewall/feth10", "server1/eth0"} {
+			at := 2*time.Second + time.Duration(i)*time.Millisecond
+			s.putFrame(point, at, whoHas)
+			s.cite(point, at, whoHas, "arp.opcode==1 && arp.dst.proto_ipv4==198.18.160.81")
+		}
+		s.miss("server1/eth0", "arp.opcode==2 && arp.src.proto_ipv4==198.18.160.81")
+		s.reset("TCP retransmit timeout", true)
+		s.verdict("server1", analyzer.NeighbourUnresolved, analyzer.ToServer, "server1/eth0")
+	},
 	analyzer.TupleReused: func(s *stage) {
 		s.begin()
 		s.see("server1/eth0", 2*time.Second, segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100})

@@ -155,18 +155,11 @@ func (c *Conn) bound(table *nftables.Table, w way, servers []netip.Addr) ([]expr
 	if answers {
 		at = h.source
 	}
-	set := &nftables.Set{Table: table, Anonymous: true, Constant: true, KeyType: w.addressType()}
-	var elements []nftables.SetElement
-	for _, a := range servers {
-		elements = append(elements, nftables.SetElement{Key: a.AsSlice()})
-	}
-	if err := c.addSet(set, elements); err != nil {
+	of, err := c.among(table, w.ipv6, servers)
+	if err != nil {
 		return nil, err
 	}
-	return []expr.Any{
-		&expr.Payload{DestRegister: firstWord, Base: base, Offset: at, Len: h.size},
-		&expr.Lookup{SourceRegister: firstWord, SetName: set.Name, SetID: set.ID},
-	}, nil
+	return append([]expr.Any{&expr.Payload{DestRegister: firstWord, Base: base, Offset: at, Len: h.size}}, of...), nil
 }
 
 func (w way) addressType() nftables.SetDatatype {

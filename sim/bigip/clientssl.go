@@ -102,6 +102,8 @@ func (s *clientSSL) handshake(ctx context.Context, client *pipe) (*tls.Conn, Eve
 	switch {
 	case err == nil:
 		return c, NothingLeft
+	case ctx.Err() != nil:
+		return nil, ClientGone // the proxy ends
 	case errors.As(err, &record):
 		return nil, NotTLS
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -51,6 +51,9 @@ type Tap struct {
 	Interface string
 	Addresses []netip.Prefix
 	VLAN      uint16 // 802.1Q tag put into each frame; 0 for none
+	// Resolved are hosts of which is counted who asks for their hardware addresses, and who
+	// tells; none as a rule.
+	Resolved []netip.Addr
 }
 
 // Frame is one captured frame, as the interface saw it: without tag and trailer.
@@ -70,6 +73,9 @@ type Count struct {
 	// Those with RST and ACK: the end of a connection, or a SYN refused. A RST without
 	// ACK answers a segment of no connection (RFC 9293 §3.10.7.1).
 	InRST, OutRST uint64
+	// Questions for the hardware addresses of [Tap.Resolved], and answers. They are no
+	// segments.
+	InWhoHas, OutWhoHas, InIsAt, OutIsAt uint64
 }
 
 // Result is what a point's capture came to.
@@ -325,6 +331,9 @@ func (t *tapState) advance() {
 func (t *tapState) count(p packet) {
 	const ether, flagsAt = 14, 13
 	b := p.data
+	if len(t.Resolved) > 0 {
+		t.countResolution(p)
+	}
 	if len(b) < ether+40 {
 		return
 	}

@@ -38,6 +38,8 @@ type Batch struct {
 	Limits Limits
 	// Moods are the client's own faults; the first that strikes a request has it.
 	Moods []*fault.Mood
+	// Hooks are told of the connections that carry requests.
+	Hooks Hooks
 	// Progress is told how many requests are done and how many of them failed, one
 	// call at a time and often; nil for nobody.
 	Progress func(done, failed int)

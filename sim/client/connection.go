@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,16 +14,18 @@ import (
 type connection struct {
 	*http.ClientConn
 	lanes  *lanes
-	local  netip.AddrPort
+	own    Dial
 	socket *parting    // nil before it has come about
 	broken atomic.Bool // no other request can be sent
 }
 
 type connectionKey struct{}
 
-// open connects from an address, whose port must be held, and does the TLS handshake.
-func (l *lanes) open(ctx context.Context, local netip.AddrPort) (*connection, error) {
-	c := &connection{lanes: l, local: local}
+// open connects for a request, from its address, whose port must be held, and does the TLS
+// handshake.
+func (l *lanes) open(ctx context.Context, first *Record) (*connection, error) {
+	c := &connection{lanes: l, own: Dial{first.Ordinal, first.Local, l.Server}}
+	l.Hooks.dialing(c.own)
 	var err error
 	c.ClientConn, err = l.transport.NewClientConn(context.WithValue(ctx, connectionKey{}, c), "https", l.Server.String())
 	if err == nil {
@@ -34,14 +35,14 @@ func (l *lanes) open(ctx context.Context, local netip.AddrPort) (*connection, er
 		c.socket.Close()
 		<-c.socket.closed
 	}
-	l.free(local.Port())
+	c.parted()
 	return nil, err
 }
 
 // dial is the transport's way to connect.
 func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c := ctx.Value(connectionKey{}).(*connection)
-	tcp, err := dial(ctx, l.host, c.local, l.Server, nil)
+	tcp, err := dial(ctx, l.host, c.own.Local, l.Server, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,13 @@ func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (c *connection) end() {
 	c.Close()
 	<-c.socket.closed
-	c.lanes.free(c.local.Port())
+	c.parted()
+}
+
+// parted is called when nothing of the connection is left.
+func (c *connection) parted() {
+	c.lanes.Hooks.dialed(c.own)
+	c.lanes.free(c.own.Local.Port())
 }
 
 // parting is a connection that the client ends without a RST: a socket that is closed

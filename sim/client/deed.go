@@ -36,6 +36,7 @@ var deeds = map[fault.Do]deed{
 	fault.Abort:                {http1, abort},
 	fault.StopReading:          {http1, stopReading},
 	fault.Pause:                {http1, pause},
+	fault.GiveUp:               {http1, giveUp},
 	fault.SpeakPlain:           {overTLS, speakPlain},
 	fault.OfferOldCiphers:      {overTLS, offerOldCiphers},
 	fault.OfferTLS11:           {overTLS, offerTLS11},
@@ -87,6 +88,7 @@ func misbehave(ctx context.Context, host *topology.Host, b *Batch, record *Recor
 	}
 	m.Note(record.Local, server, record.Ordinal)
 	err := deeds[v.fault.Do].perform(ctx, v)
+	v.Hooks.dialed(v.own())
 	outcome := v.got.verdict() // for the status, if there was one
 	if err != nil {
 		outcome = outcomeOf(err)
@@ -96,12 +98,16 @@ func misbehave(ctx context.Context, host *topology.Host, b *Batch, record *Recor
 
 // dial connects to the virtual server.
 func (v *visit) dial(ctx context.Context) (*net.TCPConn, error) {
+	v.Hooks.dialing(v.own())
 	return dial(ctx, v.host, v.record.Local, v.Server, nil)
 }
+
+func (v *visit) own() Dial { return Dial{v.record.Ordinal, v.record.Local, v.Server} }
 
 // connect connects to the virtual server, over TLS where the batch is. Who has to do
 // with TCP itself finds it in the second.
 func (v *visit) connect(ctx context.Context, before func(fd int) error) (net.Conn, *net.TCPConn, error) {
+	v.Hooks.dialing(v.own())
 	tcp, err := dial(ctx, v.host, v.record.Local, v.Server, before)
 	if err != nil || !v.Protocol.Secure() {
 		return tcp, tcp, err

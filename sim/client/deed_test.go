@@ -43,6 +43,8 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 		{"a pause is not too long", HTTP, fault.Pause, bigip.Config{}, OK, none, false},
 		{"a pause is not too long, over TLS", HTTPS, fault.Pause, bigip.Config{}, OK, none, false},
 		{"data after a pause finds no flow", HTTP, fault.Pause, bigip.Config{Clientside: untold}, Reset, none, false},
+		{"patience is enough", HTTP, fault.GiveUp, bigip.Config{}, OK, none, false},
+		{"patience is enough, over TLS", HTTPS, fault.GiveUp, bigip.Config{}, OK, none, false},
 		{"plain HTTP is no TLS", HTTPS, fault.SpeakPlain, bigip.Config{}, Reset, bigip.BadSSLRecord.Text, false},
 		{"plain HTTP is no TLS, nor HTTP/2", HTTP2, fault.SpeakPlain, bigip.Config{}, Reset, bigip.BadSSLRecord.Text, false},
 		{"old ciphers are refused with an alert", HTTPS, fault.OfferOldCiphers, bigip.Config{}, TLS, bigip.NoSharedCiphers.Text, false},
@@ -67,6 +69,8 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 			switch row.do {
 			case fault.Pause:
 				f.After = 600 * time.Millisecond
+			case fault.GiveUp:
+				f.After = patience
 			case fault.ConnectElsewhere:
 				f.Port = 8166
 			}

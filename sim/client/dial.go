@@ -13,6 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Dial is a connection that the client opens.
+type Dial struct {
+	Ordinal       int // of the request, the first one where several share the connection
+	Local, Server netip.AddrPort
+}
+
+// Hooks tell a fault which connection belongs to which request. They are called from
+// several goroutines and must not block for long; nil ones are not called.
+type Hooks struct {
+	Dialing func(Dial) // just before the first SYN
+	Dialed  func(Dial) // once the connection is closed, or will never be open
+}
+
+// dialing and dialed call the hooks.
+func (h *Hooks) dialing(d Dial) {
+	if h.Dialing != nil {
+		h.Dialing(d)
+	}
+}
+
+func (h *Hooks) dialed(d Dial) {
+	if h.Dialed != nil {
+		h.Dialed(d)
+	}
+}
+
 // connectError says that a connection did not come about.
 type connectError struct{ error }
 

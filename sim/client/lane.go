@@ -101,7 +101,7 @@ func (l *lanes) drive(ctx context.Context, lane <-chan int, last int) {
 		timed, cancel := l.start(ctx, o)
 		if opens {
 			var err error
-			if on, err = l.open(timed, l.records[o].Local); err != nil {
+			if on, err = l.open(timed, &l.records[o]); err != nil {
 				cancel()
 				l.finish(o, 0, err)
 				l.ended(false)
@@ -109,7 +109,7 @@ func (l *lanes) drive(ctx context.Context, lane <-chan int, last int) {
 			}
 			opened = append(opened, on)
 		}
-		l.records[o].Local = on.local
+		l.records[o].Local = on.own.Local
 		stream := on
 		exchange := func() {
 			defer cancel()

@@ -72,12 +72,15 @@ func (b *Batch) body(ordinal int) string {
 	return body
 }
 
+func (r *request) dial() Dial { return Dial{r.record.Ordinal, r.record.Local, r.sender.Server} }
+
 func (r *request) connect() error {
 	fd, err := eventloop.TCP(r.record.Local)
 	if err != nil {
 		return err
 	}
 	r.fd = fd
+	r.sender.Hooks.dialing(r.dial())
 	if err := unix.Connect(fd, eventloop.Sockaddr(r.sender.Server)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return &connectError{err}
 	}
@@ -152,5 +155,6 @@ func (r *request) close() {
 		r.sender.loop.Forget(r.fd)
 		unix.Close(r.fd)
 		r.fd = -1
+		r.sender.Hooks.dialed(r.dial())
 	}
 }

@@ -44,6 +44,7 @@ var behaviours = map[Do]behaviour{
 	Abort:                {actors: clients, way: ToServer, breaks: true, resets: true},
 	StopReading:          {actors: clients, way: ToServer, breaks: true},
 	Pause:                {actors: clients, way: ToServer, slow: true},
+	GiveUp:               {actors: clients, way: ToServer, breaks: true, slow: true},
 	SpeakPlain:           {actors: clients, way: ToServer, ends: true, breaks: true},
 	OfferOldCiphers:      {actors: clients, way: ToServer, ends: true, breaks: true},
 	OfferTLS11:           {actors: clients, way: ToServer, ends: true, breaks: true},
@@ -82,7 +83,7 @@ func (f *Fault) validateActor(bad complaint) {
 	case b.slow && (f.After <= 0 || f.After > maxAfter):
 		bad("after %v: %s needs a time of up to %v, such as 3s", f.After, f.Do, maxAfter)
 	case !b.slow && f.After != 0:
-		bad("after %v: only %s and %s have it", f.After, AnswerSlowly, Pause)
+		bad("after %v: only %s, %s and %s have it", f.After, AnswerSlowly, Pause, GiveUp)
 	}
 	if f.Jitter != 0 {
 		bad("jitter %v: only %s has it", f.Jitter, Delay)
@@ -95,6 +96,7 @@ func (f *Fault) validateActor(bad complaint) {
 	}
 	f.validateAnswer(bad)
 	f.validateRate(bad)
+	f.validateTime(bad)
 	if f.LargerThan != 0 {
 		bad("larger-than %d: only %s has it", f.LargerThan, LargeData)
 	}

@@ -10,6 +10,8 @@ package fault
 //	stop-reading            the request, and its window shut  TCP zero window timeout
 //	pause                   half of the request, then the     Flow expired (sweeper); without
 //	                        rest after a time                 reset-on-timeout: No flow found for ACK
+//	give-up                the request, then FIN, before      none: the f5 passes the FIN on
+//	                        the response has come
 //	speak-plain             HTTP where TLS is expected        Bad SSL record
 //	offer-old-ciphers       TLS 1.2 with RC4 and 3DES         an alert; No shared ciphers between SSL peers
 //	offer-tls-1.1           TLS 1.1 at most                   the same
@@ -24,7 +26,8 @@ const (
 	SendManyHeaders      Do = "send-many-headers"
 	Abort                Do = "abort"
 	StopReading          Do = "stop-reading"
-	Pause                Do = "pause" // see [Fault.After]
+	Pause                Do = "pause"   // see [Fault.After]
+	GiveUp               Do = "give-up" // see [Fault.After]
 	SpeakPlain           Do = "speak-plain"
 	OfferOldCiphers      Do = "offer-old-ciphers"
 	OfferTLS11           Do = "offer-tls-1.1"

@@ -5,7 +5,8 @@
 // actor misbehaves by itself ([Mood]). Whether a connection is hit is no dice roll in
 // the kernel but a function of the seed, the fault's name, the request's ordinal and
 // its attempt ([Fate]); so the plan is known before the run, whatever the concurrency.
-// The proxy tells the fault which tuple carries which request just before it connects;
+// The proxy, or the client on its side, tells the fault which tuple carries which request
+// just before it connects;
 // if that request is to be hit, the tuple is put into a set of nftables, and from there
 // on the kernel drops, counts and logs by itself.
 //

@@ -77,13 +77,17 @@ type Fault struct {
 	Burst     int           `yaml:"burst"`  // of a policer: packets that pass at once; 0 means as many as the rate
 	// LargerThan is the size of the largest IP packet that passes, where large ones do
 	// not; in bytes.
-	LargerThan  int     `yaml:"larger-than"`
-	To          To      `yaml:"to"`  // of a forged RST; "" is to the f5
-	TTL         int     `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
-	MSS         int     `yaml:"mss"` // … or the MSS option's value
-	Seq         int     `yaml:"seq"` // … or what is added to the sequence number
-	Per         Per     `yaml:"per"`
-	Probability float64 `yaml:"probability"` // 0 to 1; both ends are exact
+	LargerThan int `yaml:"larger-than"`
+	To         To  `yaml:"to"`  // of a forged RST; "" is to the f5
+	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	MSS        int `yaml:"mss"` // … or the MSS option's value
+	Seq        int `yaml:"seq"` // … or what is added to the sequence number
+	// From and For are the time of what has one: when it begins, after the first request,
+	// and how long it lasts.
+	From        time.Duration `yaml:"from"`
+	For         time.Duration `yaml:"for"`
+	Per         Per           `yaml:"per"`
+	Probability float64       `yaml:"probability"` // 0 to 1; both ends are exact
 }
 
 // Acts says whether an actor misbehaves, rather than packets being hit.
@@ -119,16 +123,16 @@ func (f *Fault) Shadows(other *Fault) bool {
 	return f.Breaks()
 }
 
-// Stage is when in a connection's life a fault acts: a fault of a lower stage comes
+// Stage is when in a request's life a fault acts: a fault of a lower stage comes
 // before one of a higher, wherever they are.
 func (f *Fault) Stage() int {
 	switch b, acts := behaviours[f.Do]; {
 	case !acts && f.Match == Any:
-		return map[Direction]int{ToServer: classes[SYN].stage, ToClient: classes[SYNACK].stage}[f.Direction]
+		return f.half() + map[Direction]int{ToServer: classes[SYN].stage, ToClient: classes[SYNACK].stage}[f.Direction]
 	case !acts && classes[f.Match].way == "" && f.Direction == ToClient:
-		return classes[f.Match].stage + 1 // the other way is another packet
+		return f.half() + classes[f.Match].stage + 1 // the other way is another packet
 	case !acts:
-		return classes[f.Match].stage
+		return f.half() + classes[f.Match].stage
 	case b.way == ToServer:
 		return clientsTurn
 	}
@@ -146,7 +150,7 @@ func (f *Fault) Way() Direction {
 // class is what a fault's match means.
 type class struct {
 	way      Direction // "": either
-	stage    int
+	stage    int       // within its half, see [Fault.half]
 	segments nft.Segments
 	spares   bool // a connection can do without
 }
@@ -165,13 +169,16 @@ var classes = map[Match]class{
 	FIN:  {stage: 8, segments: nft.FINs, spares: true},
 	RST:  {stage: 10, segments: nft.RSTs, spares: true},
 	ICMP: {stage: 12, segments: nft.ICMPErrors, spares: true},
+	// What asks and tells where a host is comes before all that is sent to it.
+	WhoHas: {way: ToServer, stage: 1},
+	IsAt:   {way: ToClient, stage: 1},
 }
 
-// The stages of actors: the client before the f5 connects to anybody, the server between
-// request and response.
+// The stages of actors: the client between its handshake and its request, the server
+// between request and response.
 const (
-	clientsTurn = 0
-	serversTurn = 6
+	clientsTurn = asking
+	serversTurn = serverside + 6
 )
 
 // Validate reports what in f cannot be, given the lab it is for.
@@ -215,7 +222,7 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	if known && c.way != "" && f.Direction != c.way && (f.Direction == ToServer || f.Direction == ToClient) {
 		bad("direction %q: a %s goes %s", f.Direction, f.Match, c.way)
 	}
-	if known && f.Do != "" {
+	if known && f.Do != "" && !f.Resolves() {
 		f.validateTreatment(bad)
 	}
 	if f.Port != 0 {
@@ -228,6 +235,11 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	f.validateAnswer(bad)
 	f.validateRate(bad)
 	f.validateSize(bad)
+	f.validateTime(bad)
+	if f.Resolves() {
+		f.validateResolution(spec, bad)
+		return
+	}
 	f.validatePlace(spec, bad)
 }
 
@@ -262,6 +274,8 @@ func (f *Fault) validatePlace(spec *topology.Spec, bad complaint) {
 		bad("at %q: %s is what a server with a full listen queue drops, %s", f.At, AfterSYN, words(places))
 	case !slices.Contains(Places(spec, SYN), f.At):
 		bad("at %q: there is no such place; there are %s%s", f.At, strings.Join(places, ", "), nearest.Hint(f.At, places))
+	case f.Clientside():
+		bad("at %q: a %s is hit on the other side of the f5 only; there are %s", f.At, f.Match, strings.Join(places, ", "))
 	case f.Direction == ToClient:
 		// A host's packet filter comes before its captures on the way out.
 		path := spec.Path(topology.F5, f.At)
@@ -300,19 +314,20 @@ func notWord(r rune) bool {
 }
 
 // Places returns where a fault can meet packets of a class: everything on the way
-// from the f5 to a server but the f5 itself, which ends both its connections, and
-// bridges, whose links are places of their own. What is clientside of the f5 is
-// none: the plan goes by serverside connections. The servers themselves can meet SYNs
-// and what follows them, which is theirs alone: what they drop of their own answers is in
-// no capture at all, and what else they drop of an open connection has no name yet.
+// from the client to a server but the client, whose own part is an actor's; the f5, which
+// ends both its connections; and bridges, whose links are places of their own. The servers
+// themselves can meet SYNs and what follows them, which is theirs alone: what they drop of
+// their own answers is in no capture at all, and what else they drop of an open connection
+// has no name yet.
 func Places(spec *topology.Spec, match Match) (places []string) {
 	for _, server := range []string{topology.Server1, topology.Server2} {
-		for _, place := range spec.Path(topology.F5, server) {
+		for _, place := range spec.Path(topology.Client, server) {
 			n, isNode := spec.Node(place)
 			switch {
-			case place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
+			case place == topology.Client, place == topology.F5, isNode && n.Kind == topology.KindBridge, slices.Contains(places, place):
 			case match == AfterSYN && place != server:
 			case match != AfterSYN && match != SYN && isNode && n.Kind == topology.KindHost:
+			case place == ClientLink && classes[match].stage >= classes[FIN].stage: // what ends a connection there is planned by nobody yet
 			default:
 				places = append(places, place)
 			}

@@ -193,7 +193,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a name with a blank", func(f *Fault) { f.Name = "syn drop" }, "1 to 64 letters"},
 		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
 		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
-		{"a match there is not", func(f *Fault) { f.Match = "urg" }, `match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst or icmp`},
+		{"a match there is not", func(f *Fault) { f.Match = "urg" }, `match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at`},
 		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite`},
 		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
 			`do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite, answer-error, answer-slowly, cut-response, die, reset or stay-silent`},
@@ -203,7 +203,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"no number", func(f *Fault) { f.Probability = math.NaN() }, "probability NaN"},
 		{"per packet, a third", func(f *Fault) { f.Per, f.Probability = PerPacket, 1.0/3 }, "must be a multiple of 0.000001"},
 		{"per packet, next to never", func(f *Fault) { f.Per, f.Probability = PerPacket, 1e-10 }, "must be a multiple of 0.000001"},
-		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:f5-firewall,`},
+		{"at a place there is not", func(f *Fault) { f.At = "router" }, `at "router": there is no such place; there are link:client-f5, link:f5-firewall,`},
 		{"an answer on its way back", answers, ""},
 		{"an answer on a wire behind the switch", func(f *Fault) { answers(f); f.At = "link:switch-server1" }, ""},
 		{"an answer that goes the wrong way", func(f *Fault) { f.Match = SYNACK }, `direction "to-server": a syn-ack goes to-client`},
@@ -287,15 +287,16 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a drop with a TTL", func(f *Fault) { f.TTL = 1 }, `ttl 1: only rewrite has it`},
 		{"a server with a number", func(f *Fault) { behaves(Die)(f); f.Seq = 1 }, `seq 1: only rewrite has it`},
 		{"a rewrite of anything", func(f *Fault) { treats(Rewrite, Any)(f); f.TTL = 1 }, `match "any": what is rewritten must be told apart`},
+		{"a client's FIN", func(f *Fault) { f.At, f.Match = ClientLink, FIN }, `at "link:client-f5": a fin is hit on the other side of the f5 only; there are link:f5-firewall, `},
 		{"a firewall that delays", func(f *Fault) { treats(Delay, Data)(f); f.After, f.At = 300*time.Millisecond, "firewall" },
-			`at "firewall": delay is done on a wire; there are link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
+			`at "firewall": delay is done on a wire; there are link:client-f5, link:f5-firewall, link:firewall-switch, link:switch-server1, link:switch-server2`},
 		{"a server's host that damages SYNs", func(f *Fault) { treats(Corrupt, SYN)(f); f.At = "server1" }, `at "server1": corrupt is done on a wire`},
 
 		{"a server that resets", behaves(Reset), ""},
 		{"a server that answers slowly", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = 3 * time.Second }, ""},
 		{"a server that answers slowly, but not when", behaves(AnswerSlowly), `after 0s: answer-slowly needs a time of up to 1m0s, such as 3s`},
 		{"a server that answers after the run", func(f *Fault) { behaves(AnswerSlowly)(f); f.After = time.Hour }, `after 1h0m0s: answer-slowly needs a time`},
-		{"a server that dies late", func(f *Fault) { behaves(Die)(f); f.After = time.Second }, `after 1s: only answer-slowly and pause have it`},
+		{"a server that dies late", func(f *Fault) { behaves(Die)(f); f.After = time.Second }, `after 1s: only answer-slowly, pause and give-up have it`},
 		{"a server that does what clients do", behaves(Abort), `at "server2": abort is what client can do`},
 		{"a client that does what servers do", func(f *Fault) { behaves(Die)(f); f.At = topology.Client }, `at "client": die is what server1 or server2 can do`},
 		{"a client that aborts", func(f *Fault) { behaves(Abort)(f); f.At = topology.Client }, ""},
@@ -314,6 +315,11 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"an actor that misbehaves more than always", func(f *Fault) { behaves(Reset)(f); f.Probability = 2 }, `probability 2: must be 0 to 1`},
 		{"in the f5, whose connections end there", func(f *Fault) { f.At = "f5" }, `at "f5"`},
 		{"in the switch", func(f *Fault) { f.At = "switch" }, `at "switch"`},
+		{"a SYN of the client's", func(f *Fault) { f.At = ClientLink }, ""},
+		{"a response on its way to the client", func(f *Fault) { f.Match, f.Direction, f.At = Response, ToClient, ClientLink }, ""},
+		{"a listen queue of the f5's", func(f *Fault) { f.Match, f.At = AfterSYN, ClientLink },
+			`at "link:client-f5": after-syn is what a server with a full listen queue drops, server1 or server2`},
+		{"a cable to the f5 that rejects", func(f *Fault) { f.Do, f.At = Reject, ClientLink }, `at "link:client-f5": a cable rejects nothing`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			f := valid()
@@ -326,13 +332,13 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestThePlacesAreOnTheWayFromTheF5ToTheServers(t *testing.T) {
+func TestThePlacesAreOnTheWayFromTheClientToTheServers(t *testing.T) {
 	spec := standard(t, topology.IPv4)
 	for match, want := range map[Match]string{
-		SYN:      "link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
-		SYNACK:   "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
-		Data:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
-		Response: "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		SYN:      "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 server1 link:switch-server2 server2",
+		SYNACK:   "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Data:     "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
+		Response: "link:client-f5 link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 		ICMP:     "link:f5-firewall firewall link:firewall-switch link:switch-server1 link:switch-server2",
 	} {
 		if got := strings.Join(Places(&spec, match), " "); got != want {

@@ -32,6 +32,7 @@ type Report struct {
 	Fault   Fault
 	Entries []Entry
 	Counter uint64 // packets the kernel says it hit; of an actor's fault, the entries
+	Unheard uint64 // questions or answers dropped, of a fault of resolution
 	// Wire is what a wire has put on the way for them; Made goes in the direction MadeWay.
 	Wire    wire.Counts
 	MadeWay Direction
@@ -98,7 +99,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
 	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
-		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, servers), LogBytes: nflog.Bytes, Pick: nft.PickArmed,
+		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, f.acceptors()), LogBytes: nflog.Bytes, Pick: nft.PickArmed,
 		Verdict: f.verdict(), Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing

@@ -33,7 +33,7 @@ func (e *Entry) Ends() (from, to netip.AddrPort) {
 // Entries are the packets that a rule for f has logged, as its ledger has them.
 func (f *Fault) Entries(packets []nflog.Packet) (all []Entry) {
 	for _, p := range packets {
-		all = append(all, Entry{Time: p.Time, Fault: f.Name, At: f.At, Direction: f.Direction,
+		all = append(all, Entry{Time: p.Time, Fault: f.Name, At: f.At, Direction: f.TakenWay(),
 			Source: p.Source, Destination: p.Destination, Seq: p.Seq, IPID: p.IPID, Ordinal: -1})
 	}
 	return all

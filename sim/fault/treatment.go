@@ -55,7 +55,7 @@ var treatments = map[Do]treatment{
 const maxDelay = time.Minute
 
 var (
-	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any, FIN, RST, ICMP}
+	all = []Match{SYN, SYNACK, ACK, Data, LargeData, AfterSYN, Response, Any, FIN, RST, ICMP, WhoHas, IsAt}
 	// onLinks is what passes a link; [AfterSYN] is a host's.
 	onLinks = []Match{SYN, SYNACK, ACK, Data, LargeData, Response, Any}
 )
