@@ -223,6 +223,26 @@ func TestCauses(t *testing.T) {
 			}
 			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
 		}, "server2", ListenQueueFull, ""},
+		{"the server's window shuts, and probes do not open it", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := s.fills(when, b)
+			for _, r := range rto {
+				s.tell(when+r+time.Millisecond, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + n, ack: b.answer + 1})
+				s.tell(when+r+2*time.Millisecond, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, shut: true})
+			}
+			s.tell(when+5*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP zero window timeout", true)
+		}, "server2", ZeroWindow, ""},
+		{"the server's window opens again, and then it is silent", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := s.fills(when, b)
+			for _, r := range rto[:2] {
+				s.tell(when+r+2*time.Millisecond, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n, shut: true})
+			}
+			s.tell(when+time.Second, told{flow: b, flags: flagACK, seq: b.answer + 1, ack: b.isn + 1 + n})
+			s.tell(when+5*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+5*time.Second, c, len(post(17)), "Flow expired (sweeper)", true)
+		}, "server2", AppSilent, ""},
 		{"the client gives up sooner than good requests take", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			n := uint32(len(post(17)))

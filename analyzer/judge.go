@@ -55,6 +55,7 @@ var rules = []rule{
 	dataDropped,
 	responseDropped,
 	keepAliveDropped,
+	zeroWindow,
 	clientAbort,
 	appSilent,
 }

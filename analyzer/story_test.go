@@ -84,6 +84,7 @@ type told struct {
 	ttl      byte   // … to this TTL, of IPv4
 	shift    uint32 // … or by so much
 	stamp    uint32 // time stamp; 0: none
+	shut     bool   // its window is zero
 }
 
 // telling is a connection of the story.
@@ -133,6 +134,14 @@ func (s *story) serverFlow(port, server int) *telling {
 }
 
 const hopDelay = 50 * time.Microsecond
+
+// fills is a request of which the server's receive window has room for a part: how much.
+func (s *story) fills(at time.Duration, b *telling) (n uint32) {
+	at = s.handshake(at, b)
+	part := post(17)[:40]
+	s.tell(at, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: part})
+	return uint32(len(part))
+}
 
 // tell lets a packet travel.
 func (s *story) tell(at time.Duration, p told) {
@@ -284,6 +293,9 @@ func (s *story) serialize(p told) []byte {
 	eth := &layers.Ethernet{SrcMAC: net.HardwareAddr{2, 0, 0, 0, 0, 1}, DstMAC: net.HardwareAddr{2, 0, 0, 0, 0, 2}, EthernetType: layers.EthernetTypeIPv4}
 	tcp := &layers.TCP{SrcPort: layers.TCPPort(src.Port()), DstPort: layers.TCPPort(dst.Port()), Seq: p.seq, Ack: p.ack, Window: 65535,
 		SYN: p.flags&flagSYN != 0, ACK: p.flags&flagACK != 0, FIN: p.flags&flagFIN != 0, RST: p.flags&flagRST != 0, PSH: len(p.payload) > 0}
+	if p.shut {
+		tcp.Window = 0
+	}
 	if p.stamp != 0 {
 		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint64(nil, uint64(p.stamp)<<32)}}
 	}

@@ -39,6 +39,7 @@ var sightings = map[string]sighted{
 	"server-resets":                {analyzer.Reset, "TCP RST from remote system", false},
 	"server-dies-mid-response":     {analyzer.Reset, "TCP RST from remote system", false},
 	"server-cuts-response":         {analyzer.Truncated, "", false},
+	"server-never-reads":           {analyzer.Reset, "TCP zero window timeout", false},
 	"server-stays-silent":          {analyzer.Timeout, "", false},
 	"server-answers-503":           {analyzer.Error, "", false},
 	"client-aborts":                {analyzer.Timeout, "", false},

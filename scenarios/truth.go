@@ -59,6 +59,7 @@ var deeds = map[fault.Do]analyzer.Cause{
 	fault.StaySilent:          analyzer.AppSilent,
 	fault.AnswerSlowly:        analyzer.AppSilent, // to a client that does not wait so long
 	fault.AnswerError:         analyzer.AppError,
+	fault.NeverRead:           analyzer.ZeroWindow,
 	fault.Abort:               analyzer.ClientAbort,
 	fault.GiveUp:              analyzer.ClientAbort,
 	fault.DistrustCertificate: analyzer.TLSFailure,

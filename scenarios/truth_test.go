@@ -45,6 +45,7 @@ func TestAFaultsPlaceIsNamedTheWayTheCapturesCanTellIt(t *testing.T) {
 		{"a server that resets", "reset on server2", []Pair{{"server2", analyzer.AppReset}}},
 		{"a server that dies is seen to reset", "die on server1", []Pair{{"server1", analyzer.AppReset}}},
 		{"a server that breaks off", "cut-response on server1", []Pair{{"server1", analyzer.AppTruncated}}},
+		{"a server that reads nothing", "never-read on server1", []Pair{{"server1", analyzer.ZeroWindow}}},
 		{"a server that says nothing", "stay-silent on server1", []Pair{{"server1", analyzer.AppSilent}}},
 		{"a server that says it too late", "answer-slowly on server1", []Pair{{"server1", analyzer.AppSilent}}},
 		{"a server that cannot", "answer-error on server1", []Pair{{"server1", analyzer.AppError}}},

@@ -182,6 +182,7 @@ func (c *Config) Validate() error {
 		if f.Match == fault.LargeData && f.Probability > 0 && c.LargeRequests == 0 {
 			errs = append(errs, fmt.Errorf("fault %s: match %q: no request is large; say how many are, such as large-requests: 0.01 of traffic", f.Name, f.Match))
 		}
+		errs = append(errs, c.validateNeverRead(&f))
 		if seen[f.Name] {
 			errs = append(errs, fmt.Errorf("fault %s: named twice", f.Name))
 		}

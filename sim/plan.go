@@ -151,10 +151,13 @@ func (c *Config) fate(f *fault.Fault, ordinal int, proxy *bigip.Config, member i
 	return f.Fate(c.Seed, ordinal, 0)
 }
 
-// has says whether a request has packets of the size that a fault hits.
+// has says whether a request has the size that a fault hits.
 func (c *Config) has(f *fault.Fault, ordinal int) bool {
-	return f.Match != fault.LargeData || ordinal >= 0 && c.large(ordinal)
+	return !ofLarge(f) || ordinal >= 0 && c.large(ordinal)
 }
+
+// ofLarge says whether a fault hits large requests only.
+func ofLarge(f *fault.Fault) bool { return f.Match == fault.LargeData || f.Do == fault.NeverRead }
 
 // large says whether a request has a body of several packets: by fate, as of a fault
 // of that name.

@@ -27,6 +27,24 @@ func (c *Config) validateActor(f *fault.Fault) error {
 	return nil
 }
 
+// validateNeverRead reports a server that never reads where no request is too large for its
+// receive window, and a fault of large packets on the way to it: into a small window there
+// are none.
+func (c *Config) validateNeverRead(f *fault.Fault) error {
+	switch {
+	case f.Do != fault.NeverRead || f.Probability == 0:
+		return nil
+	case c.LargeRequests == 0:
+		return fmt.Errorf("fault %s: do %q: no request is too large for the receive window; say how many are, such as large-requests: 0.01 of traffic", f.Name, f.Do)
+	}
+	for i := range c.Faults {
+		if other := &c.Faults[i]; other.Match == fault.LargeData {
+			return fmt.Errorf("fault %s: do %q: its receive window lets nobody send packets as large as fault %s hits; take one of them out", f.Name, f.Do, other.Name)
+		}
+	}
+	return nil
+}
+
 // validateProtocol sees that the virtual server understands the client.
 func (c *Config) validateProtocol() error {
 	if c.Proxy != nil || c.Send != nil {

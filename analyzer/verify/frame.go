@@ -44,7 +44,8 @@ type tcpHeader struct {
 	src, dst uint16
 	seq, ack uint32
 	flags    byte
-	length   int // of the payload on the wire
+	length   int    // of the payload on the wire
+	window   uint16 // as it is there, not scaled
 	extent   tcpExtent
 	quoted   bool // by an ICMP error
 	damaged  bool // all of it is there, and its checksum is wrong
@@ -256,7 +257,7 @@ func (d *decoder) segment(b []byte, length int, x *Frame, quoted bool) {
 		if err := d.tcp.DecodeFromBytes(b, gopacket.NilDecodeFeedback); err != nil && d.tcp.DataOffset < 5 {
 			return
 		}
-		t.seq, t.ack, t.flags, t.extent = d.tcp.Seq, d.tcp.Ack, b[13], whole
+		t.seq, t.ack, t.flags, t.window, t.extent = d.tcp.Seq, d.tcp.Ack, b[13], d.tcp.Window, whole
 		head := int(d.tcp.DataOffset) * 4
 		if t.length = length - head; t.length < 0 {
 			return

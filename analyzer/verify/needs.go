@@ -62,7 +62,7 @@ var needs = map[analyzer.Cause]need{
 	analyzer.ProtocolViolation: {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.NoListener:        {"a RST whose trailer says so", "", (*trial).told},
 	analyzer.NoRoute:           {"a RST whose trailer says so, or an ICMP error that does in answer to a cited packet, which is lost", "", (*trial).unroutable},
-	analyzer.ZeroWindow:        {"a RST whose trailer says so of the client's side, and a packet of the client's", "", (*trial).shut},
+	analyzer.ZeroWindow:        {"a RST whose trailer says so of the client's side, and a packet of the client's; or of a server two ACKs of one number with a window of zero", "", (*trial).shut},
 	analyzer.IdleTimeout: {"a RST whose trailer says so, or, of a hop without trailers, its FIN or RST that meets data", "", func(t *trial) string {
 		return t.toldOr("FIN or RST that meets data", t.meetsData)
 	}},
@@ -82,8 +82,11 @@ func (t *trial) proxysOr(otherwise func(*trial) string) string {
 	return otherwise(t)
 }
 
-// shut: the proxy says it of the client, which the hop is.
+// shut: the proxy says it of the client, which the hop is, or the hop's own window does.
 func (t *trial) shut() string {
+	if t.shutAtServer() {
+		return ""
+	}
 	for _, x := range t.frames("", isRST) {
 		if !x.frame.hasCause() || x.frame.trailer.Low.Ingress {
 			continue

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -38,13 +39,20 @@ func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, aft
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
-	s := &Server{name: host.Name(), after: after, moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
+	s := &Server{name: host.Name(), after: after, stop: make(chan struct{}), ended: make(chan error, 1)}
 	s.http = http.Server{
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0), // the captures tell what happened
 		Handler:           http.HandlerFunc(s.serve),
 	}
-	go func() { s.ended <- s.http.Serve(listener{l}) }()
+	never := slices.DeleteFunc(slices.Clone(moods), func(m *fault.Mood) bool { return !neverReads(m) })
+	s.moods = slices.DeleteFunc(slices.Clone(moods), neverReads)
+	if len(never) > 0 {
+		if err := shrinkWindow(l); err != nil {
+			return nil, errors.Join(fmt.Errorf("backend: receive buffer of %s: %w", address, err), l.Close())
+		}
+	}
+	go func() { s.ended <- s.http.Serve(listener{l, s, never}) }()
 	return s, nil
 }
 
@@ -112,15 +120,24 @@ func (s *Server) Close() error {
 }
 
 // listener switches keep-alive probes off: they would be packets nobody sent.
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	server *Server
+	never  []*fault.Mood // of those that never read
+}
 
 func (l listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	if tcp, ok := c.(*net.TCPConn); ok {
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: false})
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c, nil
+	}
+	_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: false})
+	if len(l.never) > 0 {
+		return &unread{TCPConn: tcp, server: l.server, moods: l.never}, nil
 	}
 	return c, nil
 }

@@ -185,7 +185,7 @@ func (c *conn) relay() {
 		c.memberDone()
 		return
 	}
-	if c.toServer.blocked() || c.toClient.blocked() {
+	if c.toServer.blocked() || c.toClient.blocked() || c.server.isTCP() && c.server.wrote {
 		c.watchWindow()
 	}
 }

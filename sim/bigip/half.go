@@ -139,13 +139,21 @@ func vanish(fd int) {
 // zero-window-timeout.
 const windowLooks = 10
 
-// watchWindow begins to look at the windows of halves that do not take what there is.
+// watchWindow begins to look at the windows of halves that may not take what there is: what
+// was written to the member may still be in the kernel's buffer.
 func (c *conn) watchWindow() {
 	if c.stall.Armed() {
 		return
 	}
 	c.shut = time.Time{}
 	c.lookAgain()
+}
+
+// owes says whether the kernel has something of a half's that the other end has not
+// acknowledged.
+func (h *half) owes() bool {
+	i, err := h.info()
+	return err == nil && i.Unacked+i.Notsent_bytes > 0
 }
 
 func (c *conn) lookAgain() {
@@ -164,7 +172,7 @@ func (c *conn) lookAtWindow() {
 		event   Event
 	}{
 		{&c.client, c.toClient.blocked() || c.state == closing, p.clientside.ZeroWindowTimeout, ClientWindowShut},
-		{&c.server, c.toServer.blocked(), p.serverside.ZeroWindowTimeout, MemberWindowShut},
+		{&c.server, c.toServer.blocked() || c.server.owes(), p.serverside.ZeroWindowTimeout, MemberWindowShut},
 	} {
 		i, err := s.half.info()
 		if !s.stuck || err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/hopblame/hopblame/topology"
 )
 
-// What a server can do instead of its part. Each has read the whole request before.
+// What a server can do instead of its part. Each but the last has read the whole request
+// before.
 const (
 	Reset        Do = "reset"         // RST, without a word
 	Die          Do = "die"           // half of the response, then RST: as a process that is killed
@@ -16,6 +17,7 @@ const (
 	StaySilent   Do = "stay-silent"   // no response; the connection stays open until the other side ends it
 	AnswerSlowly Do = "answer-slowly" // the whole response, but late: see [Fault.After]
 	AnswerError  Do = "answer-error"  // 503
+	NeverRead    Do = "never-read"    // not a byte of a request too large for its receive window, which shuts
 )
 
 // behaviour says who can do something and how it shows.
@@ -37,6 +39,7 @@ var behaviours = map[Do]behaviour{
 	StaySilent:   {actors: servers, way: ToClient, ends: true, breaks: true},
 	AnswerSlowly: {actors: servers, way: ToClient, slow: true},
 	AnswerError:  {actors: servers, way: ToClient, breaks: true},
+	NeverRead:    {actors: servers, way: ToClient, ends: true, breaks: true},
 
 	SendMalformedRequest: {actors: clients, way: ToServer, ends: true, breaks: true},
 	SendLargeHeader:      {actors: clients, way: ToServer, ends: true, breaks: true},
