@@ -9,7 +9,7 @@ N       ?= 2000
 HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless example ablate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless example ablate mutate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -51,6 +51,10 @@ example: go-version
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
 ablate: go-version
 	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
+
+## mutate: deliberate defects in our own analyzer: the catalogue is to catch them (SEED=…, RUNS=folder of run directories)
+mutate: go-version
+	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version

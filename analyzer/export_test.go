@@ -87,6 +87,20 @@ func ForgottenStory(tb testing.TB) (dir string, r *Report) {
 	return filepath.Dir(s.written[0].Path), r
 }
 
+// ReuseStory tells of a firewall that holds its sessions longer than the proxy lets its
+// ports rest, and returns where the captures are and what the analyzer says. A capture that
+// begins late, if one is named, has nothing of the tuples' earlier use.
+func ReuseStory(tb testing.TB, late string) (dir string, r *Report) {
+	tb.Helper()
+	s := newStory(tb)
+	s.blind = func(point string, at time.Duration, p told) bool {
+		return point == late && p.flow.client.Port() >= 60000 && at < 1500*time.Millisecond
+	}
+	s.reuses()
+	r = s.analyze()
+	return filepath.Dir(s.written[0].Path), r
+}
+
 // LossyStories are analyses of requests inside TLS of which some packets were not
 // captured: the folder with the captures, the report, and the hop that is at fault, ""
 // where nothing failed or nobody can tell.

@@ -162,10 +162,42 @@ func (a *analysis) blameReuse(ms []*matter, cs []*conclusion) {
 	for i, m := range ms {
 		age, reused := r.examples[m]
 		if c := cs[i]; c.hop != "" && c.cause == SYNDropped && reused && age <= limit {
+			before := m.view.usedBefore(c.between[0])
+			if before == nil { // where the SYN was lost nothing shows the tuple's earlier use
+				continue
+			}
 			c.cause = TupleReused
+			c.evidence = append(before, c.evidence...)
 			c.eliminated = append(c.eliminated, Hypothesis{Hypothesis: c.hop + " drops SYNs at random",
 				Why: fmt.Sprintf("the 5-tuple had been used %v earlier, and within %v practically every reuse fails, others do not",
 					time.Duration(age).Round(100*time.Millisecond), time.Duration(limit).Round(100*time.Millisecond))})
 		}
 	}
+}
+
+// usedBefore cites the last packet that a point has of the 5-tuple's earlier use, in the
+// direction of the connection's SYN; nil for none.
+func (v *flowView) usedBefore(point string) []Evidence {
+	p := slices.IndexFunc(v.steps, func(s step) bool { return s.s.point.Name == point })
+	if p < 0 {
+		return nil
+	}
+	syns := v.steps[p].of(synKind(v))
+	if len(syns) == 0 {
+		return nil
+	}
+	var last *sighting
+	for i := range v.steps[p].all {
+		g := &v.steps[p].all[i]
+		if g.frame >= syns[0].frame {
+			break
+		}
+		if g.toServer && !g.icmp && g.seq != v.isn {
+			last = g
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	return []Evidence{v.frame(p, last, "the last of the 5-tuple's earlier use")}
 }

@@ -18,16 +18,21 @@ func (s *story) finds() (*Report, string) {
 	return r, strings.Join(out, "\n")
 }
 
+// reuses has every reuse of a tuple within two seconds die in the firewall.
+func (s *story) reuses() {
+	for i := range 8 {
+		when := time.Duration(i) * 300 * time.Millisecond
+		s.good(when, 100+i, 50000+i, 1+i%2)
+		s.failing(when+1500*time.Millisecond, 200+i, 50000+i, 1+i%2, "firewall/feth11", "")
+		s.good(when+9*time.Second, 300+i, 50000+i, 1+i%2) // later it may be used again
+	}
+	s.background(0, 300)
+}
+
 func TestFindings(t *testing.T) {
 	t.Run("every reuse of a tuple within two seconds dies in the firewall: it still holds the session", func(t *testing.T) {
 		s := newStory(t)
-		for i := range 8 {
-			when := time.Duration(i) * 300 * time.Millisecond
-			s.good(when, 100+i, 50000+i, 1+i%2)
-			s.failing(when+1500*time.Millisecond, 200+i, 50000+i, 1+i%2, "firewall/feth11", "")
-			s.good(when+9*time.Second, 300+i, 50000+i, 1+i%2) // later it may be used again
-		}
-		s.background(0, 300)
+		s.reuses()
 		r, found := s.finds()
 		for _, v := range r.Verdicts {
 			if v.Hop != "firewall" || v.Cause != TupleReused {

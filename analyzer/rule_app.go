@@ -9,8 +9,8 @@ type appView struct {
 	status           int
 	fin, rst         *sighting // the server's, if not in answer to the client's end
 	clientEndedFirst bool
-	ended            int64 // … and when; of no meaning otherwise
-	overdue          bool  // the answer came after that
+	end              *sighting // … and how; nil otherwise
+	overdue          bool      // the answer came after that
 }
 
 // app looks at an established connection from the server's end; nil if it is
@@ -43,7 +43,7 @@ func (w *appView) take(g *sighting) {
 		}
 		if g.flags&(flagFIN|flagRST) != 0 && w.fin == nil && w.rst == nil {
 			if !w.clientEndedFirst {
-				w.ended = g.time
+				w.end = g
 			}
 			w.clientEndedFirst = true
 		}

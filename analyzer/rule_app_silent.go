@@ -1,5 +1,7 @@
 package analyzer
 
+import "fmt"
+
 // appSilent: the server's kernel acknowledges the request, its application
 // says nothing until the other side gives up.
 //
@@ -20,7 +22,7 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	k := responseKind(v)
 	last := v.steps[w.at].packets[len(v.steps[w.at].packets)-1].time
 	if w.overdue {
-		if last = w.ended; w.answer.time-last < 2*absenceSlack {
+		if last = w.end.time; w.answer.time-last < 2*absenceSlack {
 			return nil // the two crossed, or nearly
 		}
 	} else if at, _ := v.furthest(k); at >= 0 && len(v.steps[at].requestOf(k)) > 0 {
@@ -29,6 +31,11 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	if m.f.unfinished { // there was nothing to answer yet
 		return &conclusion{direction: ToServer, between: []string{v.point(w.at)},
 			settle: "the reason why " + v.clientName() + " gave up before the request was whole, from its trailers or its log: the client had stopped sending, or was kept from it"}
+	}
+	if v.disowned(w) {
+		return &conclusion{direction: ToClient, between: []string{v.point(w.at)}, evidence: []Evidence{v.frame(w.at, w.end, "RST without ACK: that end has no such connection any more")},
+			settle: fmt.Sprintf("a capture at %s that covers %s: it did not give up, it had lost the connection by then, and what ended it there, a RST perhaps, was not captured",
+				v.clientName(), stamp(w.end.time).Format(clockFormat))}
 	}
 	// A response that got lost would have been sent again and again, each time
 	// twice as late (RFC 6298 §5.5, from 200 ms on): all of them are missing.
@@ -50,6 +57,21 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 	c.confidence = 1 - absent.missed
 	return c
 }}
+
+// disowned tells whether the client's end of the connection is not known to have given up:
+// all that came of it is a RST without ACK, by which a host that has no such connection
+// answers a packet of it (RFC 9293 §3.10.7.1). Somebody had ended it there before.
+//
+//	f5        feth10     server2
+//	 |--POST---->|--------->|
+//	 |<--RST  ✗             |   in the server's name, and not captured
+//	 |<----------|<--ACK----|
+//	 |--RST----->|--------->|   without ACK
+func (v *flowView) disowned(w *appView) bool {
+	gaveUp := kind{toServer: true, is: func(g *sighting) bool { return g.toServer && (g.is(flagFIN, 0) || g.is(flagRST|flagACK, 0)) }}
+	at, _ := v.furthest(gaveUp)
+	return at < 0 && w.end.is(flagRST, flagACK)
+}
 
 // requestOf returns the step's packets of a kind from the request on.
 func (s *step) requestOf(k kind) (out []*sighting) {

@@ -21,7 +21,7 @@ var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *co
 	if g.note != nil && g.note.hasCause && !g.note.ingress { // proxySays would have known it
 		c.hop, c.settle = "", "the documentation of the RST cause \""+g.note.cause+"\": it is none of those whose meaning is known"
 	}
-	if late(syns, g) {
+	if v.late(at, g) {
 		c.hop, c.settle = "", "the log of "+v.server.Addr().String()+", or its trailers: its RST comes long after the SYN, as that of somebody who has waited for another in vain"
 	}
 	c.eliminated = v.hypotheses(at, true)
@@ -31,13 +31,23 @@ var portClosed = rule{cause: PortClosed, match: func(v *flowView, m *matter) *co
 // promptly is longer than any host thinks about a SYN to a port that is closed.
 const promptly = int64(500e6)
 
-// late tells whether a RST comes long after the latest SYN before it.
-func late(syns []*sighting, rst *sighting) bool {
-	var latest *sighting
-	for _, s := range syns {
-		if s.frame < rst.frame && (latest == nil || s.time > latest.time) {
-			latest = s
+// late tells whether the RST of step p comes long after the connection's first SYN, as any
+// point saw it: a host would have refused that one, and not one of those that follow it. A
+// proxy's patience may end right behind a SYN that was sent again.
+//
+//	client                f5
+//	 |--SYN----------------->|
+//	 |--SYN 1s-------------->|
+//	 |<----------------RST---|  1.05s
+func (v *flowView) late(p int, rst *sighting) bool {
+	k := synKind(v)
+	for q := range v.steps {
+		for _, s := range v.steps[q].of(k) {
+			// Who cannot compare the clocks has the point's own SYNs.
+			if off := v.a.cal.offset(v.steps[q].at, v.steps[p].at, s.time); off.bounded() && rst.time-(s.time+off.hi) > promptly {
+				return true
+			}
 		}
 	}
-	return latest != nil && rst.time-latest.time > promptly
+	return false
 }

@@ -34,12 +34,17 @@ func (v *flowView) injected(toServer bool) *conclusion {
 	k := rstKind(v, toServer)
 	k.is = func(g *sighting) bool { return g.toServer == toServer && g.is(flagRST, 0) }
 	p, seen := v.origin(k)
-	q := next(p, !toServer) // towards the alleged sender
-	if p < 0 || q < 0 || q >= len(v.steps) || toServer && v.atClient(p) || !toServer && v.atServer(p) {
+	if p < 0 || toServer && v.atClient(p) || !toServer && v.atServer(p) {
 		return nil
 	}
-	if len(v.steps[q].packets) == 0 {
-		return nil // it saw nothing of the connection, so that its lacking the RST says nothing
+	// Towards the alleged sender; who saw nothing of the connection says nothing by lacking
+	// the RST.
+	q := next(p, !toServer)
+	for q >= 0 && q < len(v.steps) && len(v.steps[q].packets) == 0 {
+		q = next(q, !toServer)
+	}
+	if q < 0 || q >= len(v.steps) {
+		return nil
 	}
 	k.terms = func(s *step) []string { return []string{"tcp.flags.reset==1", s.seq(toServer, seen[0].seq)} }
 	c := &conclusion{direction: direction(toServer), between: []string{v.point(p), v.point(q)},

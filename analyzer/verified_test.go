@@ -25,6 +25,30 @@ func TestWhatPassedBeforeASessionWasForgottenDidPass(t *testing.T) {
 	confirmed(t, "forgotten at work", dir, r)
 }
 
+// TestTheEarlierUseOfATupleIsCited: who says that a firewall refused a 5-tuple because it
+// knew it shows that it was there.
+func TestTheEarlierUseOfATupleIsCited(t *testing.T) {
+	dir, r := analyzer.ReuseStory(t, "")
+	for _, v := range r.Verdicts {
+		if v.Hop != "firewall" || v.Cause != analyzer.TupleReused {
+			t.Errorf("got %s %s", v.Hop, v.Cause)
+		}
+	}
+	confirmed(t, "the tuple was used before", dir, r)
+
+	dir, r = analyzer.ReuseStory(t, "firewall/feth11")
+	lost := 0
+	for _, v := range r.Verdicts {
+		if v.Cause == analyzer.SYNDropped {
+			lost++
+		}
+	}
+	if lost == 0 {
+		t.Error("all are said to be of used tuples, which the firewall's capture does not show")
+	}
+	confirmed(t, "the capture where the SYN was lost begins late", dir, r)
+}
+
 // confirmed has verify check all that a report says.
 func confirmed(t *testing.T, name, dir string, r *analyzer.Report) {
 	t.Helper()

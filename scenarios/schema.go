@@ -193,16 +193,16 @@ func faultRules(spec *topology.Spec) []object {
 		}
 		same = append(same, object{"if": object{"properties": object{key: object{"enum": []string{value}}}, "required": []string{key}}, "then": then})
 	}
+	treated := map[fault.Match][]fault.Fault{}
 	for _, do := range allDeeds() {
-		add("do", string(do), rule("do", valid(spec, fault.Fault{Do: do})))
+		all := valid(spec, do)
+		add("do", string(do), rule("do", all))
+		for _, f := range all {
+			treated[f.Match] = append(treated[f.Match], f)
+		}
 	}
 	for _, m := range words[reflect.TypeFor[fault.Match]()] {
-		match := fault.Match(m)
-		var with []fault.Fault
-		for _, do := range fault.Treatments() {
-			with = append(with, valid(spec, fault.Fault{Do: do, Match: match})...)
-		}
-		add("match", m, rule("match", with))
+		add("match", m, rule("match", treated[fault.Match(m)]))
 	}
 	return same
 }
@@ -226,52 +226,78 @@ func observerRules() (rules []object) {
 	return rules
 }
 
-// faultOptions are the keys that only some faults have, each with a value that it may have.
-var faultOptions = []func(*fault.Fault){
-	func(*fault.Fault) {},
-	func(f *fault.Fault) { f.After = 500 * time.Millisecond },
-	func(f *fault.Fault) { f.Jitter = 500 * time.Millisecond },
-	func(f *fault.Fault) { f.Port = 8166 },
-	func(f *fault.Fault) { f.LargerThan = 1400 },
-	func(f *fault.Fault) { f.With = fault.WithAdminProhibited },
-	func(f *fault.Fault) { f.Rate = 100 },
-	func(f *fault.Fault) { f.Burst = 100 },
-	func(f *fault.Fault) { f.To = fault.ToTheF5 },
-	func(f *fault.Fault) { f.To = fault.ToTheServer },
-	func(f *fault.Fault) { f.TTL = 1 },
-	func(f *fault.Fault) { f.MSS = 1400 },
-	func(f *fault.Fault) { f.Seq = 1000 },
-	func(f *fault.Fault) { f.For = 6 * time.Second },
+// option is a key that only some faults have, with a value that it may have.
+type option struct {
+	key string
+	set func(*fault.Fault)
 }
 
-// valid lists the faults there can be, given what some are to have in common.
-func valid(spec *topology.Spec, common fault.Fault) (all []fault.Fault) {
-	matches := []fault.Match{common.Match}
-	if common.Match == "" {
-		for _, m := range words[reflect.TypeFor[fault.Match]()] {
-			matches = append(matches, fault.Match(m))
-		}
-	}
+var faultOptions = []option{
+	{"after", func(f *fault.Fault) { f.After = 500 * time.Millisecond }},
+	{"jitter", func(f *fault.Fault) { f.Jitter = 500 * time.Millisecond }},
+	{"port", func(f *fault.Fault) { f.Port = 8166 }},
+	{"larger-than", func(f *fault.Fault) { f.LargerThan = 1400 }},
+	{"with", func(f *fault.Fault) { f.With = fault.WithAdminProhibited }},
+	{"rate", func(f *fault.Fault) { f.Rate = 100 }},
+	{"burst", func(f *fault.Fault) { f.Burst = 100 }},
+	{"to", func(f *fault.Fault) { f.To = fault.ToTheF5 }},
+	{"to", func(f *fault.Fault) { f.To = fault.ToTheServer }},
+	{"ttl", func(f *fault.Fault) { f.TTL = 1 }},
+	{"mss", func(f *fault.Fault) { f.MSS = 1400 }},
+	{"seq", func(f *fault.Fault) { f.Seq = 1000 }},
+	{"for", func(f *fault.Fault) { f.For = 6 * time.Second }},
+}
+
+// valid lists the faults there can be that do something. Of all that could be written
+// most cannot be: what is wrong with a fault wherever its options stand is found out
+// before they are tried, and so are the options that it cannot have.
+func valid(spec *topology.Spec, do fault.Do) (all []fault.Fault) {
+	var bases []fault.Fault
 	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
-			for _, match := range matches {
+			for _, match := range append([]string{""}, words[reflect.TypeFor[fault.Match]()]...) {
 				for _, per := range words[reflect.TypeFor[fault.Per]()] {
-					base := fault.Fault{Name: "x", At: at, Direction: direction, Match: match, Do: common.Do, Per: fault.Per(per), Probability: 1}
-					for i := range faultOptions {
-						for j := range faultOptions[:i+1] { // no fault needs more than two
-							f := base
-							faultOptions[i](&f)
-							faultOptions[j](&f)
-							if f.Validate(spec) == nil {
-								all = append(all, f)
-							}
-						}
+					f := fault.Fault{Name: "x", At: at, Direction: direction, Match: fault.Match(match), Do: do, Per: fault.Per(per), Probability: 1}
+					if wrong := complaints(&f, spec); !wrong["at"] && !wrong["direction"] && !wrong["per"] {
+						bases = append(bases, f)
 					}
 				}
 			}
 		}
 	}
+	options := []option{{"", func(*fault.Fault) {}}}
+	for _, o := range faultOptions {
+		if slices.ContainsFunc(bases, func(f fault.Fault) bool { o.set(&f); return !complaints(&f, spec)[o.key] }) {
+			options = append(options, o)
+		}
+	}
+	for _, base := range bases {
+		for i := range options {
+			for j := range options[:i+1] { // no fault needs more than two
+				f := base
+				options[i].set(&f)
+				options[j].set(&f)
+				if f.Validate(spec) == nil {
+					all = append(all, f)
+				}
+			}
+		}
+	}
 	return all
+}
+
+// complaints are the keys that something is wrong with.
+func complaints(f *fault.Fault, spec *topology.Spec) map[string]bool {
+	err := f.Validate(spec)
+	if err == nil {
+		return nil
+	}
+	keys := map[string]bool{}
+	for _, e := range leaves(err) {
+		key, _, _ := strings.Cut(strings.TrimPrefix(e.Error(), "fault "+f.Name+": "), " ")
+		keys[key] = true
+	}
+	return keys
 }
 
 // rule says what the keys of a fault but one are, given those there can be with its value:

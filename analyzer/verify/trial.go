@@ -225,8 +225,8 @@ func (t *trial) request() string {
 	if t.v.Outcome == analyzer.Refused && r.Method+r.Target+r.ID != "" {
 		return "nothing was requested on a connection that was refused"
 	}
-	if t.v.Outcome == analyzer.Unknown && r.Method+r.Target+r.ID == "" {
-		return "" // it is inside TLS, and nothing is said of it
+	if r.Method+r.Target+r.ID == "" {
+		return "" // it is inside TLS, or no capture of the client's has its head: nothing is said of it
 	}
 	why := ""
 	for _, x := range t.frames("", isData) {

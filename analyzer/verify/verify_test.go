@@ -115,6 +115,11 @@ func TestWhatIsAgainstAVerdict(t *testing.T) {
 		{"a hop that only one face was captured of", analyzer.SYNDropped, nil, func(r *analyzer.Report) {
 			r.Verdicts[0].Between = []string{"firewall/feth11"}
 		}, "between must name the point that saw the SYN last"},
+		{"a request of which nothing is said, though another capture has it", analyzer.SYNDropped, nil, func(r *analyzer.Report) {
+			q := &r.Verdicts[0].Request
+			q.Method, q.Target, q.ID = "", "", ""
+		}, ""},
+		{"a request of which something else is said", analyzer.SYNDropped, nil, func(r *analyzer.Report) { r.Verdicts[0].Request.ID = "18" }, "says POST \"/batch\", id \"17\""},
 		{"text that would move the cursor", analyzer.SYNDropped, nil, func(r *analyzer.Report) { r.Verdicts[0].Hop = "\x1b[2J" }, "hop, between, direction: what is between"},
 		{"a clock that is no interval", analyzer.SYNDropped, nil, func(r *analyzer.Report) { r.Points[2].ClockOffset = &[2]int64{5, -5} }, "is no interval"},
 	} {

@@ -56,13 +56,18 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 // Quoted is a word for sh.
 func Quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
-// lastWords are the last line of what a program complained about.
+// lastWords are the line of a program's complaints that says most: the last, as of Python
+// and of most; of a Go program that panicked the one that says so, before the stacks.
 func lastWords(stderr []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(stderr)), "\n")
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		return ": " + last
+	last := ""
+	for line := range strings.Lines(string(stderr)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return ": " + line
+		} else if line != "" {
+			last = ": " + line
+		}
 	}
-	return ""
+	return last
 }
 
 // bounded keeps the beginning of what is written to it.

@@ -174,6 +174,7 @@ func TestAProgramIsHeldToItsPart(t *testing.T) {
 		{"what it says is read", `test -d {captures} && echo '{"verdicts": []}'`, ""},
 		{"it may complain", `echo hm >&2; echo '{"verdicts": []}' # {captures}`, ""},
 		{"it has failed", "echo first >&2; echo 'no captures, sorry' >&2; exit 3 # {captures}", "exit status 3: no captures, sorry"},
+		{"it is a Go program that has panicked", "printf 'panic: oh\\n\\ngoroutine 1 [running]:\\n\\tmain.go:24 +0xae\\n' >&2; exit 2 # {captures}", "exit status 2: panic: oh"},
 		{"it says nonsense", "echo hello {captures}", "its output"},
 		{"it is not there", "/no/such/program {captures}", "exit status 127"},
 		{"it takes too long, and what it started with it", "sleep 1000 & echo $! >{captures}/child; wait", "took longer than 300ms and was killed"},
