@@ -86,6 +86,8 @@ func TestClientsMisdeedsAreAccountedFor(t *testing.T) {
 				switch do {
 				case fault.Pause:
 					x.After = 4 * time.Second
+				case fault.GiveUp:
+					x.After = 100 * time.Millisecond
 				case fault.ConnectElsewhere:
 					x.Port = 8166
 				}
