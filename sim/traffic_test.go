@@ -87,7 +87,7 @@ func TestClientsMisdeedsAreAccountedFor(t *testing.T) {
 				case fault.Pause:
 					x.After = 4 * time.Second
 				case fault.GiveUp:
-					x.After = 100 * time.Millisecond
+					continue // on what comes at once nobody gives up: see clientside_test.go
 				case fault.ConnectElsewhere:
 					x.Port = 8166
 				}
