@@ -97,6 +97,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 		if err == nil {
 			giveUpSoon(&spec, f)
 			sayAll(&spec, f)
+			askAtOnce(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -128,6 +129,15 @@ func giveUpSoon(spec *topology.Spec, f *fault.Fault) {
 		set(spec, map[string]string{"net.ipv4.tcp_retries2": "2", "net.ipv4.tcp_orphan_retries": "2"}, topology.Server1, topology.Server2)
 	case f.Match == fault.FIN: // of sockets that their programs have closed
 		set(spec, map[string]string{"net.ipv4.tcp_orphan_retries": "2"}, topology.F5, topology.Server1, topology.Server2)
+	}
+}
+
+// askAtOnce lets the firewall ask for neighbours from the first moment. Until an interface's
+// link-local address has stood the test for duplicates, which takes seconds, the kernel asks
+// with nothing (net/ipv6/ndisc.c, ndisc_send_ns), and no capture shows why packets stay.
+func askAtOnce(spec *topology.Spec, f *fault.Fault) {
+	if f.Resolves() && spec.UsesIPv6() {
+		set(spec, map[string]string{"net.ipv6.conf.default.dad_transmits": "0"}, topology.Firewall, topology.Server1, topology.Server2)
 	}
 }
 

@@ -29,9 +29,12 @@ func (c *Config) patience(f *fault.Fault) time.Duration {
 	return 0
 }
 
-// Outlasts says whether a fault is a delay that is longer than somebody's patience, so that
-// the requests it hits fail.
+// Outlasts says whether a fault is a delay, or a client's pause, that is longer than
+// somebody's patience, so that the requests it hits fail.
 func (c *Config) Outlasts(f *fault.Fault) bool {
+	if f.Do == fault.Pause { // in the middle of a request, for which the f5 waits
+		return f.After >= c.proxy().Clientside.WithDefaults().IdleTimeout
+	}
 	patience := c.patience(f)
 	return f.Do == fault.Delay && patience > 0 && f.After >= patience
 }

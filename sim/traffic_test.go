@@ -76,7 +76,7 @@ func TestClientsMisdeedsAreAccountedFor(t *testing.T) {
 	for _, protocol := range []client.Protocol{client.HTTP, client.HTTPS, client.HTTP2} {
 		t.Run(string(protocol), func(t *testing.T) {
 			t.Parallel()
-			c := config(80, 16)
+			c := config(120, 16)
 			c.Protocol, c.F5.Clientside = protocol, impatient
 			if protocol.Secure() {
 				c.F5.VirtualServer.Profiles, c.F5.ClientSSL.HandshakeTimeout = http2Profiles, time.Second
