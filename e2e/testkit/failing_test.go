@@ -83,7 +83,7 @@ var _ = func() bool {
 			DeferCleanup(f.Close)
 		})
 		It("needs what is not there", func() { testkit.Require(testkit.Lab, testkit.Installed("no-such-program")) })
-		It("asks for a scenario that there is not", func() { testkit.Scenario("firewall-drops-sin") })
+		It("asks for a scenario that there is not", func() { testkit.Scenario("firewall-drops-synn") })
 	})
 }()
 
@@ -189,7 +189,7 @@ func others() {
 		lacking := specs["needs what is not there"]
 		Expect(lacking.State).To(Equal(types.SpecStateSkipped))
 		Expect(lacking.Failure.Message).To(HavePrefix("running no-such-program is not possible on this machine: it is not installed; fix: install it"))
-		Expect(said("asks for a scenario that there is not")).To(HavePrefix(`no scenario "firewall-drops-sin"; did you mean "firewall-drops-syn"?`))
+		Expect(said("asks for a scenario that there is not")).To(HavePrefix(`no scenario "firewall-drops-synn"; did you mean "firewall-drops-syn"?`))
 	}, SpecTimeout(5*time.Minute))
 
 	It("is a failure, where nothing may be skipped and one would be", func(ctx SpecContext) {
