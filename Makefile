@@ -58,7 +58,9 @@ mutate: go-version
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
+	@# Not the catalogue's scores: its labs run in the same process, and the detector slows
+	@# them so that good requests come as late as failing ones. ./sim has the same code.
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^TestEveryScenarioIsSolvedFromItsCapturesAlone$$' ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the example's module
 lint: go-version
