@@ -376,7 +376,9 @@ func (f *Facts) checkHits(bad func(string, ...any)) {
 		case h.Flow == nil: // how often the client sends what is lost is its kernel's affair
 		case x.Match == fault.SYN:
 			syns[once{h.Flow, h.Fault}]++
-		case x.Match == fault.SYNACK && x.Loses() && !h.Flow.Connected.IsZero():
+		// One with another number is as good as any to the f5, until the server resets what it
+		// makes of it.
+		case x.Match == fault.SYNACK && x.Loses() && x.Do != fault.Rewrite && !h.Flow.Connected.IsZero():
 			through = append(through, c)
 		}
 		if (x.Breaks() || f.Config.Outlasts(x)) && (h.Attempt == last[h.Ordinal] || x.Clientside()) && f.succeeded(h.Ordinal) {
