@@ -2,6 +2,7 @@ package trial
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -56,13 +57,12 @@ const (
 type cards struct {
 	all           []scenarios.Judgement
 	hops, causes  map[Cell]int
-	words         [2]map[string]*Word // hops, causes
 	confident     bool
 	probabilities []claim
 }
 
 func newCards() *cards {
-	return &cards{hops: map[Cell]int{}, causes: map[Cell]int{}, words: [2]map[string]*Word{{}, {}}}
+	return &cards{hops: map[Cell]int{}, causes: map[Cell]int{}}
 }
 
 // add counts the judgements of a run.
@@ -74,13 +74,6 @@ func (c *cards) add(judged []scenarios.Judgement, confident bool) {
 		truth, said := pairs(j)
 		for k, cells := range []map[Cell]int{c.hops, c.causes} {
 			cells[Cell{Truth: truth[k], Said: said[k]}]++
-			if said[k] != RightlyNone {
-				c.word(k, truth[k]).Truth++
-			}
-			c.word(k, said[k]).Named++
-			if truth[k] == said[k] {
-				c.word(k, said[k]).Right++
-			}
 		}
 		if got := j.Got(); confident && got != nil && got.Cause != analyzer.Inconclusive {
 			c.probabilities = append(c.probabilities, claim{j.Verdict.Confidence, j.Grade.Right()})
@@ -117,34 +110,48 @@ func pairs(j *scenarios.Judgement) (truth, said [2]string) {
 	return truth, said
 }
 
-// word is the count of a hop (0) or a cause (1).
-func (c *cards) word(kind int, word string) *Word {
-	w := c.words[kind][word]
-	if w == nil {
-		w = &Word{Word: word}
-		c.words[kind][word] = w
-	}
-	return w
-}
-
 // card sums up.
 func (c *cards) card() Card {
-	card := Card{Score: scenarios.ScoreOf(c.all), Hops: c.list(0), Causes: c.list(1)}
-	card.Confusion.Hops, card.Confusion.Causes = listed(c.hops), listed(c.causes)
+	card := cardOf(scenarios.ScoreOf(c.all), c.hops, c.causes)
 	if c.confident {
 		card.Calibration = calibrate(c.probabilities)
 	}
 	return card
 }
 
-func (c *cards) list(kind int) []Word {
-	words := map[string]Word{}
-	for name, w := range c.words[kind] {
-		if name != "" && name[0] != '(' { // else it is no hop and no cause
-			words[name] = *w
+// cardOf is the card of a score and of what was taken for what.
+func cardOf(score scenarios.Score, hops, causes map[Cell]int) Card {
+	c := Card{Score: score, Hops: words(hops), Causes: words(causes)}
+	c.Confusion.Hops, c.Confusion.Causes = listed(hops), listed(causes)
+	return c
+}
+
+// words are the rows, the columns and the diagonal of a confusion matrix, by word.
+func words(cells map[Cell]int) []Word {
+	of := map[string]Word{}
+	for cell, n := range cells {
+		if cell.Said != RightlyNone {
+			w := of[cell.Truth]
+			w.Truth += n
+			of[cell.Truth] = w
 		}
+		w := of[cell.Said]
+		w.Named += n
+		if cell.Said == cell.Truth {
+			w.Right += n
+		}
+		of[cell.Said] = w
 	}
-	return inOrder(words)
+	list := []Word{}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		if name == "" || name[0] == '(' {
+			continue // it is no hop and no cause
+		}
+		w := of[name]
+		w.Word, w.Precision, w.Recall = name, ratio(w.Right, w.Named), ratio(w.Right, w.Truth)
+		list = append(list, w)
+	}
+	return list
 }
 
 func ratio(part, whole int) *float64 {

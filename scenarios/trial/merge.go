@@ -2,7 +2,6 @@ package trial
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/hopblame/hopblame/scenarios"
@@ -17,7 +16,7 @@ func Merge(parts []*Result) (*Result, error) {
 	}
 	in := map[once]bool{}
 	all := &Result{SchemaVersion: SchemaVersion, Runs: []Run{}}
-	sum := sums{hops: map[string]Word{}, causes: map[string]Word{}, hopCells: map[Cell]int{}, causeCells: map[Cell]int{}}
+	sum := sums{hops: map[Cell]int{}, causes: map[Cell]int{}}
 	for i, p := range parts {
 		if i > 0 && p.Analyzer != all.Analyzer {
 			return nil, fmt.Errorf("these are not parts of one trial: %q was on trial in one, and %q in another", all.Analyzer, p.Analyzer)
@@ -41,10 +40,9 @@ func Merge(parts []*Result) (*Result, error) {
 
 // sums adds cards up.
 type sums struct {
-	total                scenarios.Score
-	hops, causes         map[string]Word
-	hopCells, causeCells map[Cell]int
-	calibration          *Calibration
+	total        scenarios.Score
+	hops, causes map[Cell]int
+	calibration  *Calibration
 }
 
 func (s *sums) score(add *scenarios.Score) {
@@ -60,38 +58,21 @@ func (s *sums) score(add *scenarios.Score) {
 
 func (s *sums) card(add *Card) {
 	for _, k := range []struct {
-		sum   map[string]Word
-		words []Word
-		cells map[Cell]int
-		more  []Cell
-	}{{s.hops, add.Hops, s.hopCells, add.Confusion.Hops}, {s.causes, add.Causes, s.causeCells, add.Confusion.Causes}} {
-		for _, w := range k.words {
-			was := k.sum[w.Word]
-			k.sum[w.Word] = Word{Word: w.Word, Truth: was.Truth + w.Truth, Named: was.Named + w.Named, Right: was.Right + w.Right}
-		}
+		sum  map[Cell]int
+		more []Cell
+	}{{s.hops, add.Confusion.Hops}, {s.causes, add.Confusion.Causes}} {
 		for _, c := range k.more {
-			k.cells[Cell{Truth: c.Truth, Said: c.Said}] += c.Failures
+			k.sum[Cell{Truth: c.Truth, Said: c.Said}] += c.Failures
 		}
 	}
 	s.calibration = together(s.calibration, add.Calibration)
 }
 
 func (s *sums) result() Card {
-	c := Card{Score: s.total, Hops: inOrder(s.hops), Causes: inOrder(s.causes), Calibration: s.calibration}
-	c.Score.Errors = scenarios.Worst(c.Score.Errors)
-	c.Confusion.Hops, c.Confusion.Causes = listed(s.hopCells), listed(s.causeCells)
+	s.total.Errors = scenarios.Worst(s.total.Errors)
+	c := cardOf(s.total, s.hops, s.causes)
+	c.Calibration = s.calibration
 	return c
-}
-
-// inOrder lists words with their precision and recall.
-func inOrder(words map[string]Word) []Word {
-	list := []Word{}
-	for _, name := range slices.Sorted(maps.Keys(words)) {
-		w := words[name]
-		w.Precision, w.Recall = ratio(w.Right, w.Named), ratio(w.Right, w.Truth)
-		list = append(list, w)
-	}
-	return list
 }
 
 // together adds two calibrations up, of which one or both may be nil.
