@@ -101,22 +101,24 @@ func faultsOf(s *scenarios.Scenario) int { return len(s.Faults) + len(s.Observe.
 // mistakes are what an analyzer errs in, in a case: the worst kind of it.
 func (s *shrinker) mistakes(ctx context.Context, c Case) ([]scenarios.Judgement, error) {
 	o := Options{Seed: s.recording.Result.Seed, Analyzer: s.Analyzer, Names: s.Names}
-	run, judged, _, err := o.try(ctx, c, filepath.Join(s.folder, fmt.Sprint(s.best.Played)), func(Progress) {})
+	folder := filepath.Join(s.folder, fmt.Sprint(s.best.Played))
+	defer os.RemoveAll(folder)
+	h, err := o.try(ctx, c, folder, func(Progress) {})
 	switch {
 	case err != nil:
 		return nil, err
-	case run.Broke != "":
-		return nil, fmt.Errorf("the analyzer gave no verdicts: %s", run.Broke)
-	case !run.Valid:
+	case h.run.Broke != "":
+		return nil, fmt.Errorf("the analyzer gave no verdicts: %s", h.run.Broke)
+	case !h.run.Valid:
 		return nil, nil // nobody is judged by it
 	}
 	worst := scenarios.Grade("")
-	for i := range judged {
-		if g := judged[i].Grade; !g.Right() && (worst == "" || g.Worse(worst)) {
+	for i := range h.judged {
+		if g := h.judged[i].Grade; !g.Right() && (worst == "" || g.Worse(worst)) {
 			worst = g
 		}
 	}
-	return slices.DeleteFunc(judged, func(j scenarios.Judgement) bool { return j.Grade != worst || j.Grade.Right() }), nil
+	return slices.DeleteFunc(h.judged, func(j scenarios.Judgement) bool { return j.Grade != worst || j.Grade.Right() }), nil
 }
 
 // try plays a smaller run; true if the mistake is made in it, and it is then the best so

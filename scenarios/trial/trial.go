@@ -113,8 +113,7 @@ func Try(ctx context.Context, o Options) (*Result, error) {
 	result := &Result{SchemaVersion: SchemaVersion, Analyzer: o.Name, Runs: []Run{}}
 	sum := newCards()
 	for i, c := range o.Cases {
-		// The folder's name tells nothing but its number.
-		run, judged, confident, err := o.try(ctx, c, filepath.Join(base, fmt.Sprint(i+1)), func(p Progress) {
+		h, err := o.tryAndDraw(ctx, c, filepath.Join(base, fmt.Sprint(i+1)), func(p Progress) { // the folder's name tells nothing but its number
 			if o.Progress != nil {
 				p.Scenario, p.Number, p.Of = c.Scenario.Name, i+1, len(o.Cases)
 				o.Progress(p)
@@ -123,33 +122,55 @@ func Try(ctx context.Context, o Options) (*Result, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
 		}
-		result.Runs = append(result.Runs, *run)
-		if run.Valid {
-			sum.add(judged, confident)
+		result.Runs = append(result.Runs, h.run)
+		if h.run.Valid {
+			sum.add(h.judged, h.confident)
 		}
 	}
 	result.Card = sum.card()
 	return result, nil
 }
 
-// try puts one case before the analyzer, in a folder that is gone afterwards.
-func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Progress)) (*Run, []scenarios.Judgement, bool, error) {
+// hearing is one case, heard.
+type hearing struct {
+	run       Run
+	judged    []scenarios.Judgement // none if the run is not valid
+	confident bool
+	played    *scenarios.Result
+}
+
+// tryAndDraw puts one case before the analyzer and draws what it errs about, in a folder
+// that is gone afterwards.
+func (o *Options) tryAndDraw(ctx context.Context, c Case, folder string, tell func(Progress)) (*hearing, error) {
 	defer os.RemoveAll(folder)
 	begun := time.Now()
+	h, err := o.try(ctx, c, folder, tell)
+	if err != nil {
+		return nil, err
+	}
+	if err := draw(ctx, filepath.Join(folder, capturesFolder), h.played.Report, h.played.Truths, h.run.Score.Errors); err != nil {
+		return nil, err
+	}
+	h.run.Seconds = time.Since(begun).Seconds()
+	return h, nil
+}
+
+// try puts one case before the analyzer, in a folder, which it leaves behind.
+func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Progress)) (*hearing, error) {
 	played, err := o.play(ctx, c, folder, tell)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, err
 	}
-	run := newRun(c.Called, played)
-	if !run.Valid {
-		return run, nil, false, nil
+	h := &hearing{run: newRun(c.Called, played), played: played}
+	if !h.run.Valid {
+		return h, nil
 	}
 	verdicts := &Verdicts{Confident: true}
 	if o.Analyzer == nil && c.Recording == nil {
 		verdicts.All = played.Report.Verdicts
 	} else {
 		if err := leaveCaptures(folder); err != nil {
-			return nil, nil, false, err
+			return nil, err
 		}
 		ask := o.Analyzer
 		if ask == nil {
@@ -159,18 +180,14 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 		verdicts, err = ask(ctx, filepath.Join(folder, capturesFolder))
 		switch {
 		case ctx.Err() != nil:
-			return nil, nil, false, ctx.Err()
+			return nil, ctx.Err()
 		case err != nil:
-			run.Broke, verdicts = err.Error(), &Verdicts{}
+			h.run.Broke, verdicts = err.Error(), &Verdicts{}
 		}
 	}
-	judged := verdicts.judge(played.Truths, o.Names)
-	run.Score = scenarios.ScoreOf(judged)
-	if err := draw(ctx, filepath.Join(folder, capturesFolder), played.Report, played.Truths, run.Score.Errors); err != nil {
-		return nil, nil, false, err
-	}
-	run.Seconds = time.Since(begun).Seconds()
-	return run, judged, verdicts.Confident, nil
+	h.judged, h.confident = verdicts.judge(played.Truths, o.Names), verdicts.Confident
+	h.run.Score = scenarios.ScoreOf(h.judged)
+	return h, nil
 }
 
 // play plays a case, or takes the captures of its recording.
@@ -191,8 +208,8 @@ func (o *Options) play(ctx context.Context, c Case, folder string, tell func(Pro
 }
 
 // newRun is what there is to say of a run before anybody is judged by it.
-func newRun(called string, r *scenarios.Result) *Run {
-	return &Run{Scenario: r.Scenario, Seed: r.Seed, Requests: r.Requests.Sent, Failed: r.Requests.Failed,
+func newRun(called string, r *scenarios.Result) Run {
+	return Run{Scenario: r.Scenario, Seed: r.Seed, Requests: r.Requests.Sent, Failed: r.Requests.Failed,
 		Valid: r.Valid, InvalidBecause: r.InvalidBecause,
 		Repeat: r.Repeat(called)}
 }
@@ -260,5 +277,5 @@ func Score(ctx context.Context, r *scenarios.Recording, name string, v *Verdicts
 	}
 	run := newRun(filepath.Join(r.Path, "scenario.yaml"), r.Result)
 	run.Score = card.Score
-	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{*run}}, nil
+	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{run}}, nil
 }
