@@ -178,6 +178,20 @@ func (c *Capture) keep(want func(*Frame) bool) {
 	c.Frames = kept
 }
 
+// filter removes them as a capture filter does, whose statistics count what is left, for
+// that is what was asked for.
+func (c *Capture) filter(want func(*Frame) bool) {
+	c.keep(func(f *Frame) bool {
+		if want(f) {
+			return true
+		}
+		if s := &c.Interfaces[f.Interface].Statistics; s.Received > 0 {
+			s.Received--
+		}
+		return false
+	})
+}
+
 // rewrite replaces each packet by what f makes of it.
 func (c *Capture) rewrite(f func(Frame) Frame) {
 	out := slices.Clone(c.Frames)

@@ -3,7 +3,7 @@ package observe
 import "net/netip"
 
 // OneDirection keeps what goes one way: one fibre of two was tapped, or a filter
-// named one end only. The statistics count what is left, for that is what was asked for.
+// named one end only. The statistics count what is left.
 type OneDirection struct {
 	Points   []string // none: every point
 	ToServer bool     // what is kept; else what goes to the client
@@ -24,19 +24,13 @@ func (a OneDirection) String() string {
 func (a OneDirection) Apply(c *Captures) {
 	servers := c.servers()
 	c.change(a.Points, func(p *Capture) {
-		p.keep(func(f *Frame) bool {
+		p.filter(func(f *Frame) bool {
 			l, ok := Locate(f.Data)
 			if !ok {
 				return true
 			}
 			_, to := l.addresses(f.Data)
-			if to.IsMulticast() || to.IsLinkLocalUnicast() || servers[to] == a.ToServer {
-				return true
-			}
-			if s := &p.Interfaces[f.Interface].Statistics; s.Received > 0 {
-				s.Received--
-			}
-			return false
+			return to.IsMulticast() || to.IsLinkLocalUnicast() || servers[to] == a.ToServer
 		})
 	})
 }

@@ -7,7 +7,7 @@ import (
 
 // WithoutEndpoints leaves out the TCP connections of some endpoints, whole: a capture
 // filter that is told afterwards what was of no interest. The statistics count what is
-// left, for that is what was asked for.
+// left.
 type WithoutEndpoints map[netip.AddrPort]bool
 
 // Name implements [Fault].
@@ -18,15 +18,9 @@ func (a WithoutEndpoints) String() string { return fmt.Sprintf("without %d endpo
 // Apply implements [Fault].
 func (a WithoutEndpoints) Apply(c *Captures) {
 	c.change(nil, func(p *Capture) {
-		p.keep(func(f *Frame) bool {
+		p.filter(func(f *Frame) bool {
 			s, ok := TCP(f.Data)
-			if !ok || !a[s.Src] && !a[s.Dst] {
-				return true
-			}
-			if s := &p.Interfaces[f.Interface].Statistics; s.Received > 0 {
-				s.Received--
-			}
-			return false
+			return !ok || !a[s.Src] && !a[s.Dst]
 		})
 	})
 }
