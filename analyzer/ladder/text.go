@@ -53,6 +53,13 @@ func (l *Ladder) Text(w io.Writer, o TextOptions) error {
 	return t.w.Flush()
 }
 
+// String is the ladder as [Ladder.Text] writes it without options.
+func (l *Ladder) String() string {
+	var b strings.Builder
+	_ = l.Text(&b, TextOptions{}) // into memory, which does not fail
+	return b.String()
+}
+
 // text is a ladder that is being written.
 type text struct {
 	w       *bufio.Writer // keeps the first error

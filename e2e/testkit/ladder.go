@@ -56,7 +56,5 @@ func (r *Result) draw(v *analyzer.Verdict) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var text strings.Builder
-	err = l.Text(&text, ladder.TextOptions{Width: 100})
-	return text.String(), err
+	return l.String(), nil
 }

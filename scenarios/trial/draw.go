@@ -4,15 +4,11 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/ladder"
 	"github.com/hopblame/hopblame/scenarios"
 )
-
-// ladderWidth is what a ladder of the lab's six points needs, in columns.
-const ladderWidth = 100
 
 // draw gives each mistake the ladder of its request, from the captures of a folder and our
 // own analyzer's report of them, which knows their order and clocks. A request that no
@@ -37,11 +33,7 @@ func draw(ctx context.Context, captures string, report *analyzer.Report, truths 
 		if err != nil {
 			continue // no packet of it was captured
 		}
-		var text strings.Builder
-		if err := l.Text(&text, ladder.TextOptions{Width: ladderWidth}); err != nil {
-			return err
-		}
-		mistakes[i].Ladder = text.String()
+		mistakes[i].Ladder = l.String()
 	}
 	return nil
 }
