@@ -14,10 +14,12 @@ const quoteOffset = 8
 // From RFC 792 and RFC 4443.
 const (
 	icmpUnreachable      = 3
-	icmpFragmentNeeded   = 4 // code of the above
+	icmpHostUnreachable  = 1 // code of the above
+	icmpFragmentNeeded   = 4 // likewise
 	icmpTimeExceeded     = 11
 	icmpParameterProblem = 12
 	icmpv6Unreachable    = 1
+	icmpv6AddressUnreach = 3 // code of the above
 	icmpv6TooBig         = 2
 	icmpv6FirstInfo      = 128 // neighbour discovery and all else that is no error
 )
@@ -25,13 +27,9 @@ const (
 // icmpErrors matches ICMP errors about TCP.
 func icmpErrors(ipv6 bool) []expr.Any {
 	of := func(protocol byte, inner uint32, types *expr.Range) []expr.Any {
-		return []expr.Any{
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
-			icmpByte(0), types,
-			icmpByte(quoteOffset + inner),
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
-		}
+		return append(carrying(protocol), icmpByte(0), types,
+			icmpByte(quoteOffset+inner),
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}})
 	}
 	if ipv6 {
 		return of(unix.IPPROTO_ICMPV6, 6, &expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: []byte{icmpv6Unreachable}, ToData: []byte{icmpv6FirstInfo - 1}})
@@ -42,6 +40,16 @@ func icmpErrors(ipv6 bool) []expr.Any {
 		errors = append(errors, &expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{info}})
 	}
 	return errors
+}
+
+// icmpOf matches the messages of a type of ICMP, or of ICMPv6.
+func icmpOf(ipv6 bool, kind byte) []expr.Any {
+	protocol := byte(unix.IPPROTO_ICMP)
+	if ipv6 {
+		protocol = unix.IPPROTO_ICMPV6
+	}
+	return append(append(ipVersion(ipv6), carrying(protocol)...),
+		icmpByte(0), &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}})
 }
 
 // icmpByte loads a byte of an ICMP message.

@@ -67,7 +67,7 @@ func (s *ResolutionSpec) match() []expr.Any {
 		if s.Answers {
 			kind = advertisement
 		}
-		return append(icmpv6(kind), &expr.Payload{DestRegister: firstWord, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 16})
+		return append(icmpOf(true, kind), &expr.Payload{DestRegister: firstWord, Base: expr.PayloadBaseTransportHeader, Offset: 8, Len: 16})
 	}
 	operation, at := uint16(arpRequest), uint32(24) // the target's protocol address
 	if s.Answers {
@@ -93,15 +93,6 @@ func (c *Conn) among(table *nftables.Table, ipv6 bool, addresses []netip.Addr) (
 		return nil, err
 	}
 	return []expr.Any{&expr.Lookup{SourceRegister: firstWord, SetName: set.Name, SetID: set.ID}}, nil
-}
-
-// icmpv6 matches a type of ICMPv6.
-func icmpv6(kind byte) []expr.Any {
-	return append(ipVersion(true),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMPV6}},
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}})
 }
 
 // End lets everything pass from the moment it returns; what was counted stays.
@@ -199,18 +190,11 @@ func (c *Conn) AddCrossing(s CrossingSpec) (*Crossing, error) {
 // hostUnreachable matches ICMP host unreachable (RFC 1812 §5.2.7.1) or ICMPv6 address
 // unreachable (RFC 4443 §3.1).
 func hostUnreachable(ipv6 bool) []expr.Any {
-	match, code := icmpv6(1), byte(3)
-	if !ipv6 {
-		code = 1
-		match = append(ipVersion(false),
-			&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMP}},
-			&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1},
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{3}})
+	kind, code := byte(icmpUnreachable), byte(icmpHostUnreachable)
+	if ipv6 {
+		kind, code = icmpv6Unreachable, icmpv6AddressUnreach
 	}
-	return append(match,
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 1, Len: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{code}})
+	return append(icmpOf(ipv6, kind), icmpByte(1), &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{code}})
 }
 
 // End sees to it that nothing more is counted that the router takes for sent, from the

@@ -79,10 +79,13 @@ func (s Segments) spare() []expr.Any {
 	return append(tcp(), payload())
 }
 
-func tcp() []expr.Any {
+func tcp() []expr.Any { return carrying(unix.IPPROTO_TCP) }
+
+// carrying matches what an IP packet carries, by its protocol.
+func carrying(protocol byte) []expr.Any {
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_TCP}},
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{protocol}},
 	}
 }
 

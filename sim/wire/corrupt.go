@@ -14,13 +14,7 @@ type Corrupt struct {
 const damageFrom, damageTo = 14, 20
 
 func (c Corrupt) take(w *Wire, p Packet) {
-	s, err := parse(p.IP)
-	if err != nil {
-		w.note(nil, err)
-	} else {
-		c.damage(s)
-	}
-	w.send(p)
+	w.sendAltered(p, c.damage)
 }
 
 func (c Corrupt) damage(s segment) {

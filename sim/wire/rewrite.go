@@ -17,13 +17,7 @@ type Rewrite struct {
 }
 
 func (r Rewrite) take(w *Wire, p Packet) {
-	s, err := parse(p.IP)
-	if err != nil {
-		w.note(nil, err)
-	} else {
-		r.rewrite(s)
-	}
-	w.send(p)
+	w.sendAltered(p, r.rewrite)
 }
 
 func (r Rewrite) rewrite(s segment) {

@@ -87,6 +87,18 @@ func (w *Wire) Close() error {
 // send puts a packet that was taken back on its way.
 func (w *Wire) send(p Packet) { w.note(&w.counts.Returned, w.exit.on(p)) }
 
+// sendAltered puts a packet back on its way with its TCP segment altered. One that is none
+// is noted, and goes on as it is.
+func (w *Wire) sendAltered(p Packet, alter func(segment)) {
+	s, err := parse(p.IP)
+	if err != nil {
+		w.note(nil, err)
+	} else {
+		alter(s)
+	}
+	w.send(p)
+}
+
 // sendCopy puts one on the way that nobody had sent.
 func (w *Wire) sendCopy(p Packet) { w.note(&w.counts.Made, w.exit.on(p)) }
 
