@@ -31,13 +31,10 @@ func (c *Config) validateClientside(f *fault.Fault) error {
 // foreseenClientside says whether it is known before the run which of the client's
 // connections a fault will hit: of our own client's it is, whoever proxies.
 func (c *Config) foreseenClientside(f *fault.Fault) bool {
-	switch f.Per {
-	case fault.PerTuple:
+	if f.Per == fault.PerTuple {
 		return c.Send == nil
-	case fault.PerPacket:
-		return f.Probability == 0 || f.Probability == 1
 	}
-	return true
+	return f.Foreseeable()
 }
 
 // plannedClientside names the requests of somebody else's client whose tuples a fault had

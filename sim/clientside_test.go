@@ -185,3 +185,17 @@ func TestAPacketOfTheClientsThatNoRequestWasSentOnMakesARunInvalid(t *testing.T)
 		t.Errorf("got %s", problems)
 	}
 }
+
+func TestWhatAPolicerBeforeTheF5TakesIsNotForeseen(t *testing.T) {
+	t.Parallel()
+	x := drop("police", fault.ClientLink, fault.PerPacket, 1)
+	x.Do, x.Rate, x.Burst = fault.RateLimit, 100, 20
+	c := config(200, 64, x)
+	c.Timeout = 3 * time.Second
+	if planned, predictable, err := c.Plan(); err != nil || predictable || len(planned) > 0 {
+		t.Fatalf("%d are planned, predictable %v, %v", len(planned), predictable, err)
+	}
+	if f := checked(t, play(t, c)); len(f.Ledger) == 0 || len(f.Planned) > 0 {
+		t.Errorf("%d packets were hit, %d connections planned", len(f.Ledger), len(f.Planned))
+	}
+}
