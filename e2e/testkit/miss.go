@@ -23,7 +23,7 @@ func resultOf(matcher string, actual any) (*Result, error) {
 		}
 	case *scenarios.Result:
 		if r != nil {
-			return &Result{Result: r, Repeat: []string{runCommand(r.Scenario, r)}}, nil
+			return &Result{Result: r, Repeat: []string{r.Repeat(r.Scenario)}}, nil
 		}
 	}
 	return nil, fmt.Errorf("%s matcher expects a *testkit.Result or a *scenarios.Result, got:\n%s", matcher, format.Object(actual, 1))

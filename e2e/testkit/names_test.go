@@ -4,6 +4,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/hopblame/hopblame/internal/shell"
 )
 
 func TestASeedIsOfGinkgosSeedAndTheSpec(t *testing.T) {
@@ -45,9 +47,9 @@ func TestAFoldersNameIsOfTheSpecsText(t *testing.T) {
 
 func TestACommandSurvivesAShell(t *testing.T) {
 	for _, word := range []string{"firewall-drops-syn", "it's a (spec) with $HOME and \\", "", "two  blanks", "/tmp/a b/scenario.yaml"} {
-		got, err := exec.Command("sh", "-c", "printf %s "+quote(word)).Output()
+		got, err := exec.Command("sh", "-c", "printf %s "+shell.Quote(word)).Output()
 		if err != nil || string(got) != word {
-			t.Errorf("%q: a shell makes %q of %s: %v", word, got, quote(word), err)
+			t.Errorf("%q: a shell makes %q of %s: %v", word, got, shell.Quote(word), err)
 		}
 	}
 }

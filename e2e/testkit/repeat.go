@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"strings"
 
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -17,13 +17,7 @@ func (s subject) command(ginkgoSeed int64) string {
 	if s.ordered {
 		end = " "
 	}
-	return fmt.Sprintf("go test . -ginkgo.seed=%d -ginkgo.focus=%s", ginkgoSeed, quote(" "+regexp.QuoteMeta(s.text)+end))
-}
-
-// runCommand plays a run again without the suite: what is to be played is a name of the
-// catalogue or a file.
-func runCommand(played string, r *scenarios.Result) string {
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", played, r.Seed, r.Requests.Sent, r.Settings.Concurrency)
+	return fmt.Sprintf("go test . -ginkgo.seed=%d -ginkgo.focus=%s", ginkgoSeed, shell.Quote(" "+regexp.QuoteMeta(s.text)+end))
 }
 
 // repeatCommands are the commands that play a run of of's again, which is in a folder.
@@ -31,9 +25,9 @@ func repeatCommands(of subject, ginkgoSeed int64, dir string, s *scenarios.Scena
 	switch {
 	case o.foreign(): // and no file can say what that was
 	case inCatalogue(s):
-		list = append(list, runCommand(s.Name, r))
+		list = append(list, r.Repeat(s.Name))
 	default:
-		list = append(list, runCommand(quote(filepath.Join(dir, "scenario.yaml")), r))
+		list = append(list, r.Repeat(shell.Quote(filepath.Join(dir, "scenario.yaml"))))
 	}
 	return append(list, of.command(ginkgoSeed))
 }
@@ -50,14 +44,4 @@ func inCatalogue(s *scenarios.Scenario) bool {
 	}
 	got, err := s.Encode()
 	return err == nil && bytes.Equal(got, want)
-}
-
-// quote makes one word of a text for a shell.
-func quote(s string) string {
-	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-", r)
-	}) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/internal/digits"
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
 	"github.com/hopblame/hopblame/topology"
@@ -127,10 +128,10 @@ func (w *onTrial) choose(c *cobra.Command) (ask trial.Analyzer, names trial.Name
 // repeat are the flags that say the same again.
 func (w *onTrial) repeat() (flags string) {
 	if w.command != "" {
-		flags = " --analyzer " + trial.Quoted(w.command)
+		flags = " --analyzer " + shell.Quote(w.command)
 	}
 	for _, n := range w.names {
-		flags += " --name " + trial.Quoted(n)
+		flags += " --name " + shell.Quote(n)
 	}
 	return flags
 }

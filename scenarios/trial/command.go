@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hopblame/hopblame/internal/shell"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +35,7 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 	return func(ctx context.Context, captures string) (*Verdicts, error) {
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		c := exec.CommandContext(limited, "sh", "-c", strings.ReplaceAll(line, Captures, Quoted(captures)))
+		c := exec.CommandContext(limited, "sh", "-c", strings.ReplaceAll(line, Captures, shell.Quote(captures)))
 		c.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 		c.Cancel = func() error { return unix.Kill(-c.Process.Pid, unix.SIGKILL) }
 		c.WaitDelay = time.Second // for a grandchild that has left the group and holds the pipe
@@ -52,9 +53,6 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 		return Decode("its output", &said.Buffer)
 	}, nil
 }
-
-// Quoted is a word for sh.
-func Quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 // lastWords are the line of a program's complaints that says most: the last, as of Python
 // and of most; of a Go program that panicked the one that says so, before the stacks.
