@@ -108,11 +108,6 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
 	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
 	stretch("firewall", up.in, down.out, down.in, up.out, "firewall")
-	for i := range f.Balances { // the firewall forwards nothing whose TTL is up
-		if b := &f.Balances[i]; b.Where == topology.Firewall {
-			b.Ledger += f.expired(b.Direction)
-		}
-	}
 	stretch("link:firewall-servers", down.out, s1.in+s2.in, s1.out+s2.out, down.in,
 		"link:firewall-switch", "link:switch-server1", "link:switch-server2")
 	if what != "" {
@@ -131,18 +126,11 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 func (f *Facts) taken(what string, way fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
 		if !r.Fault.Acts() && (r.Fault.Match == fault.ICMP) == (what == ICMPErrors) && r.Fault.TakenWay() == way && slices.Contains(places, r.Fault.TakenAt()) {
-			n += r.Taken()
-		}
-	}
-	return n
-}
-
-// expired sums the packets, one way, whose TTL faults have set so that they end at the
-// firewall.
-func (f *Facts) expired(way fault.Direction) (n uint64) {
-	for _, r := range f.Reports {
-		if r.Fault.Direction == way && r.Fault.Expires() {
-			n += r.Counter
+			if r.Fault.Expires() { // the wire has put it back, and the firewall forwards nothing whose TTL is up
+				n += r.Counter
+			} else {
+				n += r.Taken()
+			}
 		}
 	}
 	return n

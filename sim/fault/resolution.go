@@ -29,9 +29,9 @@ const (
 func (f *Fault) Resolves() bool { return f.Match == WhoHas || f.Match == IsAt }
 
 // TakenAt and TakenWay are where the fault takes segments from their way, and which. What
-// nobody can be asked for goes no further than the firewall.
+// nobody can be asked for, or whose TTL is up, goes no further than the firewall.
 func (f *Fault) TakenAt() string {
-	if f.Resolves() {
+	if f.Resolves() || f.Expires() {
 		return topology.Firewall
 	}
 	return f.At
