@@ -8,7 +8,7 @@
 // file descriptors, so that they end with the process whatever ends it; labs
 // built in parallel never meet; the process itself stays in the namespace it was
 // started in. No helper binary is called: links, addresses, routes and
-// neighbours go through netlink, offloads through ethtool's socket, settings
+// neighbours and offloads go through netlink, settings
 // through /proc/sys.
 //
 // The rule that bites: without root there is no way back from a namespace

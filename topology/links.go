@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 
-	"github.com/safchain/ethtool"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
 )
@@ -74,25 +73,6 @@ func veth(a *Host, nameA string, macA net.HardwareAddr, b *Host, nameB string, m
 		return err
 	}
 	return b.Run(func() error { return b.offloadsOff(nameB) })
-}
-
-// offloadsOff makes a capture show what a wire would: with them on, frames
-// exceed the MSS and checksums are wrong.
-func (h *Host) offloadsOff(name string) error {
-	e, err := ethtool.NewEthtool()
-	if err != nil {
-		return fmt.Errorf("node %s: ethtool socket: %w", h.name, err)
-	}
-	defer e.Close()
-	off := map[string]bool{}
-	for _, f := range []string{"tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
-		"tx-tcp-ecn-segmentation", "tx-tcp-mangleid-segmentation", "tx-generic-segmentation", "rx-gro"} {
-		off[f] = false
-	}
-	if err := e.Change(name, off); err != nil {
-		return fmt.Errorf("node %s: %s: switch offloads off: %w", h.name, name, err)
-	}
-	return nil
 }
 
 // bridge joins the ports of a node, and returns all links that there are then. It learns
