@@ -161,38 +161,20 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	return err
 }
 
-// settlePoll is how often nodes are asked for connections that are not settled.
-const settlePoll = 20 * time.Millisecond
-
 // awaitQuiet waits until no packet moves and none will: TCP that got no answer is
 // silent only until it repeats what it sent, and a slow server until it answers.
-func (r *run) awaitQuiet(ctx context.Context) error {
-	for {
-		if err := r.lab.AwaitQuiet(ctx); err != nil {
-			return err
-		}
-		busy, err := r.unsettled()
-		if err != nil || busy == "" {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", busy, ctx.Err())
-		case <-time.After(settlePoll):
-		}
-	}
-}
+func (r *run) awaitQuiet(ctx context.Context) error { return r.lab.AwaitQuiet(ctx, r.unsettled) }
 
 // unsettled says who will yet send something; "" for nobody.
-func (r *run) unsettled() (busy string, err error) {
+func (r *run) unsettled(ctx context.Context) (busy string, err error) {
 	for i, m := range r.facts.Config.servers() {
 		if s, own := r.servers[i].(*backend.Server); own && s.Busy() > 0 {
 			return fmt.Sprintf("%s to be done with %d requests", m.Name, s.Busy()), nil
 		}
 	}
 	for _, i := range r.injectors {
-		if n := i.Held(); n > 0 {
-			return fmt.Sprintf("fault %s to send %d packets on", i.Fault().Name, n), nil
+		if busy, err := i.Busy(ctx); err != nil || busy != "" {
+			return busy, err
 		}
 	}
 	for _, x := range r.resolutions {

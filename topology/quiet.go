@@ -125,22 +125,37 @@ func (h *Host) linkDown() (down string, err error) {
 const quietFor = 30 * time.Millisecond
 
 // AwaitQuiet waits until no interface of the lab sends or receives anything, so
-// that what is counted on both sides of a hop can be compared.
-func (l *Lab) AwaitQuiet(ctx context.Context) error {
+// that what is counted on both sides of a hop can be compared. Who may yet send
+// something though nothing moves — a wire that holds packets back, TCP that will
+// repeat itself — is asked in between: busy says what it has to do, "" for nothing.
+// An error is the context's end, which says who was waited for, or busy's.
+func (l *Lab) AwaitQuiet(ctx context.Context, busy ...func(context.Context) (string, error)) error {
 	tick := time.NewTicker(quietFor)
 	defer tick.Stop()
+	// Only what was idle before nothing moved has sent nothing since.
+	idle := false
 	for last := uint64(0); ; {
 		moved, err := l.packetsMoved()
 		if err != nil {
 			return err
 		}
-		if moved == last {
+		if moved == last && idle {
 			return nil
 		}
-		last = moved
+		last, idle = moved, true
+		what := "the lab to be quiet"
+		for _, ask := range busy {
+			says, err := ask(ctx)
+			if err != nil {
+				return err
+			}
+			if says != "" {
+				what, idle = says, false
+			}
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the lab to be quiet: %w", ctx.Err())
+			return fmt.Errorf("waiting for %s: %w", what, ctx.Err())
 		case <-tick.C:
 		}
 	}

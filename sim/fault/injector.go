@@ -209,12 +209,23 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 	return r, errors.Join(err, i.err)
 }
 
-// Held is how many packets the fault is yet to put back on their way.
-func (i *Injector) Held() int {
+// Busy says what the fault has still to do, "" for nothing: a wire, to put packets back
+// on their way. It waits for what the kernel has counted to be read; what is lost on that
+// way, [Injector.Report] tells.
+func (i *Injector) Busy(ctx context.Context) (string, error) {
 	if i.wire == nil {
-		return 0
+		return "", nil
 	}
-	return i.wire.Held()
+	counter, err := i.kernel.Count()
+	if err != nil {
+		return "", err
+	}
+	// A packet is given to the wire before it is in the log.
+	_, _ = i.ledger.Settle(ctx, counter)
+	if n := i.wire.Held(); n > 0 {
+		return fmt.Sprintf("fault %s to send %d packets on", i.fault.Name, n), nil
+	}
+	return "", nil
 }
 
 func (i *Injector) closeWire() error {

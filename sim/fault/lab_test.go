@@ -47,7 +47,7 @@ func report(t *testing.T, lab *topology.Lab, i *Injector) Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := lab.AwaitQuiet(ctx); err != nil {
+	if err := lab.AwaitQuiet(ctx, i.Busy); err != nil {
 		t.Fatal(err)
 	}
 	r, err := i.Report(ctx)

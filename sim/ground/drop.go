@@ -30,6 +30,7 @@ func drop(ctx context.Context, family topology.Family, n int, told, done []fault
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
 	var injectors []*fault.Injector
+	var busy []func(context.Context) (string, error)
 	defer func() {
 		for _, i := range injectors {
 			err = errors.Join(err, i.Close())
@@ -40,7 +41,7 @@ func drop(ctx context.Context, family topology.Family, n int, told, done []fault
 		if err != nil {
 			return "", err
 		}
-		injectors = append(injectors, i)
+		injectors, busy = append(injectors, i), append(busy, i.Busy)
 	}
 	session, err := capture.Start(taps(lab), nowhere, func(error) {})
 	if err != nil {
@@ -60,7 +61,7 @@ func drop(ctx context.Context, family topology.Family, n int, told, done []fault
 	}
 	took := time.Since(begin)
 	if err == nil {
-		err = lab.AwaitQuiet(ctx)
+		err = lab.AwaitQuiet(ctx, busy...)
 	}
 	results, stopped := session.Stop()
 	if err = errors.Join(err, stopped); err != nil {
@@ -139,7 +140,6 @@ func settle(ctx context.Context, injectors []*fault.Injector, want expected, res
 		a.same(want.hits[i], uint64(len(r.Entries)), "%s: the ledger holds hits", at)
 		total, counted, entries = total+want.hits[i], counted+r.Counter, entries+len(r.Entries)
 		if f := injector.Fault(); f.OnWire() {
-			a.same(0, uint64(injector.Held()), "%s: the wire still holds packets", at)
 			a.same(want.hits[i], r.Wire.Returned, "%s: the wire put packets back", at)
 			returned += r.Wire.Returned
 		} else {
