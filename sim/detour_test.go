@@ -45,6 +45,9 @@ func TestAConnectionOnADetourFailsAtTheFirewallItWasLedPast(t *testing.T) {
 			row.edit(&c)
 			f := checked(t, play(t, c))
 			planned := plannedOrdinals(f.Planned)
+			if foreseen := c.F5.SNAT.Type != bigip.SNATPool; f.Predictable != foreseen {
+				t.Errorf("the hits are said to be predictable: %v", f.Predictable)
+			}
 			if got := failing(f); !slices.Equal(got, planned) || len(got) == 0 {
 				t.Errorf("requests %v failed, planned were %v", got, planned)
 			}
