@@ -92,8 +92,9 @@ func ForgottenStory(tb testing.TB) (dir string, r *Report) {
 func DetourStory(tb testing.TB) (dir string, r *Report) {
 	tb.Helper()
 	s := newStory(tb)
+	s.past = func(port uint16) bool { return port >= failed }
 	for i := range 3 {
-		s.detoured(at+time.Duration(i)*10*time.Millisecond, 17+i, 54373+i, 1+i%2)
+		s.failing(at+time.Duration(i)*10*time.Millisecond, 17+i, 54373+i, 1+i%2, "", "firewall/feth10")
 	}
 	s.background(0, 300)
 	s.background(at+5*time.Second, 100)

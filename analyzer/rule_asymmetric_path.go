@@ -14,7 +14,8 @@ import (
 //
 // That the hop's captures have no SYN does not prove it, for captures miss packets and whole
 // directions. What does is the TTL: of each SYN that the hop forwards it takes one off, as
-// good connections show, and this SYN has lost none from end to end. Without that proof (a
+// good connections show, and this SYN has lost none from end to end. Nor may any good
+// connection's: a hop that lets their answers through keeps no sessions. Without that proof (a
 // hop that only bridges, ends that were not captured, a way round by routers) the verdict is
 // that of [synAckDropped], which holds whatever way the SYN came.
 var asymmetricPath = rule{cause: AsymmetricPath, match: func(v *flowView, m *matter) *conclusion {
@@ -30,7 +31,7 @@ var asymmetricPath = rule{cause: AsymmetricPath, match: func(v *flowView, m *mat
 	k := synKind(v)
 	near, sent := v.origin(k)
 	far, came := v.furthest(k)
-	if near >= q || far <= p || !v.wentRound(q, p, sent, came) {
+	if near >= q || far <= p || !v.routes(q, p) || v.othersPast(near, p) || !v.wentPast(q, p, sent, came) {
 		return nil
 	}
 	before, behind := v.absence(near, q, sent, k), v.absence(near, p, sent, k)
@@ -50,21 +51,31 @@ var asymmetricPath = rule{cause: AsymmetricPath, match: func(v *flowView, m *mat
 	return c
 }}
 
-// wentRound tells whether none of the SYNs that came to the far end was forwarded by the hop
-// whose faces are steps q and p.
-func (v *flowView) wentRound(q, p int, sent, came []*sighting) bool {
-	if len(v.steps[q].of(synKind(v)))+len(v.steps[p].of(synKind(v))) > 0 {
-		return false
-	}
-	if takes, known := v.a.cal.leastHops(v.steps[q].at, v.steps[p].at); !known || takes < 1 {
-		return false
-	}
-	for _, g := range sent {
-		if slices.ContainsFunc(came, func(h *sighting) bool { return h.ttl != g.ttl }) {
-			return false
+// routes tells whether the hop whose faces are steps q and p takes some off the TTL of each
+// SYN, as good connections show.
+func (v *flowView) routes(q, p int) bool {
+	hops, known := v.a.cal.leastHops(v.steps[q].at, v.steps[p].at)
+	return known && hops > 0
+}
+
+// othersPast tells whether the SYN of a good connection came past the hop as well, to this
+// server or another: from step near, to a point behind step p, with all of its TTL.
+func (v *flowView) othersPast(near, p int) bool {
+	for at := v.steps[p].at + 1; at < len(v.a.surveys); at++ {
+		if hops, known := v.a.cal.leastHops(v.steps[near].at, at); known && hops < 1 {
+			return true
 		}
 	}
-	return true
+	return false
+}
+
+// wentPast tells whether no SYN was forwarded by the hop whose faces are steps q and p: none
+// is there, and those that came are as they were sent.
+func (v *flowView) wentPast(q, p int, sent, came []*sighting) bool {
+	k := synKind(v)
+	return len(v.steps[q].of(k)) == 0 && len(v.steps[p].of(k)) == 0 && !slices.ContainsFunc(sent, func(g *sighting) bool {
+		return slices.ContainsFunc(came, func(h *sighting) bool { return h.ttl != g.ttl })
+	})
 }
 
 // leastHops is [calibration.usualHops] of SYNs, but the least that good connections show.

@@ -196,7 +196,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a match there is not", func(f *Fault) { f.Match = "urg" }, `match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at`},
 		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite`},
 		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
-			`do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite, answer-error, answer-slowly, cut-response, die, never-read, reset or stay-silent`},
+			`do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite, detour, answer-error, answer-slowly, cut-response, die, never-read, reset or stay-silent`},
 		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection, tuple or packet`},
 		{"less than never", func(f *Fault) { f.Probability = -0.1 }, "probability -0.1: must be 0 to 1"},
 		{"more than always", func(f *Fault) { f.Probability = 1.1 }, "probability 1.1: must be 0 to 1"},
