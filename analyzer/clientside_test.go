@@ -163,3 +163,38 @@ func TestAClientThatHasNothingMoreToSayAndTakesTheResponseIsServed(t *testing.T)
 		t.Errorf("got %+v\n%s", r.Requests, show(r))
 	}
 }
+
+// A client's TCP repeats a SYN every second at first, and a capture ends with the client.
+func TestACallInVainHasFailedThoughTheCaptureEndsRightBehindItsLastSYN(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		tries  int
+		ends   time.Duration
+		failed bool
+	}{
+		{"five SYNs in four seconds, the last a moment ago", 5, 4900 * time.Millisecond, true},
+		{"three SYNs, the first three seconds ago", 3, 3 * time.Second, true},
+		{"three SYNs, in less time: it may yet be answered", 3, 2900 * time.Millisecond, false},
+		{"one SYN, a second ago", 1, time.Second, true},
+		{"one SYN, a moment ago: it may yet be answered", 1, 900 * time.Millisecond, false},
+			} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			c := s.clientFlow(54373)
+			for try := range row.tries {
+				s.tell(at+time.Duration(try)*time.Second, told{flow: c, toServer: true, flags: flagSYN, seq: c.isn, dies: "client/eth0"})
+			}
+			s.background(0, 100)
+			for _, p := range standardPoints {
+				s.cut[p.name] = at + row.ends
+			}
+			report := s.analyze()
+			if failed := len(report.Verdicts) == 1; failed != row.failed {
+				t.Fatalf("failed: %t, want %t\n%s", failed, row.failed, show(report))
+			}
+			if v := report.Verdicts; row.failed && (v[0].Hop != "link:client-f5" || v[0].Cause != SYNDropped) {
+				t.Errorf("got %s %s\n%s", v[0].Hop, v[0].Cause, show(report))
+			}
+		})
+	}
+}

@@ -89,6 +89,13 @@ func (l *requestLog) get(counts *RequestCounts) int32 {
 // of RFC 6298 §2. Answers come within a round trip of some SYN or not at all.
 const synPatience = int64(time.Second)
 
+// callersPatience is how long a connection may be asked for in vain, by SYN after SYN, for
+// whoever waits for it to have been failed, whatever a later one may bring: the time in
+// which a SYN is repeated twice by RFC 6298 §5. TCP of Linux repeats it every second at first
+// (net.ipv4.tcp_syn_linear_timeouts), so a client that gives up and ends the capture may do
+// so within synPatience of its last.
+const callersPatience = 3 * synPatience
+
 // decide settles what is open on a connection that ends this way, and lets go
 // of its exchange.
 func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
@@ -127,7 +134,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.failed = Refused
 		}
 	case c.flags&sawSYN != 0 && c.synAcks == 0 && how != clientReset:
-		if how == replaced || s.until()-c.lastSYN >= synPatience {
+		if how == replaced || s.until()-c.lastSYN >= synPatience || c.syns > 2 && s.until()-c.started >= callersPatience {
 			e.failed = Timeout
 		}
 	}

@@ -20,7 +20,7 @@ var requested = []Mutant{
 		Old: "return int32(m.client.acknowledged(false, from)-have) > fin", New: "return int32(m.client.acknowledged(false, from)-have) > 1<<20*fin"},
 	{Says: "a SYN without an answer counts as long as the capture lasts", File: "requests.go",
 		Needs: "a client whose SYNs nobody answers, and that does not come back from the same port",
-		Old:   "if how == replaced || s.until()-c.lastSYN >= synPatience {", New: "if how == replaced {"},
+		Old:   "if how == replaced || s.until()-c.lastSYN >= synPatience || c.syns > 2 && s.until()-c.started >= callersPatience {", New: "if how == replaced {"},
 	{Says: "a RST_STREAM of the proxy's is an answer", File: "h2.go", By: "firewall-drops-syn-h2",
 		Old: "case side == tlstap.Server:\n\t\tc.end(id, Reset,", New: "case side == tlstap.Server:\n\t\tc.end(id, OK,"},
 	{Says: "the end of a stream's head is the end of its answer", File: "h2.go",
