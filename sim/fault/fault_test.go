@@ -194,7 +194,7 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a name that is too long", func(f *Fault) { f.Name = strings.Repeat("x", 65) }, "1 to 64 letters"},
 		{"a direction there is not", func(f *Fault) { f.Direction = "sideways" }, `direction "sideways": must be to-server`},
 		{"a match there is not", func(f *Fault) { f.Match = "urg" }, `match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at`},
-		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite`},
+		{"an act there is not", func(f *Fault) { f.Do = "eat" }, `do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite or detour`},
 		{"an act that no server knows", func(f *Fault) { f.Do, f.At = "eat", "server1" },
 			`do "eat": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite, detour, answer-error, answer-slowly, cut-response, die, never-read, reset or stay-silent`},
 		{"nothing said of how often", func(f *Fault) { f.Per = "" }, `per "": must be connection, tuple or packet`},
