@@ -198,3 +198,48 @@ func TestACallInVainHasFailedThoughTheCaptureEndsRightBehindItsLastSYN(t *testin
 		})
 	}
 }
+
+// A client whose SYN comes to the proxy with another number refuses the answer and asks again.
+func TestAClientThatRefusesAnAnswerToAnotherSYNStillWaitsForItsOwn(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		turns   string
+		shift   uint32 // that the RST has
+		hop     string
+		failed  bool
+		answers int // SYNs that are answered in good order, after all
+	}{
+		{"a box before the f5 changes each SYN", "client/eth0", 100_000, "link:client-f5", true, 0},
+		{"a box did so at first", "client/eth0", 100_000, "", false, 1},
+		{"the client resets what it has asked for itself, and asks no more", "", 0, "", false, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			c := s.clientFlow(54373)
+			tries := retries
+			if row.shift == 0 {
+				tries = retries[:1]
+			}
+			for i, r := range tries {
+				s.tell(at+r, told{flow: c, toServer: true, flags: flagSYN, seq: c.isn, stamp: 7 + uint32(i), turns: row.turns, shift: row.shift})
+				if row.shift != 0 {
+					s.tell(at+r+2*hopDelay, told{flow: c, flags: flagSYN | flagACK, seq: c.answer + uint32(i), ack: c.isn + row.shift + 1})
+				}
+				s.tell(at+r+4*hopDelay, told{flow: c, toServer: true, flags: flagRST, seq: c.isn + row.shift + 1})
+			}
+			if row.answers > 0 {
+				open := s.handshake(at+4*time.Second, c)
+				s.exchange(open, c, post(17), answer, nil)
+			}
+			s.background(0, 300)
+			s.background(at+5*time.Second, 100)
+			r := s.analyze()
+			if failed := len(r.Verdicts) == 1; failed != row.failed || len(r.Verdicts) > 1 {
+				t.Fatalf("got %s", show(r))
+			}
+			if v := r.Verdicts; row.failed && (v[0].Hop != row.hop || v[0].Cause != Rewritten || v[0].Outcome != Timeout) {
+				t.Errorf("got %s", show(r))
+			}
+		})
+	}
+}

@@ -83,6 +83,7 @@ type told struct {
 	turns    string // the last point before a box changes it; "" for none: nobody does
 	ttl      byte   // … to this TTL, of IPv4
 	shift    uint32 // … or by so much
+	backdate uint32 // … or its time stamp by so much down
 	stamp    uint32 // time stamp; 0: none
 	shut     bool   // its window is zero
 }
@@ -190,7 +191,7 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 }
 
-// turned is an IPv4 frame as a box leaves it that changes its TTL or number. Its checksum
+// turned is an IPv4 frame as a box leaves it that changes its TTL, number or time stamp. Its checksum
 // is right, or left to a card.
 func turned(data []byte, p told) []byte {
 	data = bytes.Clone(data)
@@ -199,6 +200,9 @@ func turned(data []byte, p told) []byte {
 	}
 	tcp := data[14+20:]
 	binary.BigEndian.PutUint32(tcp[4:], binary.BigEndian.Uint32(tcp[4:])+p.shift)
+	if p.backdate != 0 { // it is the first option: kind, length, TSval, TSecr
+		binary.BigEndian.PutUint32(tcp[20+2:], binary.BigEndian.Uint32(tcp[20+2:])-p.backdate)
+	}
 	tcp[16], tcp[17] = 0, 0
 	return data
 }

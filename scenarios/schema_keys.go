@@ -108,6 +108,7 @@ var properties = map[string]property{
 	"faults.ttl":         {what: "Of a rewrite: the TTL, or hop limit, that packets have from there on. With 1 the next router drops them.", least: 1, most: 255},
 	"faults.mss":         {what: "Of a rewrite of SYNs or SYN-ACKs: the largest segment that their sender is said to take.", least: 100, most: 9000},
 	"faults.seq":         {what: "Of a rewrite: what is added to sequence numbers, so that the receiver takes them for others.", least: 1, most: 2147483647},
+	"faults.tsval":       {what: "Of a rewrite of data or responses: what is taken off the time stamp, in milliseconds, so that its receiver takes it for an old duplicate (PAWS).", least: 3600000, most: 2147483647},
 	"faults.per":         {what: "What is hit: a connection with all that matches, by seed, request and attempt; a tuple, by a hash of its addresses; or single packets."},
 	"faults.probability": {what: "0 to 1; both ends are exact: never and always.", least: 0, most: 1},
 

@@ -110,6 +110,10 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 			return err
 		}
 	}
+	outdated, err := r.outdated()
+	if err != nil {
+		return err
+	}
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
@@ -156,6 +160,10 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	for server := range after {
 		r.facts.segments[server] = after[server] - before[server]
 	}
+	if r.facts.outdated, err = r.outdated(); err != nil {
+		return err
+	}
+	r.facts.outdated -= outdated
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err

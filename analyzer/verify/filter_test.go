@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,7 +29,8 @@ type segment struct {
 	vlan     uint16
 	trailer  *f5trailer.Trailer
 	shut     bool // its window is zero
-	pad      int  // bytes of padding behind it, as on short Ethernet frames
+	stamp    uint32
+	pad      int // bytes of padding behind it, as on short Ethernet frames
 }
 
 // ipPacket is the segment from its IP header on.
@@ -42,6 +44,9 @@ func (s segment) ipPacket(t testing.TB) (layers.EthernetType, []byte) {
 	}
 	if s.flags&flagSYN != 0 {
 		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}
+	}
+	if s.stamp != 0 {
+		tcp.Options = append(tcp.Options, layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint64(nil, uint64(s.stamp)<<32)})
 	}
 	ether, ip := ipLayer(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
 	check(t, tcp.SetNetworkLayerForChecksum(ip.(gopacket.NetworkLayer)))
