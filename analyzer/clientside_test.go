@@ -87,6 +87,33 @@ func TestWhatIsLostBetweenClientAndProxyIsNoFaultOfWhoWaitsForIt(t *testing.T) {
 			s.answersInVain(c, b, when, false)
 			s.hangsUp(c, when+5*time.Second, uint32(len(post(17))))
 		}, Timeout, "link:client-f5", ResponseDropped, ""},
+		{"the response gets another number, and the f5 has forgotten the client that gives up", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := uint32(len(post(17)))
+			when = s.handshake(when, b)
+			s.exchange(when, b, post(17), answer, nil)
+			for _, r := range rto[:4] {
+				s.tell(when+20*hopDelay+r, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + n, payload: answer, turns: "f5/0.0", shift: 100_000})
+				s.tell(when+23*hopDelay+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1 + n, ack: c.answer + 1})
+			}
+			s.hangsUp(c, when+5*time.Second, n)
+		}, Timeout, "link:client-f5", Rewritten, ""},
+		{"the request comes damaged, and the f5's idle timer ends the connection", func(s *story) {
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: post(17), spoils: "client/eth0"})
+			}
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", Corrupted, ""},
+		{"the request comes with another number, and the f5's idle timer ends the connection", func(s *story) {
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: post(17), turns: "client/eth0", shift: 100_000})
+			}
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", Rewritten, ""},
 		{"the response is lost, and the FIN behind it is not", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			s.answersInVain(c, b, when, true)
@@ -177,7 +204,7 @@ func TestACallInVainHasFailedThoughTheCaptureEndsRightBehindItsLastSYN(t *testin
 		{"three SYNs, in less time: it may yet be answered", 3, 2900 * time.Millisecond, false},
 		{"one SYN, a second ago", 1, time.Second, true},
 		{"one SYN, a moment ago: it may yet be answered", 1, 900 * time.Millisecond, false},
-			} {
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newStory(t)
 			c := s.clientFlow(54373)
