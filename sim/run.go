@@ -117,6 +117,9 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
+	for _, i := range r.injectors {
+		i.Begin()
+	}
 	for _, x := range r.resolutions {
 		x.Begin()
 	}
@@ -183,6 +186,9 @@ func (r *run) unsettled(ctx context.Context) (busy string, err error) {
 	for _, i := range r.injectors {
 		if busy, err := i.Busy(ctx); err != nil || busy != "" {
 			return busy, err
+		}
+		if i.Pending() {
+			return "the time of fault " + i.Fault().Name + " to be over", nil
 		}
 	}
 	for _, x := range r.resolutions {
