@@ -83,6 +83,9 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 		{"requests with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Data, fault.ToServer, 0, 0, 1<<30)}, true},
 		{"responses with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Response, fault.ToClient, 0, 0, 5)}, true},
 		{"requests with an old time stamp", []fault.Fault{backdating("link:f5-firewall", fault.Data, fault.ToServer)}, true},
+		{"requests with an old time stamp, of the firewall's", []fault.Fault{backdating("firewall", fault.Data, fault.ToServer)}, true},
+		{"SYNs with another number, of the firewall's", []fault.Fault{rewriting("firewall", fault.SYN, fault.ToServer, 0, 0, 5)}, true},
+		{"SYN-ACKs that leave the firewall with a TTL of 1", []fault.Fault{rewriting("firewall", fault.SYNACK, fault.ToClient, 1, 0, 0)}, false},
 		{"responses with an old time stamp", []fault.Fault{backdating("link:firewall-switch", fault.Response, fault.ToClient)}, true},
 		{"what a wire sends late is dropped further on", []fault.Fault{func() fault.Fault {
 			f := wired("x", "link:f5-firewall", fault.Delay, fault.SYN, 1)

@@ -9,7 +9,7 @@ import (
 // Expires says whether what a fault hits ends at the firewall, which is the one router of
 // the lab: it came there with a TTL of 1 (RFC 791 §3.2, RFC 8200 §3).
 func (f *Fault) Expires() bool {
-	return f.Do == Rewrite && f.TTL == 1 && f.At != ClientLink && (f.At == beforeFirewall) == (f.Direction == ToServer)
+	return f.Do == Rewrite && f.TTL == 1 && f.At != ClientLink && f.At != topology.Firewall && (f.At == beforeFirewall) == (f.Direction == ToServer)
 }
 
 // beforeFirewall is the one place between f5 and firewall.

@@ -48,7 +48,7 @@ var treatments = map[Do]treatment{
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
-	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
+	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true, routers: true}, // whether it is lost goes by the field
 }
 
 // maxDelay keeps a run finite.
