@@ -10,7 +10,6 @@ import (
 	"github.com/hopblame/hopblame/analyzer/report"
 	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -41,8 +40,8 @@ func newRun() *cobra.Command {
 			if o.Captures, err = scenarios.ParseKept(captures); err != nil {
 				return usage(fmt.Errorf("--%w", err))
 			}
-			if c.Flags().Changed("snaplen") && (o.SnapLen < scenarios.MinSnapLen || o.SnapLen > scenarios.MaxSnapLen) {
-				return usage(fmt.Errorf("--snaplen %d: must be %d to %d bytes", o.SnapLen, scenarios.MinSnapLen, scenarios.MaxSnapLen))
+			if err := scenarios.CheckSnapLen(o.SnapLen); err != nil {
+				return usage(fmt.Errorf("--%w", err))
 			}
 			for flag, n := range map[string]int{"requests": o.Requests, "concurrency": o.Concurrency} {
 				if c.Flags().Changed(flag) && n < 1 {
@@ -54,7 +53,7 @@ func newRun() *cobra.Command {
 			}
 			// All that can be said before is said before: from here on the
 			// work is done by a second process.
-			if err := topology.Sandbox(); err != nil {
+			if err := sandbox(); err != nil {
 				return err
 			}
 			return play(c, args[0], s, o, asJSON)
@@ -65,7 +64,7 @@ func newRun() *cobra.Command {
 	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as the scenario says)")
 	f.Uint64Var(&seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
 	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, result (default: keep nothing)")
-	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "what of the captures to keep and analyze: all, or `failed` requests and some others")
+	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "`WHAT` of the captures to keep and analyze: all; or failed, which is the failed requests, some others, and what is no request's")
 	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hopblame/hopblame/internal/scratch"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim/client"
 )
@@ -66,12 +67,12 @@ func Shrink(ctx context.Context, r *scenarios.Recording, o ShrinkOptions) (*Shru
 		o.Patience = DefaultPatience
 	}
 	begun := time.Now()
-	folder, err := os.MkdirTemp("", "hopblame-shrink-")
+	folder, err := scratch.New()
 	if err != nil {
 		return nil, fmt.Errorf("shrink: %w", err)
 	}
-	defer os.RemoveAll(folder)
-	s := &shrinker{ShrinkOptions: o, recording: r, folder: folder, until: begun.Add(o.Patience)}
+	defer folder.Close()
+	s := &shrinker{ShrinkOptions: o, recording: r, folder: folder.Path, until: begun.Add(o.Patience)}
 	whole, err := s.mistakes(ctx, Case{Scenario: r.Scenario, Recording: r})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/scratch"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -105,15 +106,15 @@ type Progress struct {
 // Try plays scenarios one after the other to an analyzer and sums up. An analyzer that
 // breaks down over one has missed its failures, and is asked about the others.
 func Try(ctx context.Context, o Options) (*Result, error) {
-	base, err := os.MkdirTemp("", "hopblame-trial-")
+	base, err := scratch.New()
 	if err != nil {
 		return nil, fmt.Errorf("trial: %w", err)
 	}
-	defer os.RemoveAll(base)
+	defer base.Close()
 	result := &Result{SchemaVersion: SchemaVersion, Analyzer: o.Name, Runs: []Run{}}
 	sum := newCards()
 	for i, c := range o.Cases {
-		h, err := o.tryAndDraw(ctx, c, filepath.Join(base, fmt.Sprint(i+1)), func(p Progress) { // the folder's name tells nothing but its number
+		h, err := o.tryAndDraw(ctx, c, filepath.Join(base.Path, fmt.Sprint(i+1)), func(p Progress) { // the folder's name tells nothing but its number
 			if o.Progress != nil {
 				p.Scenario, p.Number, p.Of = c.Scenario.Name, i+1, len(o.Cases)
 				o.Progress(p)
