@@ -24,7 +24,12 @@ func newRun() *cobra.Command {
 		Example: `  hopblame run firewall-drops-syn
   hopblame run firewall-drops-syn --requests 100000 --seed 7 --out demo
   hopblame run my-own.yaml --json`,
-		Args:              cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("run needs a scenario: hopblame list shows them, and a path to a .yaml file is taken as well")
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		ValidArgsFunction: scenarioNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := scenarios.Find(args[0])
