@@ -18,6 +18,7 @@ import (
 const (
 	mostReproaches = 3 // of a scenario
 	mostConfusions = 20
+	mostNames      = 3 // of scenarios that are not as in a baseline
 )
 
 // writeTrial says how an analyzer did: scenario by scenario, word by word, and what
@@ -202,8 +203,12 @@ func (p *printer) changes(before, now *trial.Result, changes []trial.Change) {
 		names []string
 		why   string
 	}{{d.Otherwise, "played with another seed or number of requests then, so that more than the analyzer is another"}, {d.New, "not in the baseline"}} {
-		if n := len(of.names); n > 0 {
-			p.line("  · %s, %s for one: %s", digits.Plural(n, "scenario"), of.names[0], of.why)
+		names := strings.Join(of.names[:min(len(of.names), mostNames)], ", ")
+		switch more := len(of.names) - mostNames; {
+		case more > 0:
+			p.line("  · %s and %d more: %s", names, more, of.why)
+		case names != "":
+			p.line("  · %s: %s", names, of.why)
 		}
 	}
 }
