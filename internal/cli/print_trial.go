@@ -156,7 +156,7 @@ func (p *printer) reproaches(r *trial.Result) {
 		if run.Broke != "" {
 			p.line("  ✗ the analyzer gave no verdicts: %s", run.Broke)
 			for line := range strings.Lines(run.Stderr) {
-				p.line("      %s", strings.TrimRight(line, "\n"))
+				p.line("%s", strings.TrimRight("      "+line, " \n"))
 			}
 			p.line("    Repeat: %s", run.Repeat)
 			continue // all failures are missed
@@ -171,7 +171,7 @@ func (p *printer) reproaches(r *trial.Result) {
 			p.line("  ✗ %s", e.String())
 			if k == 0 { // --json has them all
 				for line := range strings.Lines(e.Ladder) {
-					p.line("      %s", strings.TrimRight(line, "\n"))
+					p.line("%s", strings.TrimRight("      "+line, " \n"))
 				}
 			}
 		}
