@@ -448,6 +448,30 @@ func TestShardsAreAPartitionOfTheCatalogue(t *testing.T) {
 }
 
 // A mistake that needs three failures at once, of one fault of two.
+func TestTheFailedRequestsAboutAMistakeAreFoundHoweverFarTheyAre(t *testing.T) {
+	all := make([]scenarios.Truth, 1000)
+	for o := range all {
+		all[o] = scenarios.Truth{Ordinal: o, Outcome: client.OK}
+	}
+	for _, o := range []int{18, 165, 458, 707, 999} {
+		all[o].Outcome = client.Reset
+	}
+	all[166].Outcome = client.NotSent
+	for _, row := range []struct {
+		name string
+		size int
+		want []int
+	}{
+		{"the nearest, and one that went well", 2, []int{18, 164, 165}},
+		{"on both sides", 4, []int{18, 164, 165, 458, 707}},
+		{"no more than there are", 64, []int{18, 164, 165, 458, 707, 999}},
+	} {
+		if got := failedAround(165, row.size, all); !slices.Equal(got, row.want) {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
 func TestShrinkFindsTheFewestOnWhichAnAnalyzerErrs(t *testing.T) {
 	s, err := scenarios.Load("f.yaml", []byte(`name: f
 title: Two faults share the blame
