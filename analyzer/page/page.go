@@ -35,7 +35,7 @@ type Options struct {
 const maxLadders = 12
 
 // Write reads the captures once more, for the ladders, and writes the page. points are
-// those of the analysis and r is its result. Errors are those of w, of type
+// those of the analysis, or nil for a page without ladders, and r is its result. Errors are those of w, of type
 // *[analyzer.InputError], or the context's.
 func Write(ctx context.Context, w io.Writer, points []analyzer.Point, r *analyzer.Report, o Options) error {
 	if o.Language == "" {
@@ -54,9 +54,12 @@ func Write(ctx context.Context, w io.Writer, points []analyzer.Point, r *analyze
 		}
 		rs = append(rs, q)
 	}
-	ladders, err := ladder.BuildAll(ctx, points, r, rs)
-	if err != nil {
-		return err
+	var ladders []*ladder.Ladder
+	if points != nil {
+		var err error
+		if ladders, err = ladder.BuildAll(ctx, points, r, rs); err != nil {
+			return err
+		}
 	}
 	p := &page{words: say, r: r, groups: groups, ladders: ladders}
 	return p.write(w, o.Language)

@@ -7,20 +7,23 @@
 
   function search() {
     const search = document.getElementById("search"), kinds = document.getElementById("kinds"), shown = document.getElementById("shown");
-    const parts = [...table.tBodies].map(body => {
-      const [head, ...rows] = body.rows;
-      return {body, title: head.textContent.trim(), rows: rows.map(row => ({row, text: null}))};
-    });
-    const all = parts.reduce((n, part) => n + part.rows.length, 0);
+    const bodies = [...table.tBodies];
+    const all = table.rows.length - 1 - bodies.length; // without headings
     kinds.add(new Option(words.every, ""));
-    parts.forEach((part, i) => kinds.add(new Option(part.title, i)));
+    bodies.forEach((body, i) => kinds.add(new Option(body.rows[0].textContent.trim(), i)));
+    let parts = null; // the table as text, made when it is first wanted: it may be large
+    const read = () => bodies.map(body => {
+      const [head, ...rows] = body.rows;
+      return {body, title: head.textContent.trim().toLowerCase(), rows: rows.map(row => ({row, text: null}))};
+    });
     const show = () => {
       const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
       let n = 0;
+      parts ??= read();
       parts.forEach((part, i) => {
         let here = 0;
-        const title = part.title.toLowerCase(), off = kinds.value !== "" && kinds.value !== String(i);
-        const left = wanted.filter(word => !title.includes(word));
+        const off = kinds.value !== "" && kinds.value !== String(i);
+        const left = wanted.filter(word => !part.title.includes(word));
         if (!off) for (const r of part.rows) {
           if (left.length) r.text ??= [...r.row.cells].map(c => c.textContent).join(" ").toLowerCase();
           const out = left.some(word => !r.text.includes(word));
@@ -30,13 +33,14 @@
         part.body.hidden = here === 0;
         n += here;
       });
-      shown.value = words.shown.replace("%1", n.toLocaleString("en")).replace("%2", all.toLocaleString("en"));
+      say(n);
     };
+    const say = n => shown.value = words.shown.replace("%1", n.toLocaleString("en")).replace("%2", all.toLocaleString("en"));
     search.addEventListener("input", show);
     kinds.addEventListener("change", show);
     form.addEventListener("submit", e => e.preventDefault());
     form.hidden = false;
-    show();
+    say(all);
   }
 
   function copier(code) {
