@@ -59,6 +59,9 @@ type story struct {
 	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
 	deaths  []death        // of packets
 	merge   bool           // the firewall's faces were captured in one file, feth11's
+	// past tells which of the f5's connections go past the firewall, by source port. Their
+	// answers come through it. nil: none.
+	past func(port uint16) bool
 }
 
 type shown struct {
@@ -81,8 +84,9 @@ type told struct {
 	stays    string // the last point before it is held up; "" for none: nobody does
 	by       time.Duration
 	turns    string // the last point before a box changes it; "" for none: nobody does
-	ttl      byte   // … to this TTL, of IPv4
+	ttl      byte   // … to this TTL, with IPv4
 	shift    uint32 // … or by so much
+	backdate uint32 // … or its time stamp by so much down
 	stamp    uint32 // time stamp; 0: none
 	shut     bool   // its window is zero
 }
@@ -91,6 +95,7 @@ type told struct {
 type telling struct {
 	client, server netip.AddrPort
 	points         []string
+	up             []string // to the server, if that is another way
 	isn, answer    uint32
 	vlan           uint16
 	peer           *telling
@@ -128,9 +133,14 @@ func (s *story) clientFlow(port int) *telling {
 
 func (s *story) serverFlow(port, server int) *telling {
 	s.isn += 100_000
-	return &telling{client: s.port("198.18.60.247", port), server: s.port(fmt.Sprintf("198.18.160.%d", 80+server), 8000),
-		points: []string{"f5/0.0", "firewall/feth11", "firewall/feth10", fmt.Sprintf("server%d/eth0", server)},
+	end := fmt.Sprintf("server%d/eth0", server)
+	b := &telling{client: s.port("198.18.60.247", port), server: s.port(fmt.Sprintf("198.18.160.%d", 80+server), 8000),
+		points: []string{"f5/0.0", "firewall/feth11", "firewall/feth10", end},
 		isn:    s.isn, answer: s.isn * 7, vlan: 4093}
+	if s.past != nil && s.past(b.client.Port()) {
+		b.up = []string{"f5/0.0", end}
+	}
+	return b
 }
 
 const hopDelay = 50 * time.Microsecond
@@ -146,8 +156,11 @@ func (s *story) fills(at time.Duration, b *telling) (n uint32) {
 // tell lets a packet travel.
 func (s *story) tell(at time.Duration, p told) {
 	path := slices.Clone(p.flow.points)
-	if !p.toServer {
+	switch {
+	case !p.toServer:
 		slices.Reverse(path)
+	case p.flow.up != nil:
+		path = p.flow.up
 	}
 	data := s.serialize(p)
 	for i, point := range path {
@@ -178,7 +191,7 @@ func (s *story) tell(at time.Duration, p told) {
 		}
 		if point == p.spoils {
 			data = bytes.Clone(data)
-			data[14+20+15] ^= 1 // of the TCP window
+			segmentOf(data)[15] ^= 1 // of the TCP window
 		}
 		if point == p.turns {
 			data = turned(data, p)
@@ -190,15 +203,26 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 }
 
-// turned is an IPv4 frame as a box leaves it that changes its TTL or number. Its checksum
-// is right, or left to a card.
+// segmentOf is the TCP segment of a frame.
+func segmentOf(data []byte) []byte {
+	if data[14]>>4 == 6 {
+		return data[14+40:]
+	}
+	return data[14+20:]
+}
+
+// turned is a frame as a box leaves it that changes its TTL, number or time stamp. Its
+// checksum is right, or left to a card.
 func turned(data []byte, p told) []byte {
 	data = bytes.Clone(data)
 	if p.ttl != 0 {
 		data[14+8] = p.ttl
 	}
-	tcp := data[14+20:]
+	tcp := segmentOf(data)
 	binary.BigEndian.PutUint32(tcp[4:], binary.BigEndian.Uint32(tcp[4:])+p.shift)
+	if p.backdate != 0 { // it is the first option: kind, length, TSval, TSecr
+		binary.BigEndian.PutUint32(tcp[20+2:], binary.BigEndian.Uint32(tcp[20+2:])-p.backdate)
+	}
 	tcp[16], tcp[17] = 0, 0
 	return data
 }
@@ -243,7 +267,11 @@ func (s *story) capture(at time.Duration, point string, p told, data []byte) {
 		return
 	}
 	if point == "f5/0.0" {
-		tagged := append(slices.Clone(data[:12]), 0x81, 0, byte(p.flow.vlan>>8), byte(p.flow.vlan))
+		vlan := p.flow.vlan
+		if p.toServer && p.flow.up != nil {
+			vlan--
+		}
+		tagged := append(slices.Clone(data[:12]), 0x81, 0, byte(vlan>>8), byte(vlan))
 		data = append(tagged, data[12:]...)
 		if s.trailers {
 			data = s.trailer(p, data)

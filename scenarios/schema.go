@@ -245,6 +245,7 @@ var faultOptions = []option{
 	{"ttl", func(f *fault.Fault) { f.TTL = 1 }},
 	{"mss", func(f *fault.Fault) { f.MSS = 1400 }},
 	{"seq", func(f *fault.Fault) { f.Seq = 1000 }},
+	{"tsval", func(f *fault.Fault) { f.TSval = 86_400_000 }},
 	{"for", func(f *fault.Fault) { f.For = 6 * time.Second }},
 }
 
@@ -253,7 +254,7 @@ var faultOptions = []option{
 // before they are tried, and so are the options that it cannot have.
 func valid(spec *topology.Spec, do fault.Do) (all []fault.Fault) {
 	var bases []fault.Fault
-	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
+	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client, topology.F5) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
 			for _, match := range append([]string{""}, words[reflect.TypeFor[fault.Match]()]...) {
 				for _, per := range words[reflect.TypeFor[fault.Per]()] {
@@ -323,6 +324,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("ttl", zeroIs(f.TTL == 0, "a number"))
 		note("mss", zeroIs(f.MSS == 0, "a number"))
 		note("seq", zeroIs(f.Seq == 0, "a number"))
+		note("tsval", zeroIs(f.TSval == 0, "a number"))
 		note("with", zeroIs(f.With == "", "a word"))
 		note("rate", zeroIs(f.Rate == 0, "a number"))
 		note("burst", zeroIs(f.Burst == 0, "a number"))

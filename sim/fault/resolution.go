@@ -29,8 +29,12 @@ const (
 func (f *Fault) Resolves() bool { return f.Match == WhoHas || f.Match == IsAt }
 
 // TakenAt and TakenWay are where the fault takes segments from their way, and which. What
-// nobody can be asked for, or whose TTL is up, goes no further than the firewall.
+// nobody can be asked for, or whose TTL is up, goes no further than the firewall; what is on
+// a detour is missing between f5 and firewall first.
 func (f *Fault) TakenAt() string {
+	if f.Do == Detour {
+		return linkPrefix + topology.F5 + "-" + topology.Firewall
+	}
 	if f.Resolves() || f.Expires() {
 		return topology.Firewall
 	}
@@ -55,11 +59,8 @@ const (
 // validateTime sees that what has a time has one, and nothing else has.
 func (f *Fault) validateTime(bad complaint) {
 	switch {
-	case !f.Resolves() && f.From != 0:
-		bad("from %v: only %s and %s have it", f.From, WhoHas, IsAt)
-	case !f.Resolves() && f.For != 0:
-		bad("for %v: only %s and %s have it", f.For, WhoHas, IsAt)
 	case !f.Resolves():
+		f.validateTimed(bad)
 	case f.From < 0 || f.From > maxFor:
 		bad("from %v: must be 0s to %v after the first request", f.From, maxFor)
 	case f.For < minFor || f.For > maxFor:

@@ -26,7 +26,7 @@ const (
 	Reorder   Do = "reorder"    // let the next one of the connection go first
 	Duplicate Do = "duplicate"  // send it on twice
 	Corrupt   Do = "corrupt"    // send it on with a bit turned over: its receiver throws it away
-	Rewrite   Do = "rewrite"    // send it on with one of [Fault.TTL], [Fault.MSS] and [Fault.Seq] changed
+	Rewrite   Do = "rewrite"    // send it on with one field changed: see [Fault.TTL] and those behind it
 )
 
 // treatment says to what it can be done, and how it shows.
@@ -48,7 +48,8 @@ var treatments = map[Do]treatment{
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
-	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
+	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true, routers: true}, // whether it is lost goes by the field
+	Detour:    {matches: []Match{Any}, breaks: true},                          // with a stateful firewall, and it needs one
 }
 
 // maxDelay keeps a run finite.
@@ -62,7 +63,7 @@ var (
 
 // Treatments lists what can become of packets.
 func Treatments() []Do {
-	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
+	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite, Detour}
 }
 
 // OnWire says whether a wire takes the packets and puts them back.
@@ -87,6 +88,7 @@ func (f *Fault) validateTreatment(bad complaint) {
 	t := treatments[f.Do]
 	if t.matches != nil && !slices.Contains(t.matches, f.Match) || t.matches == nil && f.Match == Any {
 		switch {
+		case f.Do == Detour: // see validateDetour
 		case f.Do == Reject:
 			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 		case f.Match == AfterSYN:
@@ -142,7 +144,7 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	case Duplicate:
 		return wire.Duplicate{}
 	case Rewrite:
-		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq)}
+		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq), TSval: uint32(f.TSval)}
 	}
 	return wire.Corrupt{Random: random}
 }
