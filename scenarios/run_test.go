@@ -333,7 +333,7 @@ func checkRunDirectory(t *testing.T, out string, r *Result) {
 	}
 	want := []string{"captures/", "captures/client-eth0.pcapng", "captures/f5-0.0.pcapng", "captures/firewall-feth10.pcapng",
 		"captures/firewall-feth11.pcapng", "captures/points.json", "captures/server1-eth0.pcapng", "captures/server2-eth0.pcapng",
-		"result.json", "scenario.yaml", "truth/", "truth/flows.ndjson", "truth/ledger.ndjson", "truth/requests.ndjson", "verdicts.json"}
+		"report.html", "result.json", "scenario.yaml", "truth/", "truth/flows.ndjson", "truth/ledger.ndjson", "truth/requests.ndjson", "verdicts.json"}
 	if r.Played.Traffic.logsKeys() {
 		want = slices.Insert(want, 5, "captures/keys.log")
 	}
