@@ -149,7 +149,7 @@ No root, no other program, nothing left behind.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w; %s --help shows the flags", err, c.CommandPath()))
 	})
-	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newDoctor(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newTrain(), newDoctor(), newVersion())
 	root.SetHelpTemplate(root.HelpTemplate() + `
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.
