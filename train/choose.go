@@ -33,6 +33,14 @@ func isExercise(s *scenarios.Scenario) bool {
 	})
 }
 
+// Check says why a scenario is no exercise, with a [FileError]; nil if it is one.
+func Check(s *scenarios.Scenario) error {
+	if !isExercise(s) {
+		return &FileError{s.Name, "is no exercise, for it has not one answer; hopblame train list --names shows those that have"}
+	}
+	return nil
+}
+
 // causeOf is the cause of an exercise.
 func causeOf(s *scenarios.Scenario) analyzer.Cause { return s.Expect[0].Cause }
 

@@ -21,7 +21,8 @@ const (
 	capturesDir  = "captures"
 )
 
-// FileError says what is wrong with a file of an exercise, and what to do.
+// FileError says what is wrong with a file or folder of an exercise, or with the scenario
+// that was to become one, and what to do.
 type FileError struct{ File, Why string }
 
 func (e *FileError) Error() string { return e.File + ": " + e.Why }

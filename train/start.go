@@ -35,8 +35,8 @@ type Options struct {
 // invalid, or in which not every verdict is right, is none: it is played again with
 // another seed, at most twice. The folder is there whole or not at all.
 func Start(ctx context.Context, o Options) (*Exercise, error) {
-	if !isExercise(o.Scenario) {
-		return nil, fmt.Errorf("%s is no exercise: it has not one answer; hopblame train list --names shows those that have", o.Scenario.Name)
+	if err := Check(o.Scenario); err != nil {
+		return nil, err
 	}
 	if err := CheckFree(o.Dir); err != nil {
 		return nil, err

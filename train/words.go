@@ -76,8 +76,9 @@ func wrap(indent string, text string) string {
 // mostCited is how many frames of one statement are named.
 const mostCited = 4
 
-// because is why a rival explanation fails, with the frames.
-func because(h analyzer.Hypothesis) string {
+// because is why a rival explanation fails, with the frames; none is said before those in
+// which something was looked for in vain.
+func because(h analyzer.Hypothesis, none string) string {
 	var parts []string
 	for i := range h.Evidence {
 		if i == mostCited {
@@ -87,7 +88,7 @@ func because(h analyzer.Hypothesis) string {
 		if e := &h.Evidence[i]; e.Kind == analyzer.KindFrame {
 			parts = append(parts, frameName(e.File, e.Frame))
 		} else {
-			parts = append(parts, fmt.Sprintf("%s:%d–%d ∅", base(e.File), e.FromFrame, e.ToFrame))
+			parts = append(parts, fmt.Sprintf("%s %s:%d–%d", none, base(e.File), e.FromFrame, e.ToFrame))
 		}
 	}
 	if len(parts) == 0 {

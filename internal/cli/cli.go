@@ -17,6 +17,7 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/train"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -99,6 +100,7 @@ func exitCode(ctx context.Context, err error) int {
 	var file *scenarios.FileError
 	var unknown *scenarios.UnknownError
 	var fault *scenarios.UnknownFaultError
+	var exercise *train.FileError
 	switch {
 	case err == nil:
 		return exitOK
@@ -108,7 +110,7 @@ func exitCode(ctx context.Context, err error) int {
 		return coded.code
 	case errors.As(err, &unsupported):
 		return exitUnsupported
-	case errors.As(err, &file), errors.As(err, &unknown), errors.As(err, &fault),
+	case errors.As(err, &file), errors.As(err, &unknown), errors.As(err, &fault), errors.As(err, &exercise),
 		errors.Is(err, analyzer.ErrMalformed), errors.Is(err, scenarios.ErrNotEmpty):
 		return exitUsage
 	}

@@ -61,7 +61,6 @@ the answer; hopblame train list --names is for trainers.`,
 	f.StringVarP(&o.options.Dir, "out", "o", "exercise", "folder to make")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of the choice and of everything random in the run (default: a fresh one)")
 	f.IntVar(&o.options.Requests, "requests", 0, fmt.Sprintf("requests to send (default: as the scenario says, and at most %d)", train.DefaultRequests))
-	c.MarkFlagsRequiredTogether("class", "seat")
 	return c
 }
 
@@ -73,6 +72,8 @@ func (o *trainStart) run(c *cobra.Command, args []string) error {
 		return usage(errors.New("--out is empty: give a folder"))
 	case given("requests") && o.options.Requests < 1:
 		return usage(fmt.Errorf("--requests %d: must be at least 1", o.options.Requests))
+	case given("class") != given("seat"):
+		return usage(errors.New("--class and --seat: give both, or neither"))
 	case given("class") && (len(args) > 0 || given("seed")):
 		return usage(errors.New("--class chooses both scenario and seed: give neither"))
 	}
@@ -84,6 +85,9 @@ func (o *trainStart) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	for _, s := range list {
+		if err := train.Check(s); err != nil {
+			return err
+		}
 		if err := s.With(scenarios.Options{Requests: o.options.Requests}).Validate(); err != nil {
 			return usage(err)
 		}
@@ -275,6 +279,9 @@ func newTrainSheet() *cobra.Command {
 		Example: `  hopblame train sheet --class 2026 --seats 12`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if !c.Flags().Changed("class") {
+				return usage(errors.New("train sheet needs --class SEED, the class's"))
+			}
 			if seats < 1 || seats > maxSeats {
 				return usage(fmt.Errorf("--seats %d: must be 1 to %d", seats, maxSeats))
 			}
@@ -288,9 +295,6 @@ func newTrainSheet() *cobra.Command {
 	}
 	c.Flags().Uint64Var(&class, "class", 0, "`SEED` of the class")
 	c.Flags().IntVar(&seats, "seats", 0, "seats in the class")
-	for _, f := range []string{"class", "seats"} {
-		_ = c.MarkFlagRequired(f) // there is such a flag
-	}
 	return c
 }
 

@@ -1,9 +1,0 @@
-package train
-
-import (
-	"testing"
-
-	"github.com/hopblame/hopblame/topology"
-)
-
-func TestMain(m *testing.M) { topology.Main(m) }
