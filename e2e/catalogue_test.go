@@ -161,7 +161,7 @@ func enough(s *scenarios.Scenario) int {
 		return min(s.Traffic.Requests, 4000) // so many fill a table, or come round
 	case len(s.Faults) == 0 && len(s.Expect) > 0:
 		return 600
-	case slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Probability == 1 && f.Match == fault.SYN }):
+	case slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Probability == 1 && f.Match == fault.SYN && !f.Timed() }):
 		return 400 // every second one
 	case s.Traffic.Protocol.Secure(), sightings[s.Name] != sighted{}:
 		return 1200

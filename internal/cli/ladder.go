@@ -23,9 +23,10 @@ func newLadder() *cobra.Command {
 		Long: `Analyse captures as analyze does, and draw one request: every packet of its
 clientside and its serverside connections, with the frame in which each point has it,
 on one time axis with the clocks corrected. A packet that died is drawn where it died.
+The last line is the display filter that shows the same packets in Wireshark.
 
 Without --request it is the first failed request of the largest group. A request that
-did not fail is named by the client's address and port.`,
+did not fail is named by the client's address and port, which Wireshark shows of it.`,
 		Example: `  hopblame ladder demo
   hopblame ladder demo --request 18 --svg request-18.svg
   hopblame ladder demo --request 198.18.50.88:32786`,
@@ -49,7 +50,7 @@ did not fail is named by the client's address and port.`,
 				}
 			}
 			out := c.OutOrStdout()
-			if err := l.Text(out, ladder.TextOptions{Width: width(out), Color: wantsColor(out), ASCII: ascii}); err != nil {
+			if err := l.Text(out, ladder.TextOptions{Width: width(out), Color: wantsColor(out), ASCII: ascii, Filter: true}); err != nil {
 				return fmt.Errorf("write the ladder: %w", err)
 			}
 			return nil

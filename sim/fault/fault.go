@@ -82,6 +82,9 @@ type Fault struct {
 	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
 	MSS        int `yaml:"mss"` // … or the MSS option's value
 	Seq        int `yaml:"seq"` // … or what is added to the sequence number
+	// TSval, of a rewrite, is what is taken off the time stamp, in ticks of it: milliseconds
+	// with Linux.
+	TSval int `yaml:"tsval"`
 	// From and For are the time of what has one: when it begins, after the first request,
 	// and how long it lasts.
 	From        time.Duration `yaml:"from"`
@@ -118,7 +121,7 @@ func (f *Fault) Shadows(other *Fault) bool {
 		return f.avoids(other)
 	}
 	if f.Stage() == other.Stage() {
-		return !f.OnWire() // the packet is gone, or the actor has done something else
+		return !f.OnWire() || f.expiresBefore(other) // the packet is gone, or the actor has done something else
 	}
 	if f.Acts() {
 		return behaviours[f.Do].ends
