@@ -18,6 +18,7 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/train"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
@@ -100,6 +101,7 @@ func exitCode(ctx context.Context, err error) int {
 	var file *scenarios.FileError
 	var unknown *scenarios.UnknownError
 	var fault *scenarios.UnknownFaultError
+	var exercise *train.FileError
 	switch {
 	case err == nil:
 		return exitOK
@@ -109,7 +111,7 @@ func exitCode(ctx context.Context, err error) int {
 		return coded.code
 	case errors.As(err, &unsupported):
 		return exitUnsupported
-	case errors.As(err, &file), errors.As(err, &unknown), errors.As(err, &fault),
+	case errors.As(err, &file), errors.As(err, &unknown), errors.As(err, &fault), errors.As(err, &exercise),
 		errors.Is(err, analyzer.ErrMalformed), errors.Is(err, scenarios.ErrNotEmpty):
 		return exitUsage
 	}
@@ -151,7 +153,7 @@ No root, no other program, nothing left behind.`,
 		said := goWords.ReplaceAllString(err.Error(), "")
 		return usage(fmt.Errorf("%s; %s --help shows the flags", said, c.CommandPath()))
 	})
-	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newAnnotate(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newDoctor(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newAnnotate(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newTrain(), newDoctor(), newVersion())
 	root.SetHelpTemplate(root.HelpTemplate() + `
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.

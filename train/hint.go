@@ -1,0 +1,48 @@
+package train
+
+// hint is one step from "which half?" to "which packet?".
+type hint struct {
+	Kind  string // "half", "questions", "lesson" or "packet"
+	Texts []string
+	Frame string // of the packet
+	What  string // it is
+}
+
+// hints are those of an exercise, in order.
+func (s *solution) hints() []hint {
+	list := []hint{{Kind: "half", Texts: []string{s.half()}}}
+	if len(s.Lesson.Questions) > 0 {
+		list = append(list, hint{Kind: "questions", Texts: s.Lesson.Questions})
+	}
+	for _, text := range s.Lesson.Hints {
+		list = append(list, hint{Kind: "lesson", Texts: []string{text}})
+	}
+	return append(list, hint{Kind: "packet", Frame: frameName(s.Proof.File, s.Proof.Frame), What: s.Proof.What})
+}
+
+// Hint gives the next hint in words, and counts what it costs. Once all are given, or the
+// exercise is over, it gives them all, for nothing.
+func (e *Exercise) Hint() (string, error) {
+	all := e.solution.hints()
+	first, last, cost := e.progress.Hints, e.progress.Hints+1, hintCosts
+	if first >= len(all) || e.progress.over() {
+		first, last, cost = 0, len(all), 0
+	} else {
+		e.progress.Hints = last
+		if err := e.keep(); err != nil {
+			return "", err
+		}
+	}
+	text := ""
+	for i := first; i < last; i++ {
+		one, err := say("hint", struct {
+			N, Of, Cost int
+			hint
+		}{i + 1, len(all), cost, all[i]})
+		if err != nil {
+			return "", err
+		}
+		text += one
+	}
+	return text, nil
+}

@@ -1,0 +1,61 @@
+package train
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/topology"
+)
+
+// mostComplaints is how many failed requests a customer lists.
+const mostComplaints = 3
+
+// complaint is a failed request, as the client's own log has it.
+type complaint struct {
+	Start   string // UTC, to the millisecond
+	Client  string
+	Request string
+	Outcome string
+	After   string // how long it took
+}
+
+// captureNote says where a capture was taken.
+type captureNote struct{ File, Hop, Face string }
+
+// writeTicket says what a customer says: nothing of it comes from any place but the client.
+func writeTicket(r *scenarios.Result, points []analyzer.Point, dir string, keys bool) (string, error) {
+	data := struct {
+		Symptom, Dir   string
+		Day            string
+		Sent, Failed   int
+		Addresses      topology.Addresses
+		Complaints     []complaint
+		Captures       []captureNote
+		Keys, Log      bool
+		Full, Hint     int
+		Miss           int
+		CapturesFolder string
+	}{Symptom: r.Played.Symptom, Dir: dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
+		Keys: keys, Log: r.Played.F5.RSTCause.Log}
+	for i := range r.Truths {
+		t := &r.Truths[i]
+		if !t.Failed() || len(data.Complaints) == mostComplaints {
+			continue
+		}
+		c := complaint{Start: t.Start.UTC().Format("15:04:05.000"), Client: t.Client.String(), Outcome: string(t.Outcome),
+			After: fmt.Sprint(time.Duration(t.Duration * float64(time.Second)).Round(time.Millisecond))}
+		if t.Status != 0 {
+			c.Outcome += fmt.Sprintf(", HTTP status %d", t.Status)
+		}
+		data.Day = t.Start.UTC().Format(time.DateOnly)
+		data.Complaints = append(data.Complaints, c)
+	}
+	for _, p := range points {
+		data.Captures = append(data.Captures, captureNote{strings.TrimPrefix(p.File, capturesDir+"/"), p.Hop, p.Face})
+	}
+	return say("ticket", data)
+}
