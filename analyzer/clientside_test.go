@@ -87,6 +87,33 @@ func TestWhatIsLostBetweenClientAndProxyIsNoFaultOfWhoWaitsForIt(t *testing.T) {
 			s.answersInVain(c, b, when, false)
 			s.hangsUp(c, when+5*time.Second, uint32(len(post(17))))
 		}, Timeout, "link:client-f5", ResponseDropped, ""},
+		{"the response gets another number, and the f5 has forgotten the client that gives up", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			n := uint32(len(post(17)))
+			when = s.handshake(when, b)
+			s.exchange(when, b, post(17), answer, nil)
+			for _, r := range rto[:4] {
+				s.tell(when+20*hopDelay+r, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + n, payload: answer, turns: "f5/0.0", shift: 100_000})
+				s.tell(when+23*hopDelay+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1 + n, ack: c.answer + 1})
+			}
+			s.hangsUp(c, when+5*time.Second, n)
+		}, Timeout, "link:client-f5", Rewritten, ""},
+		{"the request comes damaged, and the f5's idle timer ends the connection", func(s *story) {
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: post(17), spoils: "client/eth0"})
+			}
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", Corrupted, ""},
+		{"the request comes with another number, and the f5's idle timer ends the connection", func(s *story) {
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1, ack: c.answer + 1, payload: post(17), turns: "client/eth0", shift: 100_000})
+			}
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", Rewritten, ""},
 		{"the response is lost, and the FIN behind it is not", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			s.answersInVain(c, b, when, true)
@@ -177,7 +204,7 @@ func TestACallInVainHasFailedThoughTheCaptureEndsRightBehindItsLastSYN(t *testin
 		{"three SYNs, in less time: it may yet be answered", 3, 2900 * time.Millisecond, false},
 		{"one SYN, a second ago", 1, time.Second, true},
 		{"one SYN, a moment ago: it may yet be answered", 1, 900 * time.Millisecond, false},
-			} {
+	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newStory(t)
 			c := s.clientFlow(54373)
@@ -194,6 +221,51 @@ func TestACallInVainHasFailedThoughTheCaptureEndsRightBehindItsLastSYN(t *testin
 			}
 			if v := report.Verdicts; row.failed && (v[0].Hop != "link:client-f5" || v[0].Cause != SYNDropped) {
 				t.Errorf("got %s %s\n%s", v[0].Hop, v[0].Cause, show(report))
+			}
+		})
+	}
+}
+
+// A client whose SYN comes to the proxy with another number refuses the answer and asks again.
+func TestAClientThatRefusesAnAnswerToAnotherSYNStillWaitsForItsOwn(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		turns   string
+		shift   uint32 // that the RST has
+		hop     string
+		failed  bool
+		answers int // SYNs that are answered in good order, after all
+	}{
+		{"a box before the f5 changes each SYN", "client/eth0", 100_000, "link:client-f5", true, 0},
+		{"a box did so at first", "client/eth0", 100_000, "", false, 1},
+		{"the client resets what it has asked for itself, and asks no more", "", 0, "", false, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			c := s.clientFlow(54373)
+			tries := retries
+			if row.shift == 0 {
+				tries = retries[:1]
+			}
+			for i, r := range tries {
+				s.tell(at+r, told{flow: c, toServer: true, flags: flagSYN, seq: c.isn, stamp: 7 + uint32(i), turns: row.turns, shift: row.shift})
+				if row.shift != 0 {
+					s.tell(at+r+2*hopDelay, told{flow: c, flags: flagSYN | flagACK, seq: c.answer + uint32(i), ack: c.isn + row.shift + 1})
+				}
+				s.tell(at+r+4*hopDelay, told{flow: c, toServer: true, flags: flagRST, seq: c.isn + row.shift + 1})
+			}
+			if row.answers > 0 {
+				open := s.handshake(at+4*time.Second, c)
+				s.exchange(open, c, post(17), answer, nil)
+			}
+			s.background(0, 300)
+			s.background(at+5*time.Second, 100)
+			r := s.analyze()
+			if failed := len(r.Verdicts) == 1; failed != row.failed || len(r.Verdicts) > 1 {
+				t.Fatalf("got %s", show(r))
+			}
+			if v := r.Verdicts; row.failed && (v[0].Hop != row.hop || v[0].Cause != Rewritten || v[0].Outcome != Timeout) {
+				t.Errorf("got %s", show(r))
 			}
 		})
 	}

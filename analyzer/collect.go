@@ -27,6 +27,8 @@ type sighting struct {
 	alert    byte   // description of a fatal TLS alert in the clear, plus one; 0: none
 	note     *trailerNote
 	mark     uint64  // of what who renumbers packets leaves as it is; 0: nothing was captured of it
+	tsval    uint32  // its time stamp, RFC 7323 §3.2
+	stamped  bool    // … if it has one
 	sum      uint16  // its checksum, right or wrong; 0: not captured
 	damaged  bool    // … is wrong
 	shut     bool    // it says that its sender's receive window is zero
@@ -152,6 +154,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 		seq: p.seq, ack: p.ack, length: p.length, size: p.size, mark: p.mark(), sum: p.sum(), damaged: p.damaged(), cut: p.cut}
 	g.next = p.nextHop(f.Data)
 	g.shut = p.window == 0 && g.is(flagACK, flagSYN|flagRST) && !p.icmp
+	g.tsval, g.stamped = p.timeStamp()
 	sum := sha256.Sum256(f.Data)
 	copy(g.digest[:], sum[:])
 	if p.icmp {

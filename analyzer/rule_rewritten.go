@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// rewritten: a packet leaves one point and comes to the next with another TTL or another
-// sequence number, and so does not get to its receiver, or is none that it waits for.
+// rewritten: a packet leaves one point and comes to the next with another TTL, another
+// sequence number or another time stamp, and so does not get to its receiver, or is none
+// that it waits for.
 //
 //	f5           feth11     feth10     server2
 //	 |-SYN TTL 64->|TTL 1     |          |        the firewall has to drop it
@@ -20,6 +21,9 @@ import (
 var rewritten = rule{cause: Rewritten, match: func(v *flowView, m *matter) *conclusion {
 	for _, k := range v.unacknowledged() {
 		if c := v.expired(k); c != nil {
+			return c
+		}
+		if c := v.backdated(k); c != nil {
 			return c
 		}
 	}

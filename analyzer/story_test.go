@@ -84,8 +84,9 @@ type told struct {
 	stays    string // the last point before it is held up; "" for none: nobody does
 	by       time.Duration
 	turns    string // the last point before a box changes it; "" for none: nobody does
-	ttl      byte   // … to this TTL, of IPv4
+	ttl      byte   // … to this TTL, with IPv4
 	shift    uint32 // … or by so much
+	backdate uint32 // … or its time stamp by so much down
 	stamp    uint32 // time stamp; 0: none
 	shut     bool   // its window is zero
 }
@@ -190,7 +191,7 @@ func (s *story) tell(at time.Duration, p told) {
 		}
 		if point == p.spoils {
 			data = bytes.Clone(data)
-			data[14+20+15] ^= 1 // of the TCP window
+			segmentOf(data)[15] ^= 1 // of the TCP window
 		}
 		if point == p.turns {
 			data = turned(data, p)
@@ -202,15 +203,26 @@ func (s *story) tell(at time.Duration, p told) {
 	}
 }
 
-// turned is an IPv4 frame as a box leaves it that changes its TTL or number. Its checksum
-// is right, or left to a card.
+// segmentOf is the TCP segment of a frame.
+func segmentOf(data []byte) []byte {
+	if data[14]>>4 == 6 {
+		return data[14+40:]
+	}
+	return data[14+20:]
+}
+
+// turned is a frame as a box leaves it that changes its TTL, number or time stamp. Its
+// checksum is right, or left to a card.
 func turned(data []byte, p told) []byte {
 	data = bytes.Clone(data)
 	if p.ttl != 0 {
 		data[14+8] = p.ttl
 	}
-	tcp := data[14+20:]
+	tcp := segmentOf(data)
 	binary.BigEndian.PutUint32(tcp[4:], binary.BigEndian.Uint32(tcp[4:])+p.shift)
+	if p.backdate != 0 { // it is the first option: kind, length, TSval, TSecr
+		binary.BigEndian.PutUint32(tcp[20+2:], binary.BigEndian.Uint32(tcp[20+2:])-p.backdate)
+	}
 	tcp[16], tcp[17] = 0, 0
 	return data
 }

@@ -390,6 +390,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		}
 	}
 	if p.flags&flagRST != 0 {
+		if fromClient && c.refuses(p) {
+			return
+		}
 		c.flags |= wasReset
 		var note trailerNote
 		if decodeTrailer(frame, wireLength, &note) && note.hasPeer && len(s.resets) < maxRemembered {
@@ -448,6 +451,13 @@ func (s *survey) tooLate(c *conn, rst *packet) bool {
 	}
 	d := &s.log.exchanges[c.exchange].down
 	return d.known && rst.seq == d.next
+}
+
+// refuses tells whether a client's RST is not the end of its connection, but what it says to
+// an answer that is none to its SYN, such as to one whose number was changed on the way: it
+// goes on asking (RFC 9293 §3.10.7.3, SYN-SENT: <SEQ=SEG.ACK><CTL=RST>).
+func (c *conn) refuses(rst *packet) bool {
+	return c.flags&(sawSYN|knowsISN) == sawSYN|knowsISN && c.synAcks == 0 && rst.flags&flagACK == 0 && rst.seq-c.isn > 1
 }
 
 // speaks tells whether a packet carries data, or acknowledges some: only then is

@@ -10,7 +10,8 @@ import (
 var waits = []string{"Flow expired (sweeper)", "handshake timeout", "SSL handshake timeout", "No flow found for ACK"}
 
 // waitedInVain concludes that what the proxy waited for, a request or the acknowledgment
-// of a response, is provably lost between it and the client; nil if it is not.
+// of a response, is provably lost between it and the client, or not as it was when it gets
+// there; nil if it is not.
 //
 //	client                f5
 //	 |--POST---->  ✗        |
@@ -20,7 +21,7 @@ func (v *flowView) waitedInVain(m *matter, said string) *conclusion {
 	if !slices.ContainsFunc(waits, func(w string) bool { return strings.HasPrefix(said, w) }) {
 		return nil
 	}
-	for _, r := range []rule{dataDropped, responseDropped} {
+	for _, r := range []rule{corrupted, rewritten, dataDropped, responseDropped} {
 		if c := r.apply(v, m); c != nil && c.hop != "" {
 			return c
 		}

@@ -245,6 +245,7 @@ var faultOptions = []option{
 	{"ttl", func(f *fault.Fault) { f.TTL = 1 }},
 	{"mss", func(f *fault.Fault) { f.MSS = 1400 }},
 	{"seq", func(f *fault.Fault) { f.Seq = 1000 }},
+	{"tsval", func(f *fault.Fault) { f.TSval = 86_400_000 }},
 	{"for", func(f *fault.Fault) { f.For = 6 * time.Second }},
 }
 
@@ -323,6 +324,7 @@ func rule(key string, valid []fault.Fault) object {
 		note("ttl", zeroIs(f.TTL == 0, "a number"))
 		note("mss", zeroIs(f.MSS == 0, "a number"))
 		note("seq", zeroIs(f.Seq == 0, "a number"))
+		note("tsval", zeroIs(f.TSval == 0, "a number"))
 		note("with", zeroIs(f.With == "", "a word"))
 		note("rate", zeroIs(f.Rate == 0, "a number"))
 		note("burst", zeroIs(f.Burst == 0, "a number"))

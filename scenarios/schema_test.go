@@ -115,7 +115,7 @@ var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-
 	"truth-not-expected", "observer-of-a-point-that-is-missing", "request-that-is-not-there", "rst-of-the-f5-per-connection", "rst-that-nobody-sends",
 	"resolution-by-chance", "rewrite-of-nothing", "forged-refusal", "delay-between-two-syns", "delay-that-may-be-waited-for",
 	"two-faults-of-one-name", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
-	"never-read-of-small-requests", "never-read-and-large-packets",
+	"time-stamp-that-nobody-sends", "time-and-chance", "never-read-of-small-requests", "never-read-and-large-packets",
 	"clientside-fault-of-several-requests", "clientside-fault-that-leaves-nothing",
 	"detour-past-nothing", "detour-of-frames"}
 

@@ -99,7 +99,7 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
 		addedUp, addedDown := f.added(fault.ToServer, places...)+f.rejoined(places...), f.resets(places...)+f.added(fault.ToClient, places...)
 		if what == ICMPErrors {
-			addedUp, addedDown = 0, f.said(places...)
+			addedUp, addedDown = f.said(fault.ToServer, places...), f.said(fault.ToClient, places...)
 		}
 		f.Balances = append(f.Balances,
 			Balance{where, fault.ToServer, what, toServerIn, toServerOut, f.taken(what, fault.ToServer, places...), addedUp},
@@ -183,6 +183,7 @@ func (f *Facts) Check() []string {
 	}
 	f.checkActors(bad)
 	f.checkSaid(bad)
+	f.checkOutdated(bad)
 	f.checkStrangers(bad)
 	f.checkHits(bad)
 	f.checkProbes(bad)

@@ -100,7 +100,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 		f := &c.Faults[i]
 		if err == nil {
 			giveUpSoon(&spec, f)
-			sayAll(&spec, f)
+			c.sayAll(&spec, f)
 			askAtOnce(&spec, f)
 			answerSoon(&spec, f)
 		}
@@ -183,7 +183,7 @@ func (c *Config) Validate() error {
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f), c.validateClientside(&f))
-		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy), c.validateDetour(&f))
+		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy), c.validateDetour(&f), validateBackdating(&f, &proxy))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))

@@ -30,6 +30,7 @@ type Facts struct {
 
 	problems []string // of the run itself; see Check
 	segments map[string]uint64
+	outdated uint64 // segments that the kernels have thrown away for their time stamp; see checkOutdated
 
 	made        []bigip.Reset // the proxy's own part of Resets
 	rsts        *bigip.RSTs   // what the capture has seen of them; nil if the proxy is not ours

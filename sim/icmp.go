@@ -16,14 +16,14 @@ func (c *Config) aboutICMP() bool {
 	return slices.ContainsFunc(c.Faults, func(x fault.Fault) bool { return x.SaysICMP() || x.Match == fault.ICMP })
 }
 
-// sayAll has the kernel say every ICMP error that a fault asks for: as shipped it says one
-// a second to each host (icmp_ratelimit, icmp_ratemask of ip-sysctl.rst).
-func sayAll(spec *topology.Spec, f *fault.Fault) {
-	if f.SaysICMP() {
+// sayAll has the kernel say every ICMP error that a fault makes, where they are balanced: as
+// shipped it says one a second to each host (icmp_ratelimit, icmp_ratemask of ip-sysctl.rst).
+func (c *Config) sayAll(spec *topology.Spec, f *fault.Fault) {
+	if f.Answer() != "" && c.aboutICMP() {
 		set(spec, map[string]string{
 			"net.ipv4.icmp_ratemask": "0",   // of the types that are limited
 			"net.ipv6.icmp.ratemask": "127", // likewise, but 0 would be a type; this one is for experiments (RFC 4443 §2.1)
-		}, f.At)
+		}, f.TakenAt())
 	}
 }
 
@@ -33,10 +33,11 @@ func errorsOf(c capture.Count) (in, out uint64) { return c.InICMP, c.OutICMP }
 // segmentsOf are its TCP segments.
 func segmentsOf(c capture.Count) (in, out uint64) { return c.In, c.Out }
 
-// said sums the ICMP errors that faults at some places made, as the kernel counted them.
-func (f *Facts) said(places ...string) (n uint64) {
+// said sums the ICMP errors that nodes among some places made for faults, one way, as the
+// kernel counted what they answer.
+func (f *Facts) said(to fault.Direction, places ...string) (n uint64) {
 	for _, r := range f.Reports {
-		if r.Fault.SaysICMP() && slices.Contains(places, r.Fault.At) {
+		if r.Fault.Answer() == to && slices.Contains(places, r.Fault.TakenAt()) {
 			n += r.Counter
 		}
 	}
@@ -51,7 +52,7 @@ func (f *Facts) checkSaid(bad func(string, ...any)) {
 	}
 	for _, c := range f.Captures {
 		if name := c.Point.Hop; name == topology.Server1 || name == topology.Server2 {
-			if got, want := c.Counts[0].OutICMP, f.said(name); got != want {
+			if got, want := c.Counts[0].OutICMP, f.said(fault.ToClient, name); got != want {
 				bad("%s: it sent %d ICMP errors, the ledger accounts for %d", name, got, want)
 			}
 		}
@@ -74,7 +75,7 @@ func (c *Config) provoked(f *fault.Fault, member string, strikes func(*fault.Fau
 			}
 			path = spec.Path(topology.F5, member)
 		}
-		if slices.Index(path, f.At) < slices.Index(path, x.At) {
+		if slices.Index(path, f.At) < slices.Index(path, x.TakenAt()) {
 			return true
 		}
 	}

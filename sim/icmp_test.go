@@ -85,6 +85,54 @@ func TestWhatOnlyAnotherFaultMakesIsHitWhereThatOneStrikes(t *testing.T) {
 	}
 }
 
+func TestARouterAnswersWhatComesWithATTLThatIsUp(t *testing.T) {
+	up := rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 1, 0, 0)
+	down := rewriting("link:firewall-switch", fault.SYNACK, fault.ToClient, 1, 0, 0)
+	down.Name = "down"
+	for _, row := range []struct {
+		name   string
+		faults []fault.Fault
+		lost   bool // ICMP errors, per connection
+	}{
+		{"and another hop says ICMP errors too", []fault.Fault{up, forbid("forbids", "server1", 0.4)}, false},
+		{"and so does the firewall", []fault.Fault{up, forbid("forbids", "firewall", 0.4)}, false},
+		{"both ways, to each its own", []fault.Fault{up, down, forbid("forbids", "server1", 0.4)}, false},
+		{"and the answers of some are lost", []fault.Fault{up, back(fault.ICMP, drop("loss", "link:f5-firewall", fault.PerConnection, 0.5))}, true},
+		{"and some of what it says, to whomever, is lost", []fault.Fault{down, back(fault.ICMP, drop("loss", "link:f5-firewall", fault.PerPacket, 0.3)),
+			forbid("forbids", "firewall", 0.3)}, false},
+	} {
+		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+			t.Run(row.name+", "+string(family), func(t *testing.T) {
+				c := config(60, 16, row.faults...)
+				c.Family = family
+				f := checked(t, play(t, c))
+				var want []int
+				for _, x := range row.faults {
+					if x.Match != fault.ICMP {
+						want = append(want, plannedFor(f.Planned, x.Name)...)
+					}
+				}
+				slices.Sort(want)
+				if got := failing(f); !slices.Equal(got, slices.Compact(want)) || len(got) == 0 {
+					t.Errorf("requests %v failed, planned were %v", got, want)
+				}
+				if lost := plannedFor(f.Planned, "loss"); row.lost && (len(lost) == 0 || !slices.Equal(hitBy(f, "loss"), lost)) {
+					t.Errorf("answers to %v were lost, planned were %v", hitBy(f, "loss"), lost)
+				}
+				var said uint64
+				for _, b := range f.Balances {
+					if b.Of == ICMPErrors && b.Where == topology.Firewall {
+						said += b.Made
+					}
+				}
+				if said == 0 {
+					t.Error("the firewall said nothing")
+				}
+			})
+		}
+	}
+}
+
 func TestTheF5GoesOnWithItsSYNsUponICMPErrors(t *testing.T) {
 	for _, at := range []string{topology.Firewall, topology.Server1} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {

@@ -85,5 +85,5 @@ func (c *Config) validateMeetings(spec *topology.Spec) error {
 // ends it only where the f5 waits for the request.
 func (c *Config) leavesNothing(f *fault.Fault) bool {
 	clients := f.At == topology.Client || f.Clientside() && f.Match == fault.Data
-	return f.Probability == 1 && f.Do != fault.RateLimit && !ofLarge(f) && !f.Resolves() && (!clients || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
+	return f.Probability == 1 && f.Do != fault.RateLimit && !ofLarge(f) && !f.Resolves() && !f.Timed() && (!clients || c.Proxy == nil && c.F5.VirtualServer.Has(bigip.ProfileHTTP))
 }

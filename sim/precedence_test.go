@@ -12,6 +12,11 @@ import (
 func TestAFaultThatNothingComesToIsRefused(t *testing.T) {
 	const half = 0.5
 	conn := fault.PerConnection
+	ttl := func(at string, match fault.Match, way fault.Direction) fault.Fault {
+		f := rewriting(at, match, way, 1, 0, 0)
+		f.Name, f.Probability = map[bool]string{true: "other", false: "all"}[at == "link:switch-server2"], 1
+		return f
+	}
 	for _, row := range []struct {
 		name   string
 		faults []fault.Fault
@@ -38,6 +43,8 @@ func TestAFaultThatNothingComesToIsRefused(t *testing.T) {
 		{"per packet, every one", []fault.Fault{drop("all", "firewall", fault.PerPacket, 1), drop("late", "server1", fault.PerTuple, half)}, "late: all"},
 		{"every SYN is damaged, and goes on", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), drop("late", "server1", conn, half)}, ""},
 		{"no SYN that is damaged is answered", []fault.Fault{wired("all", "link:f5-firewall", fault.Corrupt, fault.SYN, 1), dropAnswer("late", "firewall", conn, half)}, "late: all"},
+		{"no SYN comes through the firewall, for its TTL", []fault.Fault{ttl("link:f5-firewall", fault.SYN, fault.ToServer), drop("late", "firewall", conn, half)}, "late: all"},
+		{"no SYN-ACK does, and it is taken before", []fault.Fault{ttl("link:switch-server1", fault.SYNACK, fault.ToClient), ttl("link:switch-server2", fault.SYNACK, fault.ToClient), dropAnswer("early", "link:firewall-switch", conn, half)}, ""},
 		{"behind a wire on the same link", []fault.Fault{wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1), wired("late", "link:f5-firewall", fault.InjectRST, fault.Data, half)}, "late: all"},
 		{"before it", []fault.Fault{wired("early", "link:f5-firewall", fault.InjectRST, fault.Data, half), wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1)}, ""},
 		{"a wire on another link", []fault.Fault{wired("all", "link:f5-firewall", fault.Duplicate, fault.Any, 1), wired("late", "link:firewall-switch", fault.InjectRST, fault.Data, half)}, ""},

@@ -110,9 +110,16 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 			return err
 		}
 	}
+	outdated, err := r.outdated()
+	if err != nil {
+		return err
+	}
 	r.facts.Timing.Build = time.Since(start)
 
 	begin := time.Now()
+	for _, i := range r.injectors {
+		i.Begin()
+	}
 	for _, x := range r.resolutions {
 		x.Begin()
 	}
@@ -156,6 +163,10 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	for server := range after {
 		r.facts.segments[server] = after[server] - before[server]
 	}
+	if r.facts.outdated, err = r.outdated(); err != nil {
+		return err
+	}
+	r.facts.outdated -= outdated
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err
@@ -175,6 +186,9 @@ func (r *run) unsettled(ctx context.Context) (busy string, err error) {
 	for _, i := range r.injectors {
 		if busy, err := i.Busy(ctx); err != nil || busy != "" {
 			return busy, err
+		}
+		if i.Pending() {
+			return "the time of fault " + i.Fault().Name + " to be over", nil
 		}
 	}
 	for _, x := range r.resolutions {

@@ -27,6 +27,13 @@ func rewriting(at string, match fault.Match, way fault.Direction, ttl, mss, seq 
 	return f
 }
 
+// backdating is a fault that makes the time stamps older of what goes one way.
+func backdating(at string, match fault.Match, way fault.Direction) fault.Fault {
+	f := rewriting(at, match, way, 0, 0, 0)
+	f.TSval = 86_400_000
+	return f
+}
+
 func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
 	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
@@ -75,6 +82,11 @@ func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
 		{"SYN-ACKs with another number", []fault.Fault{rewriting("link:firewall-switch", fault.SYNACK, fault.ToClient, 0, 0, 5)}, true},
 		{"requests with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Data, fault.ToServer, 0, 0, 1<<30)}, true},
 		{"responses with another number", []fault.Fault{rewriting("link:f5-firewall", fault.Response, fault.ToClient, 0, 0, 5)}, true},
+		{"requests with an old time stamp", []fault.Fault{backdating("link:f5-firewall", fault.Data, fault.ToServer)}, true},
+		{"requests with an old time stamp, of the firewall's", []fault.Fault{backdating("firewall", fault.Data, fault.ToServer)}, true},
+		{"SYNs with another number, of the firewall's", []fault.Fault{rewriting("firewall", fault.SYN, fault.ToServer, 0, 0, 5)}, true},
+		{"SYN-ACKs that leave the firewall with a TTL of 1", []fault.Fault{rewriting("firewall", fault.SYNACK, fault.ToClient, 1, 0, 0)}, false},
+		{"responses with an old time stamp", []fault.Fault{backdating("link:firewall-switch", fault.Response, fault.ToClient)}, true},
 		{"what a wire sends late is dropped further on", []fault.Fault{func() fault.Fault {
 			f := wired("x", "link:f5-firewall", fault.Delay, fault.SYN, 1)
 			f.After = 10 * time.Millisecond
@@ -195,6 +207,9 @@ func TestFaultsOnWiresThatTheRestOfALabDoesNotGoWithAreRefused(t *testing.T) {
 			c.F5.Clientside.IdleTimeout, c.Faults[0].Direction = 3*time.Second, fault.ToClient
 		}, "a flow is idle for longer than its idle-timeout, 3s; the sum must be below it"},
 		{"requests, whose SYNs are long answered", delay(fault.Data, 500*time.Millisecond), nil, ""},
+		{"old time stamps", backdating("link:f5-firewall", fault.Data, fault.ToServer), nil, ""},
+		{"old time stamps where there are none", backdating("link:f5-firewall", fault.Data, fault.ToServer), func(c *Config) { off := false; c.F5.Serverside.Timestamps = &off },
+			"fault x: tsval 86400000: with timestamps: false in the f5's tcp profile no packet has a time stamp"},
 		{"a RST in a firewall that knows of no sessions", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), nil, ""},
 		{"a RST in a firewall that does", wired("x", "firewall", fault.InjectRST, fault.Data, 0.1), func(c *Config) { c.Firewall.MaxSessions = 1000 },
 			`fault x: at "firewall": a stateful firewall would miss what is sent on there`},

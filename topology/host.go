@@ -208,6 +208,23 @@ func (h *Host) SNMP() (map[string]uint64, error) {
 	return counters, nil
 }
 
+// Netstat reads Linux's own counters of the namespace (/proc/net/netstat), under names such
+// as "TcpExt.PAWSEstab".
+func (h *Host) Netstat() (map[string]uint64, error) {
+	counters := map[string]uint64{}
+	err := h.Run(func() error {
+		tables, err := os.ReadFile("/proc/thread-self/net/netstat")
+		if err == nil {
+			parseSNMP(string(tables), counters)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("node %s: read protocol counters: %w", h.name, err)
+	}
+	return counters, nil
+}
+
 // parseSNMP reads pairs of lines, "Tcp: InSegs OutSegs" over "Tcp: 5 7".
 func parseSNMP(text string, into map[string]uint64) {
 	lines := strings.Split(text, "\n")

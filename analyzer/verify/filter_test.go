@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -30,6 +31,7 @@ type segment struct {
 	shut     bool // its window is zero
 	pad      int  // bytes of padding behind it, as on short Ethernet frames
 	ttl      byte // 0 means 63
+	stamp    uint32
 }
 
 // ipPacket is the segment from its IP header on.
@@ -43,6 +45,9 @@ func (s segment) ipPacket(t testing.TB) (layers.EthernetType, []byte) {
 	}
 	if s.flags&flagSYN != 0 {
 		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}
+	}
+	if s.stamp != 0 {
+		tcp.Options = append(tcp.Options, layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint64(nil, uint64(s.stamp)<<32)})
 	}
 	ether, ip := ipLayer(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
 	if v4, ok := ip.(*layers.IPv4); ok && s.ttl != 0 {

@@ -46,6 +46,8 @@ type tcpHeader struct {
 	flags    byte
 	length   int    // of the payload on the wire
 	window   uint16 // as it is there, not scaled
+	tsval    uint32 // its time stamp, RFC 7323 section 3.2
+	stamped  bool   // … if it has one
 	extent   tcpExtent
 	quoted   bool // by an ICMP error
 	damaged  bool // all of it is there, and its checksum is wrong
@@ -261,6 +263,11 @@ func (d *decoder) segment(b []byte, length int, x *Frame, quoted bool) {
 		head := int(d.tcp.DataOffset) * 4
 		if t.length = length - head; t.length < 0 {
 			return
+		}
+		for _, o := range d.tcp.Options {
+			if o.OptionType == layers.TCPOptionKindTimestamps && len(o.OptionData) == 8 {
+				t.tsval, t.stamped = binary.BigEndian.Uint32(o.OptionData), true
+			}
 		}
 		if !quoted {
 			x.payload = b[min(len(b), head):]

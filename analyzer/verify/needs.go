@@ -32,7 +32,7 @@ var needs = map[analyzer.Cause]need{
 	analyzer.SessionExpired: {"a packet of a connection that had passed before, lost or answered with a RST; or a RST whose trailer says so", "",
 		func(t *trial) string { return t.proxysOr((*trial).sessionExpired) }},
 	analyzer.Corrupted:     {"a packet that is whole, and the same with a wrong checksum at the next point", "", (*trial).corrupted},
-	analyzer.Rewritten:     {"a packet at one point, and at the next the same with a TTL that ends there, or with another number", "", (*trial).rewritten},
+	analyzer.Rewritten:     {"a packet at one point, and at the next the same with a TTL that ends there, with another number, or with a time stamp that its receiver throws it away for", "", (*trial).rewritten},
 	analyzer.Delayed:       {"a packet at one point and the same at the next, and between the two the end of the client's connection", "", (*trial).delayed},
 	analyzer.ResetInjected: {"a RST at one point, its absence at the one nearer to its alleged sender", "", (*trial).injected},
 	analyzer.Rejected: {"a RST or ICMP error in answer to a cited packet, which is lost; a SYN at the hop's point and its ICMP error; or a RST whose trailer says so", "",

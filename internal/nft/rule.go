@@ -60,6 +60,7 @@ type RuleSpec struct {
 	Verdict    Verdict
 	Mark       uint32 // of what is diverted
 	Over       Rate   // hit only what exceeds it; 0 is no rate
+	Timed      bool   // hit nothing before [Rule.Begin], nor after [Rule.End]
 	Pick       Pick
 	Modulus    uint32
 	Threshold  uint32
@@ -77,6 +78,7 @@ type Rule struct {
 	table *nftables.Table
 	chain *nftables.Chain
 	set   *nftables.Set
+	time  *nftables.Set // of a timed one: holds TCP's protocol number in its time
 }
 
 // AddRule installs a rule: match, count, log, and the verdict.
@@ -105,7 +107,7 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 	if s.LargerThan > 0 {
 		exprs = append(exprs, largerThan(s.LargerThan)...)
 	}
-	for _, part := range []func() ([]expr.Any, error){r.bound, r.pick} {
+	for _, part := range []func() ([]expr.Any, error){r.bound, r.pick, r.timed} {
 		more, err := part()
 		if err != nil {
 			return nil, fmt.Errorf("nftables: fault %s: set: %w", s.Name, err)
@@ -222,6 +224,37 @@ func (r *Rule) Disarm(source, destination netip.AddrPort) error {
 		return fmt.Errorf("nftables: fault %s: disarm: %w", r.spec.Name, err)
 	}
 	return r.conn.flush("fault " + r.spec.Name + ": disarm")
+}
+
+// timed matches in the rule's time only. One set decides, so that its beginning and end are
+// those of every processor at once.
+func (r *Rule) timed() ([]expr.Any, error) {
+	if !r.spec.Timed {
+		return nil, nil
+	}
+	r.time = &nftables.Set{Table: r.table, Name: "time", KeyType: nftables.TypeInetProto}
+	if err := r.conn.addSet(r.time, nil); err != nil {
+		return nil, err
+	}
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+		&expr.Lookup{SourceRegister: 1, SetName: r.time.Name, SetID: r.time.ID},
+	}, nil
+}
+
+// Begin has a timed rule hit what it matches, from the moment it returns.
+func (r *Rule) Begin() error { return r.turn("begin", r.conn.c.SetAddElements) }
+
+// End ends what Begin began; what was counted stays.
+func (r *Rule) End() error { return r.turn("end", r.conn.c.SetDeleteElements) }
+
+func (r *Rule) turn(how string, do func(*nftables.Set, []nftables.SetElement) error) error {
+	r.conn.mu.Lock()
+	defer r.conn.mu.Unlock()
+	if err := do(r.time, []nftables.SetElement{{Key: []byte{unix.IPPROTO_TCP}}}); err != nil {
+		return fmt.Errorf("nftables: fault %s: %s: %w", r.spec.Name, how, err)
+	}
+	return r.conn.flush("fault " + r.spec.Name + ": " + how)
 }
 
 // Count returns how many packets the kernel says it has hit here.

@@ -83,9 +83,10 @@ func (a answer) half(c net.Conn) {
 		len(a.body), a.body[:len(a.body)/2])
 }
 
-// abort has the connection closed with a RST instead of a FIN.
+// abort has the connection closed with a RST instead of a FIN. c is a [net.TCPConn], or an
+// [unread] one where the server has a mood of that kind as well.
 func abort(c net.Conn) {
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
 }

@@ -79,9 +79,12 @@ type Fault struct {
 	// not; in bytes.
 	LargerThan int `yaml:"larger-than"`
 	To         To  `yaml:"to"`  // of a forged RST; "" is to the f5
-	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on; of a forged RST its own, 0 meaning 255
 	MSS        int `yaml:"mss"` // … or the MSS option's value
 	Seq        int `yaml:"seq"` // … or what is added to the sequence number
+	// TSval, of a rewrite, is what is taken off the time stamp, in ticks of it: milliseconds
+	// with Linux.
+	TSval int `yaml:"tsval"`
 	// From and For are the time of what has one: when it begins, after the first request,
 	// and how long it lasts.
 	From        time.Duration `yaml:"from"`
@@ -118,7 +121,7 @@ func (f *Fault) Shadows(other *Fault) bool {
 		return f.avoids(other)
 	}
 	if f.Stage() == other.Stage() {
-		return !f.OnWire() // the packet is gone, or the actor has done something else
+		return !f.OnWire() || f.expiresBefore(other) // the packet is gone, or the actor has done something else
 	}
 	if f.Acts() {
 		return behaviours[f.Do].ends

@@ -159,6 +159,16 @@ func treats(do Do, match Match) func(*Fault) {
 	}
 }
 
+// timed makes it a drop for a time.
+func timed(edit func(*Fault)) func(*Fault) {
+	return func(f *Fault) {
+		f.Per, f.Probability, f.From, f.For = PerPacket, 1, time.Second, 6*time.Second
+		if edit != nil {
+			edit(f)
+		}
+	}
+}
+
 // polices makes it a policer of requests.
 func polices(f *Fault) {
 	f.Match, f.Do, f.Rate, f.Per, f.Probability = Data, RateLimit, 100, PerPacket, 1
@@ -275,12 +285,25 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a RST to the server, which has just answered", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.To, f.Direction = ToTheServer, ToClient }, ""},
 		{"a RST to the f5 in place of an answer", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.Direction = ToClient }, `match "syn-ack": the f5 would take a RST ahead of it for a refusal; say to: server, or do: reject`},
 		{"a RST to a server that is done", func(f *Fault) { treats(InjectRST, Response)(f); f.To, f.Direction = ToTheServer, ToClient }, `to "server": when its response is on its way`},
+		{"a RST with the TTL of its alleged sender", func(f *Fault) { treats(InjectRST, Data)(f); f.TTL = 63 }, ""},
+		{"a RST with a TTL that is none", func(f *Fault) { treats(InjectRST, Data)(f); f.TTL = 256 }, `ttl 256: must be 1 to 255`},
 		{"a RST to somebody else", func(f *Fault) { treats(InjectRST, Data)(f); f.To = "client" }, `to "client": must be f5 or server`},
 		{"a drop to somebody", func(f *Fault) { f.To = ToTheF5 }, `to "f5": only inject-rst has it`},
 		{"a TTL", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL = 1 }, ""},
 		{"a number of data", func(f *Fault) { treats(Rewrite, Data)(f); f.Seq = 1 << 30 }, ""},
-		{"a rewrite of nothing", treats(Rewrite, SYN), `do "rewrite": it needs one of ttl, mss and seq, and no more`},
-		{"a rewrite of two fields", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL, f.Seq = 1, 1 }, `do "rewrite": it needs one of ttl, mss and seq, and no more`},
+		{"a rewrite of nothing", treats(Rewrite, SYN), `do "rewrite": it needs one of ttl, mss, seq and tsval, and no more`},
+		{"a rewrite of two fields", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL, f.Seq = 1, 1 }, `do "rewrite": it needs one of ttl, mss, seq and tsval, and no more`},
+		{"a drop for a time", timed(nil), ""},
+		{"a drop for a time that never comes", timed(func(f *Fault) { f.Probability = 0 }), ""},
+		{"a drop for a time, of some connections", timed(func(f *Fault) { f.Per = PerConnection }), `per "connection": what has a time hits whatever comes in it; it must be packet`},
+		{"a drop for a time, of half the packets", timed(func(f *Fault) { f.Probability = 0.5 }), `probability 0.5: what has a time has no chance, so it must be 1 (or 0)`},
+		{"a drop for no time", timed(func(f *Fault) { f.For = 0 }), `for 0s: must be 100ms to 1m0s`},
+		{"a drop after the run", timed(func(f *Fault) { f.From = time.Hour }), `from 1h0m0s: must be 0s to 1m0s after the first request`},
+		{"a policer for a time", timed(func(f *Fault) { f.Do, f.Rate = RateLimit, 5 }), `for 6s: only who-has, is-at and a drop of segments have it`},
+		{"a policer from a time on", timed(func(f *Fault) { f.Do, f.Rate, f.For = RateLimit, 5, 0 }), `from 1s: only who-has, is-at and a drop of segments have it`},
+		{"an old time stamp of a request", func(f *Fault) { treats(Rewrite, Data)(f); f.TSval = leastBackdate }, ""},
+		{"an old time stamp of a SYN", func(f *Fault) { treats(Rewrite, SYN)(f); f.TSval = leastBackdate }, `match "syn": only data, large-data and a response are missed if they are thrown away for an old time stamp`},
+		{"a time stamp that is soon young enough", func(f *Fault) { treats(Rewrite, Data)(f); f.TSval = 1000 }, `tsval 1000: must be 3600000 to 2147483647`},
 		{"a TTL that no header has", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL = 256 }, `ttl 256: must be 1 to 255`},
 		{"an MSS of data", func(f *Fault) { treats(Rewrite, Data)(f); f.MSS = 600 }, `match "data": only a syn and a syn-ack have an mss`},
 		{"an MSS that is none", func(f *Fault) { treats(Rewrite, SYN)(f); f.MSS = 20 }, `mss 20: must be 100 to 9000`},

@@ -28,16 +28,29 @@ func Answers() []With { return []With{WithRST, WithAdminProhibited, WithPortUnre
 // the sender of the packet that is hit.
 func (f *Fault) SaysICMP() bool { return f.Do == Reject && f.With != "" && f.With != WithRST }
 
+// Answer is the direction of the ICMP error that each hit makes at [Fault.TakenAt], "" if it
+// makes none: what rejects says one, and a router does to the sender of what comes with a
+// TTL that is up (time exceeded: RFC 792, RFC 4443 §3.3).
+func (f *Fault) Answer() Direction {
+	switch {
+	case f.SaysICMP(), f.Expires() && f.Direction == ToServer:
+		return ToClient
+	case f.Expires():
+		return ToServer
+	}
+	return ""
+}
+
 // Provokes says whether a hit of f makes what other, nearer to the client, acts on: there is
 // no RST and no ICMP error but for a fault's sake.
 func (f *Fault) Provokes(other *Fault) bool {
-	switch {
-	case other.Direction != ToClient || f.Way() != ToClient && f.Do != Reject:
+	if other.Direction != ToClient {
 		return false
-	case other.Match == RST:
-		return f.Resets()
 	}
-	return other.Match == ICMP && f.SaysICMP()
+	if other.Match == ICMP {
+		return f.Answer() == ToClient
+	}
+	return other.Match == RST && f.Resets() && (f.Way() == ToClient || f.Do == Reject)
 }
 
 // needsProvoking says whether what f acts on is there for another fault's sake only.

@@ -21,6 +21,7 @@ type Injector struct {
 	kernel *nft.Rule
 	ledger *nflog.Log
 	wire   *wire.Wire // nil where the kernel does it all
+	span   span       // of a fault that has a time
 
 	mu        sync.Mutex
 	err       error               // the first arming that failed
@@ -71,7 +72,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	case n.Kind != topology.KindRouter:
 		place = nft.Input
 	}
-	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}}
+	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}, span: span{stop: make(chan struct{})}}
 	rule := i.rule(place, &spec)
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
@@ -102,7 +103,7 @@ func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
 	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
 		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, f.acceptors()), LogBytes: nflog.Bytes, Pick: nft.PickArmed,
-		Verdict: f.verdict(), Mark: DetourMark, Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}}
+		Verdict: f.verdict(), Mark: DetourMark, Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}, Timed: f.Timed()}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
 	case f.Probability == 1:
@@ -238,4 +239,8 @@ func (i *Injector) closeWire() error {
 }
 
 // Close frees the injector; the fault itself ends with the lab.
-func (i *Injector) Close() error { return errors.Join(i.ledger.Close(), i.closeWire(), i.conn.Close()) }
+func (i *Injector) Close() error {
+	close(i.span.stop)
+	i.span.ended.Wait()
+	return errors.Join(i.ledger.Close(), i.closeWire(), i.conn.Close())
+}

@@ -8,7 +8,7 @@ const maxRate = 1_000_000
 // Foreseeable says whether it is known before the run which connections f hits, other
 // things being equal: not what a rate or a time does, nor single packets out of many.
 func (f *Fault) Foreseeable() bool {
-	return !f.Resolves() && (f.Per != PerPacket || f.Probability == 0 || f.Probability == 1 && f.Do != RateLimit)
+	return !f.Resolves() && !f.Timed() && (f.Per != PerPacket || f.Probability == 0 || f.Probability == 1 && f.Do != RateLimit)
 }
 
 // burst is how many packets may pass at once.

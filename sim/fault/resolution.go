@@ -59,11 +59,8 @@ const (
 // validateTime sees that what has a time has one, and nothing else has.
 func (f *Fault) validateTime(bad complaint) {
 	switch {
-	case !f.Resolves() && f.From != 0:
-		bad("from %v: only %s and %s have it", f.From, WhoHas, IsAt)
-	case !f.Resolves() && f.For != 0:
-		bad("for %v: only %s and %s have it", f.For, WhoHas, IsAt)
 	case !f.Resolves():
+		f.validateTimed(bad)
 	case f.From < 0 || f.From > maxFor:
 		bad("from %v: must be 0s to %v after the first request", f.From, maxFor)
 	case f.For < minFor || f.For > maxFor:

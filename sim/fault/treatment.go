@@ -26,7 +26,7 @@ const (
 	Reorder   Do = "reorder"    // let the next one of the connection go first
 	Duplicate Do = "duplicate"  // send it on twice
 	Corrupt   Do = "corrupt"    // send it on with a bit turned over: its receiver throws it away
-	Rewrite   Do = "rewrite"    // send it on with one of [Fault.TTL], [Fault.MSS] and [Fault.Seq] changed
+	Rewrite   Do = "rewrite"    // send it on with one field changed: see [Fault.TTL] and those behind it
 )
 
 // treatment says to what it can be done, and how it shows.
@@ -48,8 +48,8 @@ var treatments = map[Do]treatment{
 	Reorder:   {matches: onLinks, wire: true},
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
-	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
-	Detour:    {matches: []Match{Any}, breaks: true},           // with a stateful firewall, and it needs one
+	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true, routers: true}, // whether it is lost goes by the field
+	Detour:    {matches: []Match{Any}, breaks: true},                          // with a stateful firewall, and it needs one
 }
 
 // maxDelay keeps a run finite.
@@ -136,7 +136,7 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	random := rand.New(rand.NewPCG(f.digest(seed, math.MaxUint64, 3), f.digest(seed, math.MaxUint64, 4)))
 	switch f.Do {
 	case InjectRST:
-		return wire.InjectRST{Back: f.madeWay() != f.Direction}
+		return wire.InjectRST{Back: f.madeWay() != f.Direction, TTL: uint8(f.TTL)}
 	case Delay:
 		return wire.Delay{After: f.After, Jitter: f.Jitter, Random: random}
 	case Reorder:
@@ -144,7 +144,7 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	case Duplicate:
 		return wire.Duplicate{}
 	case Rewrite:
-		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq)}
+		return wire.Rewrite{TTL: uint8(f.TTL), MSS: uint16(f.MSS), Seq: uint32(f.Seq), TSval: uint32(f.TSval)}
 	}
 	return wire.Corrupt{Random: random}
 }

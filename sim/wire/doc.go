@@ -14,6 +14,6 @@
 //	reorder.go     they go on behind the next one
 //	duplicate.go   they go on twice
 //	corrupt.go     they go on with a bit turned over
-//	rewrite.go     they go on with another TTL, MSS or sequence number
+//	rewrite.go     they go on with another TTL, MSS, sequence number or time stamp
 //	inject.go      a forged RST goes ahead of them
 package wire

@@ -8,12 +8,14 @@ import (
 )
 
 // Rewrite changes a field of each packet and makes its checksums anew, as boxes do that
-// mean well: clamp the MSS, hide sequence numbers, or set the TTL for a next hop. What was
-// damaged already stays so.
+// mean well: clamp the MSS, hide sequence numbers or a host's uptime, or set the TTL for a
+// next hop. What was damaged already stays so.
 type Rewrite struct {
 	TTL uint8  // or hop limit; 0 is as it was
 	MSS uint16 // of the option, where there is one (RFC 9293 §3.7.1); 0 is as it was
 	Seq uint32 // is added to the sequence number
+	// TSval is taken off the time stamp, where there is one (RFC 7323 §3.2).
+	TSval uint32
 }
 
 func (r Rewrite) take(w *Wire, p Packet) {
@@ -28,6 +30,9 @@ func (r Rewrite) rewrite(s segment) {
 	for _, o := range s.tcp.Options {
 		if r.MSS != 0 && o.OptionType == layers.TCPOptionKindMSS && len(o.OptionData) == 2 {
 			binary.BigEndian.PutUint16(o.OptionData, r.MSS)
+		}
+		if o.OptionType == layers.TCPOptionKindTimestamps && len(o.OptionData) == 8 {
+			binary.BigEndian.PutUint32(o.OptionData, binary.BigEndian.Uint32(o.OptionData)-r.TSval)
 		}
 	}
 	seq := s.tcp.Contents[4:8]

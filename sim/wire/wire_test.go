@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/bits"
 	"math/rand/v2"
@@ -218,17 +219,19 @@ func TestACorruptPacketHasOneBitTurnedOverAndAWrongChecksum(t *testing.T) {
 
 func TestARewrittenPacketHasOneFieldChangedAndRightChecksums(t *testing.T) {
 	mss := layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}
+	stamps := layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint32([]byte{0, 0, 0, 5}, 9)}
 	for _, ipv6 := range []bool{false, true} {
 		for _, payload := range []string{"", "POST"} {
-			f := frame(t, ipv6, layers.TCP{Seq: 1<<32 - 10, SYN: payload == "", Options: []layers.TCPOption{mss}}, payload)
+			f := frame(t, ipv6, layers.TCP{Seq: 1<<32 - 10, SYN: payload == "", Options: []layers.TCPOption{mss, stamps}}, payload)
 			for _, row := range []struct {
-				deed     Rewrite
-				ttl      uint8
-				mss, seq uint32
+				deed            Rewrite
+				ttl             uint8
+				mss, seq, tsval uint32
 			}{
-				{Rewrite{TTL: 1}, 1, 1460, 1<<32 - 10},
-				{Rewrite{MSS: 600}, 64, 600, 1<<32 - 10},
-				{Rewrite{Seq: 100}, 64, 1460, 90},
+				{Rewrite{TTL: 1}, 1, 1460, 1<<32 - 10, 5},
+				{Rewrite{MSS: 600}, 64, 600, 1<<32 - 10, 5},
+				{Rewrite{Seq: 100}, 64, 1460, 90, 5},
+				{Rewrite{TSval: 10}, 64, 1460, 1<<32 - 10, 1<<32 - 5},
 			} {
 				out, counts := through(t, row.deed, f)
 				s, err := parse(out[0].IP)
@@ -243,6 +246,10 @@ func TestARewrittenPacketHasOneFieldChangedAndRightChecksums(t *testing.T) {
 					t.Errorf("%+v: the IP header's checksum is wrong", row.deed)
 				}
 				o := s.tcp.Options[0].OptionData
+				tsval, tsecr := binary.BigEndian.Uint32(s.tcp.Options[1].OptionData), binary.BigEndian.Uint32(s.tcp.Options[1].OptionData[4:])
+				if tsval != row.tsval || tsecr != 9 {
+					t.Errorf("%+v: time stamps %d and %d", row.deed, tsval, tsecr)
+				}
 				if got := uint32(o[0])<<8 | uint32(o[1]); ttl != row.ttl || got != row.mss || s.tcp.Seq != row.seq || s.damaged() || counts != (Counts{Returned: 1}) {
 					t.Errorf("%+v: TTL %d, MSS %d, number %d, damaged: %v", row.deed, ttl, got, s.tcp.Seq, s.damaged())
 				}

@@ -1,0 +1,93 @@
+package fault
+
+import (
+	"sync"
+	"time"
+)
+
+// Timed says whether the fault drops packets for a time only: see [Fault.From] and
+// [Fault.For]. What keeps the firewall from learning where a server is has a time of another
+// kind, see [Resolution].
+func (f *Fault) Timed() bool { return f.For != 0 && !f.Resolves() }
+
+// leastFor is a time that a run can hold to, and maxFor the longest.
+const leastFor = 100 * time.Millisecond
+
+// validateTimed sees that what is dropped for a time is then dropped always: whom that hits
+// goes by the clock, and not by chance.
+func (f *Fault) validateTimed(bad complaint) {
+	switch has := f.Do == Drop && f.Match != ICMP && f.Match != AfterSYN; {
+	case f.From == 0 && f.For == 0:
+	case !has && f.For == 0:
+		bad("from %v: only %s, %s and a %s of segments have it", f.From, WhoHas, IsAt, Drop)
+	case !has:
+		bad("for %v: only %s, %s and a %s of segments have it", f.For, WhoHas, IsAt, Drop)
+	case f.From < 0 || f.From > maxFor:
+		bad("from %v: must be 0s to %v after the first request", f.From, maxFor)
+	case f.For < leastFor || f.For > maxFor:
+		bad("for %v: must be %v to %v", f.For, leastFor, maxFor)
+	case f.Per == PerConnection || f.Per == PerTuple:
+		bad("per %q: what has a time hits whatever comes in it; it must be %s", f.Per, PerPacket)
+	case f.Probability != 0 && f.Probability != 1:
+		bad("probability %v: what has a time has no chance, so it must be 1 (or 0)", f.Probability)
+	}
+}
+
+// span is the time of an [Injector] whose fault has one: a goroutine of its own begins and
+// ends it.
+type span struct {
+	stop  chan struct{}
+	ended sync.WaitGroup
+
+	mu   sync.Mutex
+	over bool
+}
+
+// Begin starts the time of a fault that has one; it is called once, before the first request.
+// [Injector.Close] ends it.
+func (i *Injector) Begin() {
+	f := &i.fault
+	if !f.Timed() {
+		return
+	}
+	if f.From == 0 { // before any request
+		i.note(i.kernel.Begin())
+	}
+	i.span.ended.Go(func() {
+		defer i.span.end()
+		if f.From > 0 {
+			if !i.span.wait(f.From) {
+				return
+			}
+			i.note(i.kernel.Begin())
+		}
+		if i.span.wait(f.For) {
+			i.note(i.kernel.End())
+		}
+	})
+}
+
+// Pending says whether the time of a fault that has one is not over.
+func (i *Injector) Pending() bool {
+	i.span.mu.Lock()
+	defer i.span.mu.Unlock()
+	return i.fault.Timed() && !i.span.over
+}
+
+func (s *span) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
+// wait waits; a false means that the fault was closed meanwhile.
+func (s *span) wait(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.stop:
+		return false
+	}
+}
