@@ -30,7 +30,8 @@ type segment struct {
 	trailer  *f5trailer.Trailer
 	shut     bool // its window is zero
 	stamp    uint32
-	pad      int // bytes of padding behind it, as on short Ethernet frames
+	pad      int  // bytes of padding behind it, as on short Ethernet frames
+	ttl      byte // 0 means 63
 }
 
 // ipPacket is the segment from its IP header on.
@@ -49,6 +50,9 @@ func (s segment) ipPacket(t testing.TB) (layers.EthernetType, []byte) {
 		tcp.Options = append(tcp.Options, layers.TCPOption{OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: binary.BigEndian.AppendUint64(nil, uint64(s.stamp)<<32)})
 	}
 	ether, ip := ipLayer(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
+	if v4, ok := ip.(*layers.IPv4); ok && s.ttl != 0 {
+		v4.TTL = s.ttl
+	}
 	check(t, tcp.SetNetworkLayerForChecksum(ip.(gopacket.NetworkLayer)))
 	return ether, serialize(t, ip, tcp, gopacket.Payload(s.payload))
 }

@@ -117,6 +117,9 @@ func (f *Fault) Shadows(other *Fault) bool {
 	if f.Provokes(other) {
 		return false
 	}
+	if f.Do == Detour {
+		return f.avoids(other)
+	}
 	if f.Stage() == other.Stage() {
 		return !f.OnWire() || f.expiresBefore(other) // the packet is gone, or the actor has done something else
 	}
@@ -239,6 +242,10 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	f.validateRate(bad)
 	f.validateSize(bad)
 	f.validateTime(bad)
+	if f.Do == Detour {
+		f.validateDetour(bad)
+		return
+	}
 	if f.Resolves() {
 		f.validateResolution(spec, bad)
 		return
