@@ -31,6 +31,24 @@ func ParseKept(word string) (Kept, error) {
 	return "", fmt.Errorf("captures %q: must be all or failed%s", word, nearest.Hint(word, []string{string(KeepAll), string(KeepFailed)}))
 }
 
+// CheckSnapLen refuses what is no snap length in bytes; 0 is none, all of a frame is kept.
+func CheckSnapLen(n int) error {
+	if n != 0 && (n < MinSnapLen || n > MaxSnapLen) {
+		return fmt.Errorf("snaplen %d: must be %d to %d bytes", n, MinSnapLen, MaxSnapLen)
+	}
+	return nil
+}
+
+// checkKept refuses options that do not say what is to be kept.
+func (o *Options) checkKept() error {
+	if o.Captures != "" {
+		if _, err := ParseKept(string(o.Captures)); err != nil {
+			return err
+		}
+	}
+	return CheckSnapLen(o.SnapLen)
+}
+
 // Bounds of what is kept beside the failed requests.
 const (
 	neighbours = 2  // on either side of each

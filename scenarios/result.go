@@ -96,13 +96,16 @@ type Timing struct {
 
 // Settings are what shaped the run.
 type Settings struct {
-	Kernel        string                       `json:"kernel"`
-	Family        string                       `json:"family"`
-	Concurrency   int                          `json:"concurrency"`
-	SYNMaxRetrans int                          `json:"syn_max_retrans"`
-	SYNRTOBase    float64                      `json:"syn_rto_base_s"`
-	SYNBackoff    string                       `json:"syn_backoff"`
-	Sysctls       map[string]map[string]string `json:"sysctls"` // by node
+	Kernel        string  `json:"kernel"`
+	Family        string  `json:"family"`
+	Concurrency   int     `json:"concurrency"`
+	SYNMaxRetrans int     `json:"syn_max_retrans"`
+	SYNRTOBase    float64 `json:"syn_rto_base_s"`
+	SYNBackoff    string  `json:"syn_backoff"`
+	// Captures and SnapLen are what of the captures was kept, and analyzed; left out, all.
+	Captures Kept                         `json:"captures,omitempty"`
+	SnapLen  int                          `json:"snaplen,omitempty"`
+	Sysctls  map[string]map[string]string `json:"sysctls"` // by node
 }
 
 // newResult sums up a run; score and verdicts come later.
@@ -169,7 +172,14 @@ func newResult(s *Scenario, facts *sim.Facts, files map[string]string) *Result {
 // there, its name or its file's.
 func (r *Result) Repeat(called string) string {
 	// Of those that the scenario has, not all may have been sent.
-	return fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, max(r.Requests.Sent, len(r.Truths)), r.Settings.Concurrency)
+	command := fmt.Sprintf("hopblame run %s --seed %d --requests %d --concurrency %d", called, r.Seed, max(r.Requests.Sent, len(r.Truths)), r.Settings.Concurrency)
+	if what := r.Settings.Captures; what != "" {
+		command += " --captures " + string(what)
+	}
+	if n := r.Settings.SnapLen; n != 0 {
+		command += fmt.Sprintf(" --snaplen %d", n)
+	}
+	return command
 }
 
 func seconds(d time.Duration) float64 {

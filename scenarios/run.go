@@ -60,7 +60,7 @@ func (s *Scenario) With(o Options) *Scenario {
 // by then is taken back.
 func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 	s = s.With(o)
-	if err := s.Validate(); err != nil {
+	if err := errors.Join(s.Validate(), o.checkKept()); err != nil {
 		return nil, err
 	}
 	seed, err := seedOf(o)
@@ -114,6 +114,9 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 		return nil, err
 	}
 	result := newResult(s, facts, dir.trueFiles())
+	if result.Settings.SnapLen = o.SnapLen; o.Captures != KeepAll {
+		result.Settings.Captures = o.Captures
+	}
 	result.Observers = observers
 	if result.Truths, err = truths(facts, s.Expect); err != nil {
 		return nil, err
@@ -133,7 +136,7 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err := result.analyze(ctx, points, dir.readKeyLog(), o); err != nil {
 		return nil, err
 	}
-	return result, dir.writeResult(result)
+	return result, dir.writeResult(ctx, points, result)
 }
 
 // analyze hands the captures, and only those, to the analyzer; of TLS also the keys, as

@@ -193,7 +193,7 @@ func (p Pair) validate(spec *topology.Spec, at string) (found []problem) {
 		return nil
 	}
 	if !p.Cause.Valid() {
-		found = append(found, problem{at + ".cause", fmt.Errorf("expect: unknown cause %q%s", p.Cause, nearest.Hint(p.Cause, slices.Collect(maps.Keys(analyzer.Causes))))})
+		found = append(found, problem{at + ".cause", fmt.Errorf("expect: unknown cause %q%s", p.Cause, nearest.HintOrAll(p.Cause, slices.Collect(maps.Keys(analyzer.Causes))))})
 	}
 	if known := hops(spec); !slices.Contains(known, p.Hop) {
 		found = append(found, problem{at + ".hop", fmt.Errorf("expect: unknown hop %q%s; there are %s",

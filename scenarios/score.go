@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"net/netip"
 	"slices"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/digits"
 )
 
 // Score compares verdicts with the truth.
@@ -30,6 +32,7 @@ type ScoreError struct {
 	Request string `json:"request"`
 	Want    []Pair `json:"want"`
 	Got     *Pair  `json:"got"`
+	Why     string `json:"why,omitempty"` // nothing was to be said, of a false alarm
 	// Ladder is how the request went, hop by hop, where a trial has drawn it; else "".
 	Ladder string `json:"ladder,omitempty"`
 }
@@ -47,7 +50,17 @@ func (e *ScoreError) String() string {
 		}
 		want += " or " + w.String()
 	}
-	return fmt.Sprintf("%s: request %s (%s): got %s, want %s", e.Kind, e.ID, e.Request, got, want)
+	if e.Why != "" {
+		want += ": " + e.Why
+	}
+	request := e.ID
+	switch {
+	case e.ID == "":
+		request = "of " + e.Request
+	case e.Request != "":
+		request += " (" + e.Request + ")"
+	}
+	return fmt.Sprintf("%s: request %s: got %s, want %s", e.Kind, request, got, want)
 }
 
 // maxScoreErrors bounds the list; the counts are always whole.
@@ -60,8 +73,8 @@ func (s *Score) Passed() bool {
 
 // String returns the score in one line.
 func (s *Score) String() string {
-	return fmt.Sprintf("%d failures: %d correct, %d acceptable, %d wrong, %d inconclusive, %d missed; %d false alarms",
-		s.Failures, s.Correct, s.Acceptable, s.Wrong, s.Inconclusive, s.Missed, s.FalseAlarms)
+	return fmt.Sprintf("%s: %d correct, %d acceptable, %d wrong, %d inconclusive, %d missed; %s",
+		digits.Plural(s.Failures, "failure"), s.Correct, s.Acceptable, s.Wrong, s.Inconclusive, s.Missed, digits.Plural(s.FalseAlarms, "false alarm"))
 }
 
 // Grade is what a verdict is worth.
@@ -88,6 +101,7 @@ type Judgement struct {
 	Grade   Grade
 	Truth   *Truth            // nil of a false alarm
 	Verdict *analyzer.Verdict // nil of a missed one
+	Why     string            // there was to be none, of a false alarm
 }
 
 // Got is what the verdict says; nil if there is none.
@@ -114,12 +128,50 @@ func Judge(truths []Truth, verdicts []analyzer.Verdict) (all []Judgement) {
 		}
 		all = append(all, j)
 	}
+	var sent *sentRequests
 	for i := range verdicts {
-		if !matched.used[i] {
-			all = append(all, Judgement{Grade: FalseAlarm, Verdict: &verdicts[i]})
+		if matched.used[i] {
+			continue
 		}
+		if sent == nil {
+			sent = listSent(truths)
+		}
+		all = append(all, Judgement{Grade: FalseAlarm, Verdict: &verdicts[i], Why: sent.alarm(verdicts[i].Request)})
 	}
 	return all
+}
+
+// sentRequests are the requests of a run, and whether each failed, by id and by client.
+type sentRequests struct{ byID, byClient map[string]bool }
+
+func listSent(truths []Truth) *sentRequests {
+	s := &sentRequests{map[string]bool{}, map[string]bool{}}
+	for i := range truths {
+		t := &truths[i]
+		s.byID[t.ID] = t.Failed()
+		if t.Client.IsValid() {
+			s.byClient[t.Client.String()] = s.byClient[t.Client.String()] || t.Failed()
+		}
+	}
+	return s
+}
+
+// alarm is why a verdict on a request is a false alarm.
+func (s *sentRequests) alarm(r analyzer.RequestRef) string {
+	failed, known := s.byID[r.ID]
+	if r.ID == "" {
+		failed, known = s.byClient[r.Client]
+	}
+	_, err := netip.ParseAddrPort(r.Client)
+	switch {
+	case known && failed:
+		return "it has a verdict already"
+	case known:
+		return "it did not fail"
+	case r.ID == "" && err != nil:
+		return "the run has no such request; a client is ADDRESS:PORT"
+	}
+	return "the run has no such request"
 }
 
 func grade(t *Truth, got Pair) Grade {
@@ -168,7 +220,7 @@ var severity = map[Grade]int{Wrong: 0, FalseAlarm: 1, Missed: 2, Inconclusive: 3
 
 // Reproach is a judgement that counts against the analyzer.
 func (j *Judgement) Reproach() ScoreError {
-	e := ScoreError{Kind: j.Grade, Got: j.Got()}
+	e := ScoreError{Kind: j.Grade, Got: j.Got(), Why: j.Why}
 	if t := j.Truth; t != nil {
 		e.ID, e.Want = t.ID, t.Accept
 		if t.Client.IsValid() {

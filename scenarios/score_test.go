@@ -138,6 +138,29 @@ func TestScore(t *testing.T) {
 	}
 }
 
+func TestAFalseAlarmSaysWhyItIsOne(t *testing.T) {
+	sent := []Truth{failed(1, dropped), succeeded(2)}
+	for _, row := range []struct {
+		name     string
+		verdicts []analyzer.Verdict
+		want     string
+	}{
+		{"a request that went well, by id", []analyzer.Verdict{named(2, dropped)}, "false-alarm: request 2 (198.18.50.88:40002): got firewall syn-dropped, want no verdict: it did not fail"},
+		{"a request that went well, by address", []analyzer.Verdict{addressed(40002, 2, dropped)}, "false-alarm: request of 198.18.50.88:40002: got firewall syn-dropped, want no verdict: it did not fail"},
+		{"a second verdict", []analyzer.Verdict{named(1, dropped), named(1, dropped)}, "false-alarm: request 1 (198.18.50.88:40001): got firewall syn-dropped, want no verdict: it has a verdict already"},
+		{"a request there never was", []analyzer.Verdict{named(7, dropped)}, "false-alarm: request 7 (198.18.50.88:40007): got firewall syn-dropped, want no verdict: the run has no such request"},
+		{"an address without a port", []analyzer.Verdict{{Hop: "firewall", Cause: analyzer.SYNDropped, Request: analyzer.RequestRef{Client: "198.18.50.88"}}},
+			"false-alarm: request of 198.18.50.88: got firewall syn-dropped, want no verdict: the run has no such request; a client is ADDRESS:PORT"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := ScoreVerdicts(sent, row.verdicts)
+			if got := s.Errors[0].String(); got != row.want {
+				t.Errorf("got  %s\nwant %s", got, row.want)
+			}
+		})
+	}
+}
+
 // Whatever an analyzer says, nothing is counted twice or forgotten.
 func TestThePartsOfAScoreAddUp(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))

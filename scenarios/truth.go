@@ -135,6 +135,17 @@ func project(spec *topology.Spec, member, place string) string {
 	return "link:" + path[near] + "-" + path[far]
 }
 
+// Hops lists every hop that a verdict on the scenario can name, in path order: the nodes
+// that are captured, and the links between them.
+func (s *Scenario) Hops() ([]string, error) {
+	c := s.Config(0)
+	spec, err := c.Spec()
+	if err != nil {
+		return nil, err
+	}
+	return hops(&spec), nil
+}
+
 // hops lists every hop that a verdict can name: captured nodes and the links
 // between them.
 func hops(spec *topology.Spec) (names []string) {

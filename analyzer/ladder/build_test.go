@@ -16,6 +16,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/ladder"
+	"github.com/hopblame/hopblame/internal/tshark"
 )
 
 func build(t *testing.T, packets []packet, q ladder.Request) *ladder.Ladder {
@@ -59,6 +60,35 @@ func TestOfALongTransferTheMiddleIsLeftOut(t *testing.T) {
 }
 
 // TestRetriesAreNumbered in each of the ways in which bytes are sent again.
+// TestWiresharkShowsTheSamePackets has tshark as its judge.
+func TestWiresharkShowsTheSamePackets(t *testing.T) {
+	packets := transfer(3)
+	points := capture(t, packets)
+	l := build(t, packets, ladder.Request{Client: client})
+	var b strings.Builder
+	if err := l.Text(&b, ladder.TextOptions{Filter: true}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "(ip.addr==198.18.50.88 && tcp.port==54373 && ip.addr==198.18.160.81 && tcp.port==8000)"
+	if got := l.Filter(); got != want || !strings.HasSuffix(b.String(), "\nIn Wireshark: "+want+"\n") {
+		t.Fatalf("the filter is %s, and the ladder is\n%s", got, b.String())
+	}
+	for filter, n := range map[string]int{want: len(packets), strings.Replace(want, "54373", "54374", 1): 0} {
+		found, err := tshark.Frames(t.Context(), points[0].File, filter)
+		if errors.Is(err, tshark.ErrMissing) {
+			t.Skip(err)
+		}
+		if err != nil || len(found) != n {
+			t.Errorf("%s finds %d frames of %d, %v; want %d", filter, len(found), len(packets), err, n)
+		}
+	}
+	six := ladder.Ladder{Flows: []ladder.Flow{{Conn: analyzer.Conn{Client: netip.MustParseAddrPort("[2001:db8::1]:40000"), Server: netip.MustParseAddrPort("[2001:db8::2]:80")}},
+		{Conn: analyzer.Conn{Client: client, Server: server}}}}
+	if got, want := six.Filter(), "(ipv6.addr==2001:db8::1 && tcp.port==40000 && ipv6.addr==2001:db8::2 && tcp.port==80) || "+want; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestRetriesAreNumbered(t *testing.T) {
 	packets := transfer(3)
 	end := packets[len(packets)-1]

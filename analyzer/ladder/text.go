@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,9 @@ type TextOptions struct {
 	Width int  // columns of the terminal; 0: 100. Where the points need more, lines are longer
 	Color bool // ANSI colours, which repeat what the marks say
 	ASCII bool // no character beyond ASCII in what is drawn
+	// Filter has the last line say with which display filter Wireshark shows the same
+	// packets: see [Ladder.Filter].
+	Filter bool
 }
 
 // glyphs are the characters that a ladder is drawn with.
@@ -333,6 +337,33 @@ func (t *text) legend() {
 	for _, n := range t.l.Notes {
 		t.para("Note: "+n+".", 2)
 	}
+	if t.o.Filter {
+		t.w.WriteString("In Wireshark: " + t.l.Filter() + "\n") // on one line, to be copied
+	}
+}
+
+// Filter is the display filter with which Wireshark shows the packets of the ladder's
+// connections, in the capture of any point; and those of others, if their ports came round.
+func (l *Ladder) Filter() string {
+	var conns []string
+	add := func(c analyzer.Conn) {
+		var terms []string
+		for _, end := range []netip.AddrPort{c.Client, c.Server} {
+			ip := "ip"
+			if end.Addr().Is6() {
+				ip = "ipv6"
+			}
+			terms = append(terms, fmt.Sprintf("%s.addr==%s && tcp.port==%d", ip, end.Addr(), end.Port()))
+		}
+		conns = append(conns, "("+strings.Join(terms, " && ")+")")
+	}
+	for i := range l.Flows {
+		add(l.Flows[i].Conn)
+		for _, c := range l.Flows[i].Rewritten {
+			add(c)
+		}
+	}
+	return strings.Join(conns, " || ")
 }
 
 // marks says what the marks mean that are used.

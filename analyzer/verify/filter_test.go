@@ -29,9 +29,9 @@ type segment struct {
 	vlan     uint16
 	trailer  *f5trailer.Trailer
 	shut     bool // its window is zero
-	stamp    uint32
 	pad      int  // bytes of padding behind it, as on short Ethernet frames
 	ttl      byte // 0 means 63
+	stamp    uint32
 }
 
 // ipPacket is the segment from its IP header on.

@@ -3,6 +3,7 @@ package testkit
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/onsi/gomega/types"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/nearest"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -91,7 +93,7 @@ func (m *BlameMatcher) Match(actual any) (bool, error) {
 // negation no assertion at all.
 func (m *BlameMatcher) check(r *Result) error {
 	if m.cause != "" && !m.cause.Valid() {
-		return fmt.Errorf("Blame: unknown cause %q; analyzer.Causes lists them", m.cause)
+		return fmt.Errorf("Blame: unknown cause %q%s", m.cause, nearest.HintOrAll(m.cause, slices.Collect(maps.Keys(analyzer.Causes))))
 	}
 	if m.share != nil && !(*m.share > 0 && *m.share <= 1) { // NaN too
 		return fmt.Errorf("Blame: share %v: must be above 0 and at most 1", *m.share)

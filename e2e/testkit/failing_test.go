@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/hopblame/hopblame/e2e/testkit"
 	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/scenarios/observe"
 	"github.com/hopblame/hopblame/sim"
 )
 
@@ -57,6 +59,15 @@ var _ = func() bool {
 		It("takes too long", func(ctx SpecContext) {
 			testkit.Run(ctx, testkit.Scenario("no-fault"), testkit.Options{Requests: 1_000_000})
 		}, SpecTimeout(time.Second))
+		It("keeps what failed", func(ctx SpecContext) {
+			s, o := incidentOften()
+			s.Faults[0].Probability, o.Requests = 0.02, 600
+			o.Captures, o.SnapLen = scenarios.KeepFailed, 96
+			Expect(testkit.Run(ctx, s, o)).To(testkit.Blame("server1"))
+		})
+		It("keeps what nobody can tell", func(ctx SpecContext) {
+			testkit.Run(ctx, testkit.Scenario("no-fault"), testkit.Options{Captures: "fialed", SnapLen: 5})
+		})
 		Describe("in order", Ordered, func() {
 			var r *testkit.Result
 			BeforeAll(func(ctx SpecContext) {
@@ -132,6 +143,10 @@ func entry(spec types.SpecReport, name string) string {
 	return ""
 }
 
+func hasEntry(spec types.SpecReport, name string) bool {
+	return slices.ContainsFunc(spec.ReportEntries, func(e types.ReportEntry) bool { return e.Name == name })
+}
+
 // others are the specs that look at those.
 func others() {
 	It("is in their reports, and in the folder for artefacts", func(ctx SpecContext) {
@@ -162,9 +177,21 @@ func others() {
 			ContainSubstring("Files: "+kept+"/run")))
 		Expect(entry(wrong, "seed")).To(HaveSuffix(" of firewall-drops-syn"))
 		Expect(entry(wrong, "repeat")).To(ContainSubstring("scenario.yaml"))
-		Expect(wrong.Failure.Message).To(ContainSubstring(entry(wrong, "ladder")))
+		Expect(hasEntry(wrong, "ladder")).To(BeFalse(), "the same twice")
 		Expect(said("fails with the catalogue's own scenario")).To(ContainSubstring("Repeat: hopblame run no-fault --seed 7 --requests 50 --concurrency "))
 		Expect(said("fails with what no file can say")).To(ContainSubstring("Repeat: go test . "))
+
+		By("of captures it keeps as much as was asked for, and says so in the command")
+		less := specs["keeps what failed"]
+		Expect(entry(less, "repeat")).To(MatchRegexp(`(?m)^hopblame run .* --concurrency 16 --captures failed --snaplen 96$`))
+		captures, err := observe.Load(filepath.Join(entry(less, "kept"), "run"))
+		Expect(err).NotTo(HaveOccurred())
+		recorded, err = scenarios.OpenRecording(filepath.Join(entry(less, "kept"), "run"))
+		Expect(err).NotTo(HaveOccurred())
+		atClient := captures.Point("client/eth0").Frames
+		Expect(len(atClient)).To(And(BeNumerically(">", 0), BeNumerically("<", recorded.Result.Captures[0].Packets)))
+		Expect(atClient).To(HaveEach(HaveField("Data", WithTransform(func(b []byte) int { return len(b) }, BeNumerically("<=", 96)))))
+		Expect(said("keeps what nobody can tell")).To(ContainSubstring(`captures "fialed": must be all or failed; did you mean "failed"?`))
 
 		By("what it says plays it again, and nothing else; of an ordered container all of it")
 		for name, ran := range map[string]int{"fails with what no file can say": 1, "passes first": 2} {
@@ -179,7 +206,10 @@ func others() {
 		By("one that is stopped says what was played")
 		Expect(specs["takes too long"].State).To(Equal(types.SpecStateTimedout))
 		Expect(entry(specs["takes too long"], "seed")).To(HaveSuffix(" of no-fault"))
-		Expect(os.ReadDir(entry(specs["takes too long"], "kept"))).To(BeEmpty(), "files of a run without a result")
+		Expect(specs["takes too long"].Failure.AdditionalFailure.Failure.Message).To(HaveSuffix(
+			"before 1,000,000 requests had been played and judged: give the spec a longer SpecTimeout, or Options fewer Requests"))
+		Expect(hasEntry(specs["takes too long"], "kept")).To(BeFalse())
+		Expect(filepath.Glob(filepath.Join(artifacts, "*-takes-too-long-*"))).To(BeEmpty(), "files of a run without a result")
 
 		By("one that leaves something behind fails")
 		Expect(said("leaves a goroutine")).To(ContainSubstring("leak"))

@@ -56,5 +56,6 @@ func (r *Result) draw(v *analyzer.Verdict) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	l.Verdict = "" // it is said before
 	return l.String(), nil
 }

@@ -55,6 +55,7 @@ func (r *Result) trailer(example *analyzer.Verdict) string {
 	var b strings.Builder
 	b.WriteString("\n")
 	if example != nil {
+		r.told = true
 		b.WriteString("\n" + r.ladderOf(example) + "\n")
 	}
 	for i, command := range r.Repeat {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onsi/ginkgo/v2"
 
+	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
@@ -25,6 +26,12 @@ type Options struct {
 	// Seed decides all that is random. nil: by Ginkgo's own seed (ginkgo --seed) and the
 	// spec's text; it is in the report.
 	Seed *uint64
+
+	// Captures is which part of the captures is kept, and analyzed, as hopblame run
+	// --captures says it; "" means [scenarios.KeepAll].
+	Captures scenarios.Kept
+	// SnapLen is how many bytes of each frame are, as --snaplen says it; 0: all.
+	SnapLen int
 
 	// Proxy starts another full proxy in the f5's place; nil is our own. See
 	// [ProxyProgram] for a program, and [sim.Config] for what it has to do. Nobody tells
@@ -55,6 +62,8 @@ type Result struct {
 	Dir string
 	// Repeat are commands that play the same again, the shortest first.
 	Repeat []string
+
+	told bool // a matcher has said how a request went
 }
 
 // Run plays a scenario inside a spec, or in a BeforeAll or BeforeEach, and returns what
@@ -63,8 +72,8 @@ type Result struct {
 //
 // When the spec has passed nothing is left. When it has failed the report has the seed, the
 // commands that play it again, and how one of the failed requests went; and the run
-// directory is kept, in the folder that HOPBLAME_ARTIFACTS names, with what somebody
-// else's programs wrote beside it. When the spec ends, passed or not, all that the run has
+// directory is kept, in the folder that HOPBLAME_ARTIFACTS names, or else in the one for
+// temporary files, with what somebody else's programs wrote beside it. When the spec ends, passed or not, all that the run has
 // started must have ended: see [CheckLeaks].
 //
 // Of several opts only one can be.
@@ -93,22 +102,34 @@ func Run(ctx ginkgo.SpecContext, s *scenarios.Scenario, opts ...Options) *Result
 	CheckLeaks()
 	dir := filepath.Join(folder, runFolder)
 	result, err := scenarios.Run(ctx, s, scenarios.Options{Requests: o.Requests, Concurrency: o.Concurrency, Seed: &seed, Out: dir,
-		Configure: o.configure(folder)})
+		Captures: o.Captures, SnapLen: o.SnapLen, Configure: o.configure(folder)})
 	if err != nil {
-		cannot(fmt.Sprintf("%s, seed %d: ", s.Name, seed), err)
+		cannot(fmt.Sprintf("%s, seed %d: ", s.Name, seed), tooLong(ctx, s, &o, err))
 	}
 	r := &Result{Result: result, Dir: dir, Repeat: repeatCommands(of, ginkgo.GinkgoRandomSeed(), dir, s, &o, result)}
 	ginkgo.AddReportEntry("repeat", strings.Join(r.Repeat, "\n"), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	if len(result.Report.Verdicts) > 0 {
 		ginkgo.DeferOnFailure(func() {
+			if r.told {
+				return // by the matcher that missed
+			}
 			ginkgo.AddReportEntry("ladder", r.ladderOf(&result.Report.Verdicts[0]), ginkgo.ReportEntryVisibilityFailureOrVerbose)
 		})
 	}
 	return r
 }
 
-// keepOnFailure removes a run's folder with the spec, unless that has failed: then the
-// report says where it is.
+// tooLong adds to what ended a run, where that is the spec's time, how to do with it.
+func tooLong(ctx context.Context, s *scenarios.Scenario, o *Options, err error) error {
+	if cause := context.Cause(ctx); cause == nil || !strings.HasSuffix(cause.Error(), "timeout occurred") { // Ginkgo's words
+		return err
+	}
+	n := s.With(scenarios.Options{Requests: o.Requests}).Config(0).Requests
+	return fmt.Errorf("%w before %s requests had been played and judged: give the spec a longer SpecTimeout, or Options fewer Requests", err, digits.Group(n))
+}
+
+// keepOnFailure removes a run's folder with the spec, unless that has failed and there is
+// something in it: then the report says where it is.
 func keepOnFailure(folder string) {
 	kept := false
 	ginkgo.DeferCleanup(func() error {
@@ -118,6 +139,9 @@ func keepOnFailure(folder string) {
 		return os.RemoveAll(folder)
 	})
 	ginkgo.DeferOnFailure(func() {
+		if entries, err := os.ReadDir(folder); err == nil && len(entries) == 0 {
+			return
+		}
 		kept = true
 		ginkgo.AddReportEntry("kept", folder, ginkgo.ReportEntryVisibilityFailureOrVerbose)
 	})

@@ -35,5 +35,5 @@ require (
 	golang.org/x/tools v0.45.0 // indirect
 )
 
-// In a module of your own this line is not there, and the version above is a real one.
+// In a module of your own it says where the clone is: README, In your own suite.
 replace github.com/hopblame/hopblame => ../..

@@ -23,7 +23,7 @@ type captures struct {
 
 func (in *captures) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringArrayVar(&in.labels, "point", nil, "capture of one face, as HOP/FACE=FILE[#INTERFACE]; repeat it for each capture, in any order, and for the files of a rotation")
+	f.StringArrayVar(&in.labels, "point", nil, "capture of one face, as `HOP/FACE=FILE[#INTERFACE]`; repeat it for each capture, in any order, and for the files of a rotation")
 	f.StringVar(&in.keylog, "keylog", "", "read secrets of TLS sessions from `FILE`, in the format of SSLKEYLOGFILE")
 }
 

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -147,15 +148,19 @@ No root, no other program, nothing left behind.`,
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage(fmt.Errorf("%w; %s --help shows the flags", err, c.CommandPath()))
+		said := goWords.ReplaceAllString(err.Error(), "")
+		return usage(fmt.Errorf("%s; %s --help shows the flags", said, c.CommandPath()))
 	})
-	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newDoctor(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newAnnotate(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newDoctor(), newVersion())
 	root.SetHelpTemplate(root.HelpTemplate() + `
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.
 `)
 	return root
 }
+
+// goWords are the words of Go's packages in what cobra says of a flag's value.
+var goWords = regexp.MustCompile(`strconv\.\w+: parsing "[^"]*": |time: `)
 
 // noVerb refuses a verb that does not exist: cobra gives what is no command to
 // the root, as an argument.

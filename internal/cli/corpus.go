@@ -7,7 +7,6 @@ import (
 	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -28,7 +27,7 @@ it where no lab can be built.`,
 			if err != nil {
 				return err
 			}
-			if err := topology.Sandbox(); err != nil {
+			if err := sandbox(); err != nil {
 				return err
 			}
 			if !c.Flags().Changed("seed") {

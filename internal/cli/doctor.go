@@ -36,7 +36,7 @@ with a burst. Then play one small run. It takes some seconds.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d := &diagnosis{printer: printer{w: c.OutOrStdout(), color: wantsColor(c.OutOrStdout())}, quiet: asJSON}
-			err := topology.Sandbox()
+			err := sandbox()
 			d.machine()
 			if err != nil {
 				d.add(check{Of: "isolation", Needs: "namespaces", err: err})

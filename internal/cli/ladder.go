@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -23,9 +24,10 @@ func newLadder() *cobra.Command {
 		Long: `Analyse captures as analyze does, and draw one request: every packet of its
 clientside and its serverside connections, with the frame in which each point has it,
 on one time axis with the clocks corrected. A packet that died is drawn where it died.
+The last line is the display filter that shows the same packets in Wireshark.
 
 Without --request it is the first failed request of the largest group. A request that
-did not fail is named by the client's address and port.`,
+did not fail is named by the client's address and port, which Wireshark shows of it.`,
 		Example: `  hopblame ladder demo
   hopblame ladder demo --request 18 --svg request-18.svg
   hopblame ladder demo --request 198.18.50.88:32786`,
@@ -44,12 +46,12 @@ did not fail is named by the client's address and port.`,
 				return err
 			}
 			if svg != "" {
-				if err := writeSVG(svg, l); err != nil {
+				if err := writeWhole("--svg", svg, l.SVG); err != nil {
 					return err
 				}
 			}
 			out := c.OutOrStdout()
-			if err := l.Text(out, ladder.TextOptions{Width: width(out), Color: wantsColor(out), ASCII: ascii}); err != nil {
+			if err := l.Text(out, ladder.TextOptions{Width: width(out), Color: wantsColor(out), ASCII: ascii, Filter: true}); err != nil {
 				return fmt.Errorf("write the ladder: %w", err)
 			}
 			return nil
@@ -81,15 +83,19 @@ func chooseRequest(r *analyzer.Report, name string) (q ladder.Request, err error
 	return q, nil
 }
 
-// writeSVG writes a picture, whole or not at all.
-func writeSVG(name string, l *ladder.Ladder) error {
+// writeWhole writes a file that a flag names, whole or not at all.
+func writeWhole(flag, name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return fmt.Errorf("--svg %s: cannot be written: %w", name, errno(err))
+		return fmt.Errorf("%s %s: cannot be written: %w", flag, name, errno(err))
 	}
-	if err = errors.Join(l.SVG(f), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Close()); err != nil {
 		os.Remove(name)
-		return fmt.Errorf("--svg %s: cannot be written: %w", name, errno(err))
+		var in *analyzer.InputError
+		if errors.As(err, &in) { // it is not the file that is at fault
+			return in
+		}
+		return fmt.Errorf("%s %s: cannot be written: %w", flag, name, errno(err))
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/hopblame/hopblame/internal/digits"
+	"github.com/hopblame/hopblame/internal/nearest"
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
 )
@@ -16,6 +18,7 @@ import (
 const (
 	mostReproaches = 3 // of a scenario
 	mostConfusions = 20
+	mostNames      = 3 // of scenarios that are not as in a baseline
 )
 
 // writeTrial says how an analyzer did: scenario by scenario, word by word, and what
@@ -39,11 +42,13 @@ func writeTrial(w io.Writer, r, before *trial.Result, changes []trial.Change) er
 		}
 	})
 	p.words("HOP", r.Hops)
+	p.unknownHops(r)
 	p.words("CAUSE", r.Causes)
 	p.confusion(r)
 	p.calibration(r.Calibration)
 	p.reproaches(r)
-	p.changes(before, changes)
+	p.changes(before, r, changes)
+	p.broken(r)
 	p.line("")
 	verdict := "passed"
 	if !r.Passed() {
@@ -150,6 +155,11 @@ func (p *printer) reproaches(r *trial.Result) {
 		p.line("%s", p.bold(run.Scenario))
 		if run.Broke != "" {
 			p.line("  ✗ the analyzer gave no verdicts: %s", run.Broke)
+			for line := range strings.Lines(run.Stderr) {
+				p.line("%s", strings.TrimRight("      "+line, " \n"))
+			}
+			p.line("    Repeat: %s", run.Repeat)
+			continue // all failures are missed
 		}
 		of := run.Score.Wrong + run.Score.FalseAlarms + run.Score.Missed + run.Score.Inconclusive
 		for k := range run.Score.Errors {
@@ -161,7 +171,7 @@ func (p *printer) reproaches(r *trial.Result) {
 			p.line("  ✗ %s", e.String())
 			if k == 0 { // --json has them all
 				for line := range strings.Lines(e.Ladder) {
-					p.line("      %s", strings.TrimRight(line, "\n"))
+					p.line("%s", strings.TrimRight("      "+line, " \n"))
 				}
 			}
 		}
@@ -170,7 +180,7 @@ func (p *printer) reproaches(r *trial.Result) {
 }
 
 // changes says what got better or worse since a baseline.
-func (p *printer) changes(before *trial.Result, changes []trial.Change) {
+func (p *printer) changes(before, now *trial.Result, changes []trial.Change) {
 	if before == nil {
 		return
 	}
@@ -187,6 +197,54 @@ func (p *printer) changes(before *trial.Result, changes []trial.Change) {
 		p.line("  %s %s", word, c.Scenario)
 		p.line("      before  %s", c.Before.String())
 		p.line("      now     %s", c.Now.String())
+	}
+	d := trial.DifferenceOf(before, now)
+	for _, of := range []struct {
+		names []string
+		why   string
+	}{{d.Otherwise, "played with another seed or number of requests then, so that more than the analyzer is another"}, {d.New, "not in the baseline"}} {
+		names := strings.Join(of.names[:min(len(of.names), mostNames)], ", ")
+		switch more := len(of.names) - mostNames; {
+		case more > 0:
+			p.line("  · %s and %d more: %s", names, more, of.why)
+		case names != "":
+			p.line("  · %s: %s", names, of.why)
+		}
+	}
+}
+
+// unknownHops says what the analyzer called hops that no verdict can name: with such a word
+// none is right.
+func (p *printer) unknownHops(r *trial.Result) {
+	var unknown, known []string
+	for i := range r.Runs {
+		for _, hop := range r.Runs[i].UnknownHops {
+			if !slices.Contains(unknown, hop) {
+				unknown = append(unknown, hop)
+			}
+		}
+	}
+	for _, w := range r.Hops {
+		if w.Truth > 0 {
+			known = append(known, w.Word)
+		}
+	}
+	for _, hop := range unknown {
+		p.line("  ! %q is no hop that a verdict can name%s; --name %s=HOP says which one is meant", hop, nearest.Hint(hop, known), shell.Quote(hop))
+	}
+}
+
+// broken says again, where it is seen, that the analyzer did not get as far as verdicts.
+func (p *printer) broken(r *trial.Result) {
+	n := 0
+	for i := range r.Runs {
+		if r.Runs[i].Broke != "" {
+			n++
+		}
+	}
+	if n > 0 {
+		p.line("")
+		p.line("%s", p.bold(fmt.Sprintf("The analyzer gave no verdicts on %d of %s, whose failures count as missed.", n, digits.Plural(len(r.Runs), "scenario"))))
 	}
 }
 

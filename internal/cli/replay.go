@@ -10,7 +10,6 @@ import (
 
 	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -48,7 +47,7 @@ whom a scenario hits — a fault is per packet, the f5 goes by load — the rest
 			if err := r.Scenario.With(scenarios.Options{Concurrency: o.Concurrency}).Validate(); err != nil {
 				return usage(err)
 			}
-			if err := topology.Sandbox(); err != nil {
+			if err := sandbox(); err != nil {
 				return err
 			}
 			bar := newProgress(c.ErrOrStderr())

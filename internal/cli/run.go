@@ -10,7 +10,6 @@ import (
 	"github.com/hopblame/hopblame/analyzer/report"
 	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/scenarios"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -25,7 +24,12 @@ func newRun() *cobra.Command {
 		Example: `  hopblame run firewall-drops-syn
   hopblame run firewall-drops-syn --requests 100000 --seed 7 --out demo
   hopblame run my-own.yaml --json`,
-		Args:              cobra.ExactArgs(1),
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("run needs a scenario: hopblame list shows them, and a path to a .yaml file is taken as well")
+			}
+			return cobra.ExactArgs(1)(c, args)
+		},
 		ValidArgsFunction: scenarioNames,
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := scenarios.Find(args[0])
@@ -41,8 +45,8 @@ func newRun() *cobra.Command {
 			if o.Captures, err = scenarios.ParseKept(captures); err != nil {
 				return usage(fmt.Errorf("--%w", err))
 			}
-			if c.Flags().Changed("snaplen") && (o.SnapLen < scenarios.MinSnapLen || o.SnapLen > scenarios.MaxSnapLen) {
-				return usage(fmt.Errorf("--snaplen %d: must be %d to %d bytes", o.SnapLen, scenarios.MinSnapLen, scenarios.MaxSnapLen))
+			if err := scenarios.CheckSnapLen(o.SnapLen); err != nil {
+				return usage(fmt.Errorf("--%w", err))
 			}
 			for flag, n := range map[string]int{"requests": o.Requests, "concurrency": o.Concurrency} {
 				if c.Flags().Changed(flag) && n < 1 {
@@ -54,7 +58,7 @@ func newRun() *cobra.Command {
 			}
 			// All that can be said before is said before: from here on the
 			// work is done by a second process.
-			if err := topology.Sandbox(); err != nil {
+			if err := sandbox(); err != nil {
 				return err
 			}
 			return play(c, args[0], s, o, asJSON)
@@ -64,8 +68,8 @@ func newRun() *cobra.Command {
 	f.IntVar(&o.Requests, "requests", 0, "requests to send (default: as the scenario says)")
 	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as the scenario says)")
 	f.Uint64Var(&seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
-	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, result (default: keep nothing)")
-	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "what of the captures to keep and analyze: all, or `failed` requests and some others")
+	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, report.html, result (default: keep nothing)")
+	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "`WHAT` of the captures to keep and analyze: all; or failed, which is the failed requests, some others, and what is no request's")
 	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return c
@@ -127,7 +131,7 @@ func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	if out == "" {
 		p.line("Files: none kept; with --out DIR the captures stay, and the frames above can be looked at")
 	} else {
-		p.line("Files: %s (hopblame analyze %s; wireshark %s)", out, out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
+		p.line("Files: %s (open %s in a browser; hopblame analyze %s; wireshark %s)", out, filepath.Join(out, "report.html"), out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
 	}
 	return p.err
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -47,7 +46,7 @@ one request; one that is chance may not come again, and then it says so.`,
 			if !r.Result.Valid {
 				return &codeError{exitInvalid, fmt.Errorf("run %s is INVALID, so nobody errs in it", r.Path)}
 			}
-			if err := topology.Sandbox(); err != nil {
+			if err := sandbox(); err != nil {
 				return err
 			}
 			bar := newProgress(c.ErrOrStderr())

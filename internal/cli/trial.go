@@ -6,7 +6,6 @@ import (
 
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/trial"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/spf13/cobra"
 )
 
@@ -66,7 +65,7 @@ writes JSON to standard output as for hopblame score, and ends with 0.`,
 				return err
 			}
 			if corpus == "" {
-				if err := topology.Sandbox(); err != nil {
+				if err := sandbox(); err != nil {
 					return err
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/verify"
@@ -16,16 +17,24 @@ import (
 func newVerify() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "verify VERDICTS CAPTURES",
+		Use:   "verify RUN | VERDICTS CAPTURES",
 		Short: "Check every statement of a verdicts.json against the frames it cites",
 		Long: `Read the frames that a verdicts.json cites, and the ranges in which it says that
 something is absent, with other code than the analyzer's, and confirm or refute every
-statement. VERDICTS is a file, or - for standard input; CAPTURES is a run directory or
-the folder of the captures. A statement that cannot be checked is not confirmed.`,
-		Example: `  hopblame verify demo/verdicts.json demo
+statement. RUN is a run directory, whose own verdicts they are. Other ones are checked with
+VERDICTS, a file, or - for standard input, and CAPTURES, a run directory or the folder of
+the captures. A statement that cannot be checked is not confirmed.`,
+		Example: `  hopblame verify demo
+  hopblame verify mine.json demo/captures
   hopblame analyze demo --json | hopblame verify - demo`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if s, err := os.Stat(args[0]); err == nil && !s.IsDir() || args[0] == "-" {
+					return usage(fmt.Errorf("%s alone tells nothing of the captures: give their folder behind it", args[0]))
+				}
+				args = []string{filepath.Join(args[0], "verdicts.json"), args[0]}
+			}
 			report, err := readVerdicts(c, args[0])
 			if err != nil {
 				return err

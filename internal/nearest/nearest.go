@@ -22,6 +22,21 @@ func Hint[T ~string](word T, known []T) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
+// HintOrAll returns what [Hint] does, or, where none is near, all the known words.
+func HintOrAll[T ~string](word T, known []T) string {
+	if hint := Hint(word, known); hint != "" {
+		return hint
+	}
+	all := ""
+	for i, k := range slices.SortedFunc(slices.Values(known), cmp.Compare[T]) {
+		if i > 0 {
+			all += ", "
+		}
+		all += string(k)
+	}
+	return "; there are " + all
+}
+
 // distanceOf counts what has to be put in, taken out, replaced or, of two neighbours,
 // swapped (the optimal string alignment distance).
 func distanceOf(a, b string) int {

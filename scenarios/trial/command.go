@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hopblame/hopblame/internal/shell"
 	"golang.org/x/sys/unix"
@@ -46,12 +48,39 @@ func Command(line string, timeout time.Duration) (Analyzer, error) {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case limited.Err() != nil:
-			return nil, fmt.Errorf("took longer than %v and was killed", timeout)
+			return nil, fmt.Errorf("took longer than %v and was killed; --timeout gives it more", timeout)
 		case err != nil && !errors.Is(err, exec.ErrWaitDelay):
-			return nil, fmt.Errorf("%w%s", err, lastWords(complained.Bytes()))
+			return nil, &brokenError{fmt.Errorf("%w%s", err, lastWords(complained.Bytes())), ending(complained.Bytes())}
 		}
-		return Decode("its output", &said.Buffer)
+		v, err := Decode("its output", &said.Buffer)
+		if err != nil {
+			return nil, &brokenError{err, ending(complained.Bytes())}
+		}
+		return v, nil
 	}, nil
+}
+
+// brokenError says why a program gave no verdicts, and how its complaints ended.
+type brokenError struct {
+	error
+	stderr string
+}
+
+func (e *brokenError) Unwrap() error { return e.error }
+
+// mostComplaints are the lines of a program's complaints that are kept: a stack of Python's
+// fits.
+const mostComplaints = 20
+
+// ending is the end of a program's complaints.
+func ending(stderr []byte) string {
+	lines := slices.Collect(strings.Lines(string(bytes.TrimSpace(stderr))))
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD' // it is for a terminal
+		}
+		return r
+	}, strings.Join(lines[max(0, len(lines)-mostComplaints):], ""))
 }
 
 // lastWords are the line of a program's complaints that says most: the last, as of Python

@@ -33,6 +33,7 @@ func draw(ctx context.Context, captures string, report *analyzer.Report, truths 
 		if err != nil {
 			continue // no packet of it was captured
 		}
+		l.Verdict = "" // it is our own, and not what this is about
 		mistakes[i].Ladder = l.String()
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hopblame/hopblame/internal/scratch"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/sim/client"
 )
@@ -66,12 +67,12 @@ func Shrink(ctx context.Context, r *scenarios.Recording, o ShrinkOptions) (*Shru
 		o.Patience = DefaultPatience
 	}
 	begun := time.Now()
-	folder, err := os.MkdirTemp("", "hopblame-shrink-")
+	folder, err := scratch.New()
 	if err != nil {
 		return nil, fmt.Errorf("shrink: %w", err)
 	}
-	defer os.RemoveAll(folder)
-	s := &shrinker{ShrinkOptions: o, recording: r, folder: folder, until: begun.Add(o.Patience)}
+	defer folder.Close()
+	s := &shrinker{ShrinkOptions: o, recording: r, folder: folder.Path, until: begun.Add(o.Patience)}
 	whole, err := s.mistakes(ctx, Case{Scenario: r.Scenario, Recording: r})
 	if err != nil {
 		return nil, err
@@ -144,7 +145,8 @@ func (s *shrinker) try(ctx context.Context, smaller *scenarios.Scenario) (bool, 
 const mostAlone = 3
 
 // fewerRequests looks for a mistake that is made with one request alone, then for the
-// smallest neighbourhood in which it is made, and takes out of that what it can.
+// smallest set in which it is made, of the failed requests about it or of all that are about
+// it, in turns; and takes out of that what it can.
 func (s *shrinker) fewerRequests(ctx context.Context, mistakes []scenarios.Judgement) error {
 	all := s.recording.Result.Truths
 	only := func(ordinals []int) *scenarios.Scenario {
@@ -166,18 +168,43 @@ func (s *shrinker) fewerRequests(ctx context.Context, mistakes []scenarios.Judge
 	if len(at) == 0 {
 		at = []int{len(all) / 2} // a verdict on nobody's request: wherever it is, it is there
 	}
-	for size := 4; ; size *= 4 {
-		window := around(at[0], size, all)
-		found, err := s.try(ctx, only(window))
-		switch {
-		case err != nil:
-			return err
-		case found:
-			return s.reduce(ctx, window, only)
-		case size >= len(all) || time.Now().After(s.until):
+	for failed, size := 2, 4; ; failed, size = failed*2, size*4 {
+		for _, set := range [][]int{failedAround(at[0], failed, all), around(at[0], size, all)} {
+			found, err := s.try(ctx, only(set))
+			if err != nil {
+				return err
+			}
+			if found {
+				return s.reduce(ctx, set, only)
+			}
+		}
+		if size >= len(all) || time.Now().After(s.until) {
 			return nil
 		}
 	}
+}
+
+// failedAround are so many ordinals, fewer if there are no more: one, and those of failed
+// requests that are nearest to it; with the nearest that did not fail, for a capture in
+// which nothing gets through proves nothing.
+func failedAround(ordinal, size int, all []scenarios.Truth) []int {
+	var failed, healthy []int
+	for o := range all {
+		switch {
+		case o == ordinal || all[o].Outcome == client.NotSent:
+		case all[o].Failed():
+			failed = append(failed, o)
+		default:
+			healthy = append(healthy, o)
+		}
+	}
+	nearest := func(of []int, n int) []int {
+		slices.SortStableFunc(of, func(a, b int) int { return max(a-ordinal, ordinal-a) - max(b-ordinal, ordinal-b) })
+		return of[:min(len(of), n)]
+	}
+	set := slices.Concat([]int{ordinal}, nearest(failed, size-1), nearest(healthy, 1))
+	slices.Sort(set)
+	return set
 }
 
 // reduce takes parts out of a set of requests as long as the mistake is made without them:

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/scratch"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -40,9 +42,14 @@ type Run struct {
 	Valid          bool     `json:"valid"`
 	InvalidBecause []string `json:"invalid_because"`
 	// Broke is why the analyzer gave no verdicts; all failures are missed then.
-	Broke  string          `json:"broke,omitempty"`
-	Score  scenarios.Score `json:"score"`
-	Repeat string          `json:"repeat"` // the command that plays it again
+	Broke string `json:"broke,omitempty"`
+	// Stderr is the end of what it wrote to standard error then.
+	Stderr string `json:"stderr,omitempty"`
+	// UnknownHops are what it called hops that no verdict on the scenario could name, each
+	// once: words of its own, or misspelt.
+	UnknownHops []string        `json:"unknown_hops,omitempty"`
+	Score       scenarios.Score `json:"score"`
+	Repeat      string          `json:"repeat"` // the command that plays it again
 }
 
 // Passed says whether the analyzer did all it should, in every run.
@@ -105,15 +112,15 @@ type Progress struct {
 // Try plays scenarios one after the other to an analyzer and sums up. An analyzer that
 // breaks down over one has missed its failures, and is asked about the others.
 func Try(ctx context.Context, o Options) (*Result, error) {
-	base, err := os.MkdirTemp("", "hopblame-trial-")
+	base, err := scratch.New()
 	if err != nil {
 		return nil, fmt.Errorf("trial: %w", err)
 	}
-	defer os.RemoveAll(base)
+	defer base.Close()
 	result := &Result{SchemaVersion: SchemaVersion, Analyzer: o.Name, Runs: []Run{}}
 	sum := newCards()
 	for i, c := range o.Cases {
-		h, err := o.tryAndDraw(ctx, c, filepath.Join(base, fmt.Sprint(i+1)), func(p Progress) { // the folder's name tells nothing but its number
+		h, err := o.tryAndDraw(ctx, c, filepath.Join(base.Path, fmt.Sprint(i+1)), func(p Progress) { // the folder's name tells nothing but its number
 			if o.Progress != nil {
 				p.Scenario, p.Number, p.Of = c.Scenario.Name, i+1, len(o.Cases)
 				o.Progress(p)
@@ -148,8 +155,10 @@ func (o *Options) tryAndDraw(ctx context.Context, c Case, folder string, tell fu
 	if err != nil {
 		return nil, err
 	}
-	if err := draw(ctx, filepath.Join(folder, capturesFolder), h.played.Report, h.played.Truths, h.run.Score.Errors); err != nil {
-		return nil, err
+	if h.run.Broke == "" { // else it is no mistake of its on any request
+		if err := draw(ctx, filepath.Join(folder, capturesFolder), h.played.Report, h.played.Truths, h.run.Score.Errors); err != nil {
+			return nil, err
+		}
 	}
 	h.run.Seconds = time.Since(begun).Seconds()
 	return h, nil
@@ -183,11 +192,16 @@ func (o *Options) try(ctx context.Context, c Case, folder string, tell func(Prog
 			return nil, ctx.Err()
 		case err != nil:
 			h.run.Broke, verdicts = err.Error(), &Verdicts{}
+			var broken *brokenError
+			if errors.As(err, &broken) {
+				h.run.Stderr = broken.stderr
+			}
 		}
 	}
 	h.judged, h.confident = verdicts.judge(played.Truths, o.Names), verdicts.Confident
 	h.run.Score = scenarios.ScoreOf(h.judged)
-	return h, nil
+	h.run.UnknownHops, err = verdicts.unknownHops(c.Scenario)
+	return h, err
 }
 
 // play plays a case, or takes the captures of its recording.
@@ -245,6 +259,20 @@ func (v *Verdicts) judge(truths []scenarios.Truth, names Names) []scenarios.Judg
 	return scenarios.Judge(truths, v.All)
 }
 
+// unknownHops are the hops of verdicts, in our words, that a scenario's lab has not.
+func (v *Verdicts) unknownHops(s *scenarios.Scenario) (unknown []string, err error) {
+	known, err := s.Hops()
+	if err != nil {
+		return nil, err
+	}
+	for i := range v.All {
+		if hop := v.All[i].Hop; hop != "" && !slices.Contains(known, hop) && !slices.Contains(unknown, hop) {
+			unknown = append(unknown, hop)
+		}
+	}
+	return unknown, nil
+}
+
 // capturesFolder is the part of a run directory that an analyzer may see.
 const capturesFolder = "captures"
 
@@ -277,5 +305,9 @@ func Score(ctx context.Context, r *scenarios.Recording, name string, v *Verdicts
 	}
 	run := newRun(filepath.Join(r.Path, "scenario.yaml"), r.Result)
 	run.Score = card.Score
+	var err error
+	if run.UnknownHops, err = v.unknownHops(r.Scenario); err != nil {
+		return nil, err
+	}
 	return &Result{SchemaVersion: SchemaVersion, Analyzer: name, Card: card, Runs: []Run{run}}, nil
 }

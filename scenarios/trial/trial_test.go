@@ -132,7 +132,7 @@ func TestWhatAnAnalyzerSaysIsReadLeniently(t *testing.T) {
 func TestWhatCannotBeJudgedIsRefusedInOneLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                      "f: is empty",
-		"[]":                                    `is a array`,
+		"[]":                                    `f: is an array; write {"schema_version"`,
 		"{\n\n  oops":                           "line 3 is not JSON",
 		"{}":                                    `has no list "verdicts"; where nothing failed it is empty`,
 		`{"schema_version": 2, "verdicts": []}`: "has schema_version 2, this program reads 1",
@@ -208,6 +208,23 @@ func TestAProgramIsHeldToItsPart(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d outlives the program that started it", child)
+		}
+	}
+	for name, script := range map[string]string{
+		"it fails":         `seq 1 30 >&2; printf 'a\033[31m\n' >&2; exit 3 # {captures}`,
+		"it says nonsense": `seq 1 30 >&2; printf 'a\033[31m\n' >&2; echo hello {captures}`,
+	} {
+		ask, err := Command(script, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = ask(t.Context(), folder)
+		var broken *brokenError
+		if !errors.As(err, &broken) {
+			t.Fatalf("%s: got %v", name, err)
+		}
+		if lines := strings.Split(broken.stderr, "\n"); len(lines) != mostComplaints || lines[0] != "12" || lines[len(lines)-1] != "a\uFFFD[31m" {
+			t.Errorf("%s: of its complaints these are kept: %q", name, lines)
 		}
 	}
 	if _, err := Command("tcpdump -r file", 0); err == nil {
@@ -310,6 +327,57 @@ func TestCompareSaysWhatGotWorse(t *testing.T) {
 	}
 }
 
+func TestCompareIsSilentWhereNothingFailedInOneOfTheTwo(t *testing.T) {
+	of := func(failures, wrong int) *Result {
+		return &Result{Runs: []Run{{Scenario: "a", Valid: true, Score: scenarios.Score{Failures: failures, Wrong: wrong, Correct: failures - wrong}}}}
+	}
+	if got := Compare(of(1, 1), of(0, 0)); len(got) > 0 {
+		t.Errorf("with no failure to err on it is %+v", got)
+	}
+	if got := Compare(of(0, 0), of(1, 1)); len(got) > 0 {
+		t.Errorf("with a failure to err on it is %+v", got)
+	}
+}
+
+func TestTwoTrialsOfOtherRunsSaySo(t *testing.T) {
+	before := &Result{Runs: []Run{{Scenario: "a", Seed: 7, Requests: 300}, {Scenario: "b", Seed: 7, Requests: 300}, {Scenario: "c", Seed: 7, Requests: 300}}}
+	now := &Result{Runs: []Run{{Scenario: "a", Seed: 7, Requests: 300}, {Scenario: "b", Seed: 8, Requests: 300}, {Scenario: "c", Seed: 7, Requests: 400}, {Scenario: "d", Seed: 7, Requests: 300}}}
+	if diff := cmp.Diff(Difference{New: []string{"d"}, Otherwise: []string{"b", "c"}}, DifferenceOf(before, now)); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
+	}
+}
+
+func TestABaselineThatIsNoneSaysWhatToGive(t *testing.T) {
+	for text, want := range map[string]string{
+		"hello":                                 "is no result of a trial: is not JSON: ",
+		`{"schema_version": 1, "verdicts": []}`: "is no result of a trial: it has no runs",
+	} {
+		file := filepath.Join(t.TempDir(), "before.json")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadResult(file)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), "; give what hopblame trial --json or score --json has written") {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestHopsThatNoVerdictCanNameAreListedOnce(t *testing.T) {
+	s, err := scenarios.Find("firewall-drops-syn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Verdicts{}
+	for _, hop := range []string{"firewall", "firewal", "", "link:f5-firewall", "p3", "firewal"} {
+		v.All = append(v.All, analyzer.Verdict{Hop: hop})
+	}
+	got, err := v.unknownHops(s)
+	if want := []string{"firewal", "p3"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %v, %v, want %v", got, err, want)
+	}
+}
+
 func TestPartsOfATrialMakeTheWhole(t *testing.T) {
 	truths := func(prefix string) []scenarios.Truth {
 		return []scenarios.Truth{failed(prefix+"1", dropped), failed(prefix+"2", reset), failed(prefix+"3", dropped, nobody), failed(prefix + "4")}
@@ -380,6 +448,30 @@ func TestShardsAreAPartitionOfTheCatalogue(t *testing.T) {
 }
 
 // A mistake that needs three failures at once, of one fault of two.
+func TestTheFailedRequestsAboutAMistakeAreFoundHoweverFarTheyAre(t *testing.T) {
+	all := make([]scenarios.Truth, 1000)
+	for o := range all {
+		all[o] = scenarios.Truth{Ordinal: o, Outcome: client.OK}
+	}
+	for _, o := range []int{18, 165, 458, 707, 999} {
+		all[o].Outcome = client.Reset
+	}
+	all[166].Outcome = client.NotSent
+	for _, row := range []struct {
+		name string
+		size int
+		want []int
+	}{
+		{"the nearest, and one that went well", 2, []int{18, 164, 165}},
+		{"on both sides", 4, []int{18, 164, 165, 458, 707}},
+		{"no more than there are", 64, []int{18, 164, 165, 458, 707, 999}},
+	} {
+		if got := failedAround(165, row.size, all); !slices.Equal(got, row.want) {
+			t.Errorf("%s: got %v, want %v", row.name, got, row.want)
+		}
+	}
+}
+
 func TestShrinkFindsTheFewestOnWhichAnAnalyzerErrs(t *testing.T) {
 	s, err := scenarios.Load("f.yaml", []byte(`name: f
 title: Two faults share the blame

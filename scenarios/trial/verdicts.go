@@ -73,7 +73,7 @@ func Decode(name string, r io.Reader) (*Verdicts, error) {
 		case one.Cause == nil:
 			return nil, bad("verdicts[%d]: has no cause; where nothing can be named it is %q", i, analyzer.Inconclusive)
 		case !one.Cause.Valid():
-			return nil, bad("verdicts[%d]: cause %q is none%s", i, *one.Cause, nearest.Hint(*one.Cause, slices.Collect(maps.Keys(analyzer.Causes))))
+			return nil, bad("verdicts[%d]: cause %q is none%s", i, *one.Cause, nearest.HintOrAll(*one.Cause, slices.Collect(maps.Keys(analyzer.Causes))))
 		case r.ID == "" && r.Client == "":
 			return nil, bad("verdicts[%d]: request: has neither id nor client, so nobody knows which it is", i)
 		}
@@ -92,7 +92,14 @@ func Decode(name string, r io.Reader) (*Verdicts, error) {
 func plainly(err error) string {
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
-		return fmt.Sprintf("%q is a %s", mistyped.Field, mistyped.Value)
+		is := "a " + mistyped.Value
+		if mistyped.Value == "array" || mistyped.Value == "object" {
+			is = "an " + mistyped.Value
+		}
+		if mistyped.Field == "" {
+			return "is " + is
+		}
+		return fmt.Sprintf("%q is %s", mistyped.Field, is)
 	}
 	return "is not JSON: " + err.Error()
 }
