@@ -107,7 +107,7 @@ func TestWhatAMatcherPrintsOfAMiss(t *testing.T) {
 		{"no request failed", played(), true, testkit.Blame("firewall").For("syn-dropped")},
 		{"a request that did not fail was blamed on somebody", alarmed(), true, testkit.Blame("firewall").For("syn-dropped")},
 		{"a hop that there is not", played(right), false, testkit.Blame("firewal")},
-		{"a cause that there is not", played(right), false, testkit.Blame("firewall").For("syn-lost")},
+		{"a cause that there is not", played(right), false, testkit.Blame("firewall").For("syn-droped")},
 		{"no hop", played(nobody), true, testkit.Blame("")},
 		{"a result without verdicts", &scenarios.Result{Scenario: "no-fault", Valid: true}, true, testkit.SolveEveryFailure()},
 		{"a share that is none", played(right), true, testkit.Blame("firewall").Share(90)},
