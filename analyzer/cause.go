@@ -11,6 +11,7 @@ const (
 	// The hop before it asked for the hardware address of the next host, and got no answer.
 	NeighbourUnresolved Cause = "neighbour-unresolved"
 	SYNAckDropped       Cause = "syn-ack-dropped"    // the SYN-ACK was lost on its way back
+	AsymmetricPath      Cause = "asymmetric-path"    // the SYN came past the hop, which then dropped the SYN-ACK
 	AckDropped          Cause = "ack-dropped"        // a bare ACK was lost: the handshake's last, or a keep-alive probe
 	DataDropped         Cause = "data-dropped"       // request bytes were lost
 	ResponseDropped     Cause = "response-dropped"   // response bytes were lost
@@ -61,6 +62,7 @@ var Causes = map[Cause]Place{
 	SYNDropped:          AtLink | AtForwarder,
 	SYNAckDropped:       AtLink | AtForwarder,
 	NeighbourUnresolved: AtLink | AtServer,
+	AsymmetricPath:      AtForwarder,
 	AckDropped:          AtLink | AtForwarder,
 	DataDropped:         AtLink | AtForwarder,
 	ResponseDropped:     AtLink | AtForwarder,

@@ -32,6 +32,7 @@ type sighting struct {
 	shut     bool    // it says that its sender's receive window is zero
 	cut      bool    // not all of it was captured, so that its checksum tells nothing
 	passed   bool    // the same point has it again with another TTL: it passed a router
+	next     nextHop // whom its frame is for
 	digest   [8]byte // SHA-256 of the captured bytes, its beginning
 }
 
@@ -149,6 +150,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 	}
 	g := sighting{frame: p.frame, time: p.time, toServer: srcIsB == c.reversed[i], flags: p.flags, ttl: p.ttl,
 		seq: p.seq, ack: p.ack, length: p.length, size: p.size, mark: p.mark(), sum: p.sum(), damaged: p.damaged(), cut: p.cut}
+	g.next = p.nextHop(f.Data)
 	g.shut = p.window == 0 && g.is(flagACK, flagSYN|flagRST) && !p.icmp
 	sum := sha256.Sum256(f.Data)
 	copy(g.digest[:], sum[:])

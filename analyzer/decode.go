@@ -23,6 +23,7 @@ type packet struct {
 	icmpFrom     []byte // who sent the ICMP error
 	icmpWhat     uint16 // type<<8 | code
 	vlan         uint16 // innermost tag's id
+	link         uint16 // type of its capture's link
 	ifindex      uint32 // of Linux cooked v2; 0: not told
 	way          way    // of Linux cooked captures
 	fragment     bool   // a later IP fragment: further payload of a segment seen before
@@ -100,7 +101,7 @@ const (
 // all tunnels. What it does not understand — other protocols, encrypted tunnels,
 // cut headers — is false.
 func decode(link uint16, f []byte, p *packet) bool {
-	p.vlan, p.ifindex, p.layers, p.way = 0, 0, 0, wayUnknown
+	p.vlan, p.link, p.ifindex, p.layers, p.way = 0, link, 0, 0, wayUnknown
 	p.icmp, p.fragment, p.unmatched, p.unsummed = false, false, false, false
 	if link == linkEthernet && len(f) >= 18 { // what nearly all frames are, without detours
 		ether, rest := binary.BigEndian.Uint16(f[12:]), f[14:]

@@ -87,6 +87,21 @@ func ForgottenStory(tb testing.TB) (dir string, r *Report) {
 	return filepath.Dir(s.written[0].Path), r
 }
 
+// DetourStory tells of requests whose SYNs go past the firewall, and returns where its
+// captures are and what the analyzer says.
+func DetourStory(tb testing.TB) (dir string, r *Report) {
+	tb.Helper()
+	s := newStory(tb)
+	s.past = func(port uint16) bool { return port >= failed }
+	for i := range 3 {
+		s.failing(at+time.Duration(i)*10*time.Millisecond, 17+i, 54373+i, 1+i%2, "", "firewall/feth10")
+	}
+	s.background(0, 300)
+	s.background(at+5*time.Second, 100)
+	r = s.analyze()
+	return filepath.Dir(s.written[0].Path), r
+}
+
 // ReuseStory tells of a firewall that holds its sessions longer than the proxy lets its
 // ports rest, and returns where the captures are and what the analyzer says. A capture that
 // begins late, if one is named, has nothing of the tuples' earlier use.

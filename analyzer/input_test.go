@@ -281,8 +281,8 @@ func TestJSONShape(t *testing.T) {
 }
 
 func TestCausesTable(t *testing.T) {
-	if len(Causes) != 32 {
-		t.Errorf("got %d causes, want 32", len(Causes))
+	if len(Causes) != 33 {
+		t.Errorf("got %d causes, want 33", len(Causes))
 	}
 	if !SYNDropped.CanBeAt(AtForwarder) || SYNDropped.CanBeAt(AtServer) || Cause("x").Valid() {
 		t.Error("the table of causes is wrong")

@@ -40,6 +40,7 @@ var rules = []rule{
 	delayed,
 	portClosed,
 	rejected,
+	asymmetricPath,
 	synAckDropped,
 	neighbourUnresolved,
 	tupleReused,

@@ -21,9 +21,16 @@ func (v *flowView) lost(p int, seen []*sighting, k kind) *conclusion {
 	c.between = append(c.between, v.point(q))
 	absent := v.absence(p, q, seen, k)
 	hop, missing := v.segment(min(p, q), max(p, q))
+	led, elsewhere := "", false
+	if k.toServer {
+		led, elsewhere = v.ledElsewhere(p, seen[0])
+	}
 	switch {
 	case v.steps[p].s.mixed() && !slices.ContainsFunc(seen, func(g *sighting) bool { return g.passed }):
 		c.settle = fmt.Sprintf("a capture of each interface by itself in place of %s: it shows packets before and after a router in one file, and this one on one side only", v.steps[p].s.point.File)
+		return c
+	case elsewhere:
+		c.settle = led
 		return c
 	case missing != "": // without it even a certain absence would name nobody
 		c.settle = missing

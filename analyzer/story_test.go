@@ -59,6 +59,9 @@ type story struct {
 	opens   func(*telling) // called with a connection that gets TLS, before anything of it is told
 	deaths  []death        // of packets
 	merge   bool           // the firewall's faces were captured in one file, feth11's
+	// past tells which of the f5's connections go past the firewall, by source port. Their
+	// answers come through it. nil: none.
+	past func(port uint16) bool
 }
 
 type shown struct {
@@ -91,6 +94,7 @@ type told struct {
 type telling struct {
 	client, server netip.AddrPort
 	points         []string
+	up             []string // to the server, if that is another way
 	isn, answer    uint32
 	vlan           uint16
 	peer           *telling
@@ -128,9 +132,14 @@ func (s *story) clientFlow(port int) *telling {
 
 func (s *story) serverFlow(port, server int) *telling {
 	s.isn += 100_000
-	return &telling{client: s.port("198.18.60.247", port), server: s.port(fmt.Sprintf("198.18.160.%d", 80+server), 8000),
-		points: []string{"f5/0.0", "firewall/feth11", "firewall/feth10", fmt.Sprintf("server%d/eth0", server)},
+	end := fmt.Sprintf("server%d/eth0", server)
+	b := &telling{client: s.port("198.18.60.247", port), server: s.port(fmt.Sprintf("198.18.160.%d", 80+server), 8000),
+		points: []string{"f5/0.0", "firewall/feth11", "firewall/feth10", end},
 		isn:    s.isn, answer: s.isn * 7, vlan: 4093}
+	if s.past != nil && s.past(b.client.Port()) {
+		b.up = []string{"f5/0.0", end}
+	}
+	return b
 }
 
 const hopDelay = 50 * time.Microsecond
@@ -146,8 +155,11 @@ func (s *story) fills(at time.Duration, b *telling) (n uint32) {
 // tell lets a packet travel.
 func (s *story) tell(at time.Duration, p told) {
 	path := slices.Clone(p.flow.points)
-	if !p.toServer {
+	switch {
+	case !p.toServer:
 		slices.Reverse(path)
+	case p.flow.up != nil:
+		path = p.flow.up
 	}
 	data := s.serialize(p)
 	for i, point := range path {
@@ -243,7 +255,11 @@ func (s *story) capture(at time.Duration, point string, p told, data []byte) {
 		return
 	}
 	if point == "f5/0.0" {
-		tagged := append(slices.Clone(data[:12]), 0x81, 0, byte(p.flow.vlan>>8), byte(p.flow.vlan))
+		vlan := p.flow.vlan
+		if p.toServer && p.flow.up != nil {
+			vlan--
+		}
+		tagged := append(slices.Clone(data[:12]), 0x81, 0, byte(vlan>>8), byte(vlan))
 		data = append(tagged, data[12:]...)
 		if s.trailers {
 			data = s.trailer(p, data)

@@ -58,7 +58,8 @@ type serverSeen struct {
 	order  int
 	// Size of the largest IP packet to it and from it.
 	largestUp, largestDown int
-	side                   side // what was inferred about it
+	side                   side      // what was inferred about it
+	nextHops               []nextHop // of connections that came about
 }
 
 // conn is one connection of a flow, the latest. It is small, and the rest of it
@@ -347,6 +348,9 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		c.server.largestDown = max(c.server.largestDown, p.size)
 	}
 	if fromClient && p.is(flagACK, flagSYN|flagRST) && p.seq-c.isn-1 < 1<<24 || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
+		if fromClient && c.flags&completed == 0 {
+			c.server.leads(p.nextHop(frame))
+		}
 		c.flags |= completed
 	}
 	if p.length > 0 && !fromClient {

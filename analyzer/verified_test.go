@@ -25,6 +25,21 @@ func TestWhatPassedBeforeASessionWasForgottenDidPass(t *testing.T) {
 	confirmed(t, "forgotten at work", dir, r)
 }
 
+// TestASYNThatCameAnotherWayIsShownToHaveDoneSo: by its TTL at either end, and by its
+// absence at both faces of the hop.
+func TestASYNThatCameAnotherWayIsShownToHaveDoneSo(t *testing.T) {
+	dir, r := analyzer.DetourStory(t)
+	for _, v := range r.Verdicts {
+		if v.Hop != "firewall" || v.Cause != analyzer.AsymmetricPath {
+			t.Errorf("got %s %s", v.Hop, v.Cause)
+		}
+	}
+	if len(r.Verdicts) != 3 {
+		t.Errorf("got %d verdicts, want 3", len(r.Verdicts))
+	}
+	confirmed(t, "past the firewall", dir, r)
+}
+
 // TestTheEarlierUseOfATupleIsCited: who says that a firewall refused a 5-tuple because it
 // knew it shows that it was there.
 func TestTheEarlierUseOfATupleIsCited(t *testing.T) {

@@ -116,7 +116,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		Expect(r.Valid).To(BeTrue())
 		Expect(r.Score.Passed()).To(BeTrue(), r.Score.String())
 		Expect(r.Score.Correct + r.Score.Acceptable).To(Equal(r.Requests.Failed))
-		foreseen := !s.Firewall.Stateful() && s.F5.SNAT.Ports == 0 && !harmlessToo(s) && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
+		foreseen := !s.Firewall.Limited() && s.F5.SNAT.Ports == 0 && !harmlessToo(s) && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Foreseeable() })
 		if foreseen && len(s.Faults) > 0 && len(s.Expect) > 0 { // else it is a hop's own doing, and chance; or it harms nobody
 			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
 		}

@@ -144,7 +144,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a place there is not", edited(t, "at: firewall", "at: firewal"), `f.yaml:5:26: fault syn-drop: at "firewal": there is no such place; there are ` + allPlaces + `; did you mean "firewall"?`},
 		{"a direction there is not", edited(t, "to-server", "up"), `f.yaml:5:47: fault syn-drop: direction "up": must be to-server or to-client`},
 		{"something not yet matched", edited(t, "match: syn", "match: urg"), `f.yaml:5:65: fault syn-drop: match "urg": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at`},
-		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite`},
+		{"something not yet done", edited(t, "do: drop", "do: melt"), `f.yaml:5:74: fault syn-drop: do "melt": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite or detour`},
 		{"a count there is not", edited(t, "per: connection", "per: day"), `f.yaml:5:85: fault syn-drop: per "day": must be connection, tuple or packet`},
 		{"a match of what an actor does", edited(t, oneFault, "faults:\n  - {name: x, at: server2, do: reset, match: syn, per: connection, probability: 0.5}\n"),
 			`f.yaml:5:46: fault x: match "syn": an actor's reset has no match; leave it out`},
@@ -160,7 +160,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a fault without a name", edited(t, "{name: syn-drop, ", "{"), `f.yaml:5:5: fault : a name has 1 to 64 letters, digits and hyphens`},
 		{"two faults of one name", head + oneFault + strings.TrimPrefix(oneFault, "faults:\n") + rightOne, `f.yaml:6:5: fault syn-drop: named twice`},
 		{"a fault that says only where", head + "faults:\n  - name: x\n    at: firewall\n",
-			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: do "": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt or rewrite; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at; fault x: per "": must be connection, tuple or packet`},
+			`f.yaml:5:5: fault x: has no probability; give 0 to 1; fault x: do "": must be drop, reject, rate-limit, inject-rst, delay, reorder, duplicate, corrupt, rewrite or detour; fault x: direction "": must be to-server or to-client; fault x: match "": must be syn, syn-ack, ack, data, large-data, after-syn, response, any, fin, rst, icmp, who-has or is-at; fault x: per "": must be connection, tuple or packet`},
 
 		{"a cause there is not", edited(t, "cause: syn-dropped", "cause: syn-droped"), `f.yaml:7:28: expect: unknown cause "syn-droped"; did you mean "syn-dropped"?`},
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},

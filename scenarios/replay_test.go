@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
@@ -303,6 +304,37 @@ func TestARunThatCannotBeRepeated(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestWithoutADetourTheFirewallHasNothingToRefuse(t *testing.T) {
+	for _, family := range []string{"ipv4", "ipv6"} {
+		t.Run(family, func(t *testing.T) {
+			t.Parallel()
+			r := record(t, `name: past
+title: Past the firewall
+lab: {family: `+family+`}
+f5: {serverside: {syn-rto-base: 20ms}}
+firewall: {timeout-tcp: 1h}
+traffic: {requests: 100, concurrency: 16}
+faults: [{name: detour, at: f5, direction: to-server, match: any, do: detour, per: tuple, probability: 0.2}]
+expect: [{hop: firewall, cause: asymmetric-path}]
+`, 3)
+			for i := range r.Result.Truths {
+				if x := &r.Result.Truths[i]; x.Failed() && (x.Primary == nil || x.Primary.Fault != "detour" || len(x.Accept) != 1 || x.Accept[0] != (Pair{"firewall", analyzer.AsymmetricPath})) {
+					t.Errorf("the truth of request %d is %+v", i, x)
+				}
+			}
+			c := replay(t, r, ReplayOptions{Without: []string{"detour"}})
+			if h := c.Hit[0]; h.Requests == 0 || h.Failed != h.Requests || h.OK != h.Requests || !c.Holds || !c.Predictable || c.Now.Failed != 0 || c.Rest.Unchanged != c.Rest.Requests {
+				t.Errorf("hit by the detour: %+v; it holds: %v; %+v", h, c.Holds, c)
+			}
+			// It is not the firewall's own doing, so no limit of its own makes an end of it.
+			c = replay(t, r, ReplayOptions{Without: []string{string(firewall.NoSessionAnswers)}})
+			if h := c.Hit[0]; h.Requests == 0 || h.Others != h.Requests || !c.Holds {
+				t.Errorf("without the refusals: %+v; it holds: %v", h, c.Holds)
+			}
+		})
+	}
 }
 
 // Whom a firewall refuses by itself is chance; that it does not when it may not is none.

@@ -253,7 +253,7 @@ var faultOptions = []option{
 // before they are tried, and so are the options that it cannot have.
 func valid(spec *topology.Spec, do fault.Do) (all []fault.Fault) {
 	var bases []fault.Fault
-	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client) {
+	for _, at := range append(fault.Places(spec, fault.SYN), topology.Client, topology.F5) {
 		for _, direction := range []fault.Direction{"", fault.ToServer, fault.ToClient} {
 			for _, match := range append([]string{""}, words[reflect.TypeFor[fault.Match]()]...) {
 				for _, per := range words[reflect.TypeFor[fault.Per]()] {

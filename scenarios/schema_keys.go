@@ -91,10 +91,10 @@ var properties = map[string]property{
 
 	"faults":             {what: "What is broken. Each is of packets, which are hit on their way, or of an actor, who misbehaves."},
 	"faults.name":        {what: "Letters, digits and hyphens. The seed's dice are thrown for it by this name.", pattern: `^[A-Za-z0-9-]{1,64}$`},
-	"faults.at":          {what: "A node or a link: firewall, link:f5-firewall, server2, client."},
+	"faults.at":          {what: "A node or a link: firewall, link:f5-firewall, server2, client; of a detour the f5."},
 	"faults.direction":   {what: "Of the packets; an actor's fault has none."},
 	"faults.match":       {what: "Which packets. ack: with nothing else in them; data and response: with bytes; large-data: in packets of more bytes than larger-than; after-syn: all but SYN and RST, which a server drops whose listen queue is full; any: whatever goes in the direction; fin: without data; icmp: ICMP errors; who-has and is-at: ARP or neighbour discovery's question for a server, and the answer."},
-	"faults.do":          {what: "What becomes of packets: drop, reject, or what a wire does to them; or what an actor does instead of its part."},
+	"faults.do":          {what: "What becomes of packets: drop, reject, detour past the firewall, or what a wire does to them; or what an actor does instead of its part."},
 	"faults.after":       {what: "Of a delay, and of an actor that takes its time: how much of it, such as 3s; of a delay at most 1m."},
 	"faults.jitter":      {what: "Of a delay: up to so much more, by chance, such as 50ms; packets may overtake each other. Default: none."},
 	"faults.port":        {what: "Of a client that connects elsewhere.", least: 1, most: 65535},

@@ -116,7 +116,8 @@ var onlyLoadKnows = []string{"not-yaml", "two-documents", "key-twice", "nothing-
 	"resolution-by-chance", "rewrite-of-nothing", "forged-refusal", "delay-between-two-syns", "delay-that-may-be-waited-for",
 	"two-faults-of-one-name", "two-faults-that-exclude-each-other", "two-faults-at-one-place-that-exclude-each-other",
 	"never-read-of-small-requests", "never-read-and-large-packets",
-	"clientside-fault-of-several-requests", "clientside-fault-that-leaves-nothing"}
+	"clientside-fault-of-several-requests", "clientside-fault-that-leaves-nothing",
+	"detour-past-nothing", "detour-of-frames"}
 
 func TestTheSchemaRefusesWhatIsBroken(t *testing.T) {
 	s := compiled(t)

@@ -86,6 +86,8 @@ func causeOf(f *fault.Fault, spec *topology.Spec) analyzer.Cause {
 		return deeds[f.Do]
 	case f.Resolves():
 		return analyzer.NeighbourUnresolved
+	case f.Do == fault.Detour:
+		return analyzer.AsymmetricPath
 	case f.Do == fault.Corrupt:
 		return analyzer.Corrupted
 	case f.Do == fault.InjectRST:
@@ -153,7 +155,7 @@ func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
 		if !slices.Contains(spec.Path(topology.Client, member), f.At) {
 			continue
 		}
-		p := Pair{Hop: project(spec, member, f.At), Cause: causeOf(f, spec)}
+		p := Pair{Hop: project(spec, member, placeOf(f)), Cause: causeOf(f, spec)}
 		if p.Cause != "" && !slices.Contains(pairs, p) {
 			pairs = append(pairs, p)
 		}
@@ -178,17 +180,24 @@ func truths(facts *sim.Facts, expect []Expectation) ([]Truth, error) {
 			Start: r.Start, Duration: r.End.Sub(r.Start).Seconds(), Outcome: r.Outcome, Status: r.Status}
 	}
 	member := map[int]string{}
+	detoured := detouredRequests(facts, faults)
 	for _, h := range facts.Ledger {
 		if h.Ordinal < 0 || h.Ordinal >= len(out) {
 			continue // the run is invalid, and says so
 		}
 		cause := causeOf(faults[h.Fault], &spec)
+		if detoured[h.Ordinal] && h.Fault == string(firewall.NoSessionAnswers) {
+			continue // of a session that it could not know
+		}
 		if cause == "" || waitedFor(&facts.Config, faults[h.Fault]) || tooLate(&h, &facts.Requests[h.Ordinal]) {
 			continue
 		}
 		if h.At != topology.Client && h.At != fault.ClientLink {
 			_, server := h.Ends()
 			member[h.Ordinal] = nodeOf(server, a)
+		}
+		if faults[h.Fault].Do == fault.Detour {
+			h.At = placeOf(faults[h.Fault])
 		}
 		if h.Fault == string(firewall.ChallengeACK) {
 			h.At = member[h.Ordinal] // that the firewall dropped it is the proof that the server sent it
@@ -232,7 +241,7 @@ func (t *Truth) hit(h sim.Hit, cause analyzer.Cause) {
 
 func (t *Truth) plan(p sim.Planned, f *fault.Fault, cause analyzer.Cause) {
 	if !slices.ContainsFunc(t.Faults, func(h TruthHit) bool { return h.Fault == p.Fault }) {
-		t.Faults = append(t.Faults, TruthHit{TruthFault{f.Name, f.At, cause}, p.Attempt, 0})
+		t.Faults = append(t.Faults, TruthHit{TruthFault{f.Name, placeOf(f), cause}, p.Attempt, 0})
 	}
 }
 

@@ -93,11 +93,11 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 			seen[c.Point.Hop+"/"+tap.Interface] = face{in, out}
 		}
 	}
-	external, internal := seen["f5/external"], seen["f5/internal"]
+	external, internal, servers := seen["f5/external"], seen["f5/internal"], seen["f5/servers"]
 	user, up, down := seen["client/eth0"], seen["firewall/feth11"], seen["firewall/feth10"]
 	s1, s2 := seen["server1/eth0"], seen["server2/eth0"]
 	stretch := func(where string, toServerIn, toServerOut, toClientIn, toClientOut uint64, places ...string) {
-		addedUp, addedDown := f.added(fault.ToServer, places...), f.resets(places...)+f.added(fault.ToClient, places...)
+		addedUp, addedDown := f.added(fault.ToServer, places...)+f.rejoined(places...), f.resets(places...)+f.added(fault.ToClient, places...)
 		if what == ICMPErrors {
 			addedUp, addedDown = 0, f.said(places...)
 		}
@@ -106,7 +106,7 @@ func (f *Facts) balanceOf(what string, count func(capture.Count) (in, out uint64
 			Balance{where, fault.ToClient, what, toClientIn, toClientOut, f.taken(what, fault.ToClient, places...), addedDown})
 	}
 	stretch("link:client-f5", user.out, external.in, external.out, user.in, "link:client-f5")
-	stretch("link:f5-firewall", internal.out, up.in, up.out, internal.in, "link:f5-firewall")
+	stretch("link:f5-firewall", internal.out+servers.out, up.in, up.out, internal.in, "link:f5-firewall")
 	stretch("firewall", up.in, down.out, down.in, up.out, "firewall")
 	stretch("link:firewall-servers", down.out, s1.in+s2.in, s1.out+s2.out, down.in,
 		"link:firewall-switch", "link:switch-server1", "link:switch-server2")

@@ -81,13 +81,17 @@ type Progress struct {
 }
 
 // Spec returns the lab's wiring: the standard lab, with what the f5's configuration
-// needs of it, with a middle in every link that a fault is on, and with TCP that gives
+// needs of it, with a middle in every link that a fault is on, with a way past the firewall
+// where a fault leads over one, and with TCP that gives
 // up before long where a fault takes what it sends.
 func (c *Config) Spec() (topology.Spec, error) {
 	spec, err := topology.Standard(c.Family)
 	if err == nil {
 		proxy := c.proxy()
 		err = proxy.Wire(&spec)
+	}
+	if err == nil && c.detours() {
+		spec = spec.WithDetour(fault.DetourMark)
 	}
 	if c.Firewall.Stateful() {
 		forgetSoon(&spec)
@@ -98,6 +102,7 @@ func (c *Config) Spec() (topology.Spec, error) {
 			giveUpSoon(&spec, f)
 			sayAll(&spec, f)
 			askAtOnce(&spec, f)
+			answerSoon(&spec, f)
 		}
 		if err == nil && f.IsLink() {
 			if _, known := spec.Link(f.At); known { // else Validate says so
@@ -178,7 +183,7 @@ func (c *Config) Validate() error {
 	}
 	for _, f := range c.Faults {
 		errs = append(errs, f.Validate(&spec), c.validateActor(&f), c.validateClientside(&f))
-		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy))
+		errs = append(errs, c.validateDelay(&f), c.validateProvoked(&f, &proxy), c.validateDetour(&f))
 		if f.OnWire() && f.At == topology.Firewall && c.Firewall.Stateful() {
 			// What a wire puts back there does not come by the table of sessions.
 			errs = append(errs, fmt.Errorf("fault %s: at %q: a stateful firewall would miss what is sent on there; the nearest places are link:f5-firewall and link:firewall-switch", f.Name, f.At))

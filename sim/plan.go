@@ -26,7 +26,8 @@ func crosses(spec *topology.Spec, member, place string) bool {
 // by request; predictable says whether that is all that can befall a request, and the
 // proxy is ours. Another one chooses source ports and members as it likes, and ours may
 // be told to go by what it finds or to turn requests away: see [bigip.Config.Static] and
-// [bigip.Config.LetsAllPass]. What a stateful firewall drops is not in the plan. It needs no privilege and runs nothing.
+// [bigip.Config.LetsAllPass]. What a stateful firewall drops is not in the plan: that of
+// its limits is chance, and the rest follows from a fault. It needs no privilege and runs nothing.
 func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, false, err
@@ -38,7 +39,7 @@ func (c *Config) Plan() (planned []Planned, predictable bool, err error) {
 	batch := c.batch()
 	proxy := c.proxy()
 	turns := proxy.Pool.Turns()
-	predictable = (c.Proxy != nil || proxy.LetsAllPass()) && !c.Firewall.Stateful()
+	predictable = (c.Proxy != nil || proxy.LetsAllPass()) && !c.Firewall.Limited()
 	for i := range c.Faults {
 		f := &c.Faults[i]
 		if !c.foreseen(f, &proxy) {

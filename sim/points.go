@@ -16,7 +16,7 @@ func Points() []string {
 // proxyFace is what tcpdump calls all interfaces of a BIG-IP.
 const proxyFace = "0.0"
 
-// points are where the lab is captured: at every face, the f5's two in one file. Their
+// points are where the lab is captured: at every face, the f5's in one file. Their
 // names are those of [Points].
 func (r *run) points() []capture.Point {
 	spec := r.lab.Spec()
@@ -30,8 +30,13 @@ func (r *run) points() []capture.Point {
 	}
 	proxy := capture.Point{Hop: topology.F5, Face: proxyFace, Side: capture.Both,
 		Taps: []capture.Tap{tap(topology.F5, topology.External, 0), tap(topology.F5, topology.Internal, 0)}}
+	if r.facts.Config.detours() {
+		proxy.Taps = append(proxy.Taps, tap(topology.F5, topology.Servers, 0))
+	}
 	if r.own != nil { // tags and trailers are a BIG-IP's
-		proxy.Taps[0].VLAN, proxy.Taps[1].VLAN = bigip.ClientsideVLAN, bigip.ServersideVLAN
+		for i, vlan := range []uint16{bigip.ClientsideVLAN, bigip.ServersideVLAN, bigip.ServersVLAN}[:len(proxy.Taps)] {
+			proxy.Taps[i].VLAN = vlan
+		}
 		table := r.own.Table()
 		proxy.FirstFrame, proxy.AppendTrailer = table.FileInfo(), table.AppendTrailer
 		proxy.Take, proxy.Filter = table.Takes, table.Filter()

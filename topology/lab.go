@@ -197,6 +197,11 @@ func (h *Host) configure(n *Node, links map[string]netlink.Link) error {
 			return err
 		}
 	}
+	for order, d := range n.Detours {
+		if err := h.detour(d, links[d.Interface], order); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

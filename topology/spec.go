@@ -32,6 +32,7 @@ type Node struct {
 	Interfaces []Interface
 	Routes     []Route
 	Intercepts []Intercept
+	Detours    []Detour
 	// Sysctls are settings below /proc/sys of this namespace, by dotted name
 	// ("net.ipv4.tcp_timestamps"); they come on top of those every node gets.
 	Sysctls map[string]string
@@ -62,6 +63,8 @@ type Link struct {
 	// which a fault can drop a packet after the sender's capture has seen it
 	// and before the receiver's has.
 	Middle bool
+	// Detour leaves the link out of [Spec.Path]: no route leads over it, only a [Detour] does.
+	Detour bool
 }
 
 // Name returns the link's name in faults and verdicts, "link:A-B".
@@ -123,7 +126,7 @@ func (s *Spec) LinkNames() []string {
 }
 
 // Path returns the names of the nodes and links that a packet crosses on the
-// shortest way between two nodes, both ends included:
+// shortest way between two nodes that is no detour, both ends included:
 // "f5", "link:f5-firewall", "firewall", …; nil if there is no way.
 func (s *Spec) Path(from, to string) []string {
 	type step struct {
@@ -144,7 +147,7 @@ func (s *Spec) Path(from, to string) []string {
 			case l.B.Node:
 				next = l.A.Node
 			}
-			if next == "" || seen[next] {
+			if next == "" || seen[next] || l.Detour {
 				continue
 			}
 			seen[next] = true
@@ -179,6 +182,11 @@ func (s *Spec) Validate() error {
 		for _, x := range n.Intercepts {
 			if _, ok := n.Interface(x.Interface); !ok || !x.To.IsValid() {
 				bad("node "+n.Name, "intercepts %s on %q: it must be a prefix, and one of the node's interfaces", x.To, x.Interface)
+			}
+		}
+		for _, x := range n.Detours {
+			if _, ok := n.Interface(x.Interface); !ok || !x.To.IsValid() || x.Mark == 0 {
+				bad("node "+n.Name, "sends what has the mark %#x to %s by %q: it must be a mark, a prefix, and one of the node's interfaces", x.Mark, x.To, x.Interface)
 			}
 		}
 	}

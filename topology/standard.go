@@ -39,6 +39,7 @@ type Addresses struct {
 	Upstream         netip.Addr     // the firewall on feth11
 	Downstream       netip.Addr     // the firewall on feth10
 	Server1, Server2 netip.AddrPort // the pool members
+	Direct           netip.Addr     // the f5 in the servers' network, see [Spec.WithDetour]
 }
 
 // StandardAddresses returns the addresses of [Standard]; the last parts are
@@ -58,6 +59,7 @@ func StandardAddresses(f Family) Addresses {
 		Downstream: at("198.18.160.1", "2001:db8:160::1"),
 		Server1:    netip.AddrPortFrom(at("198.18.160.81", "2001:db8:160::81"), 8000),
 		Server2:    netip.AddrPortFrom(at("198.18.160.82", "2001:db8:160::82"), 8000),
+		Direct:     at("198.18.160.247", "2001:db8:160::247"),
 	}
 }
 

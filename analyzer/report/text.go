@@ -196,6 +196,7 @@ var lost = map[analyzer.Cause]string{
 	analyzer.SYNDropped:      "SYN",
 	analyzer.Rejected:        "SYN",
 	analyzer.SYNAckDropped:   "SYN-ACK",
+	analyzer.AsymmetricPath:  "SYN-ACK",
 	analyzer.AckDropped:      "ACK",
 	analyzer.DataDropped:     "request",
 	analyzer.ResponseDropped: "response",
@@ -247,6 +248,8 @@ func Sentence(v *analyzer.Verdict) string {
 		return fmt.Sprintf("%s sent the SYN-ACK, %s never received it", a, b)
 	case v.Cause == analyzer.SYNAckDropped:
 		return a + " received the SYN-ACK and did not forward it"
+	case v.Cause == analyzer.AsymmetricPath:
+		return a + " received the SYN-ACK of a SYN that had come past it, and did not forward it"
 	case v.Cause == analyzer.NoAnswer:
 		return a + " received the SYN and did not answer"
 	case v.Cause == analyzer.ResetInjected:

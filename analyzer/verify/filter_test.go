@@ -29,6 +29,7 @@ type segment struct {
 	trailer  *f5trailer.Trailer
 	shut     bool // its window is zero
 	pad      int  // bytes of padding behind it, as on short Ethernet frames
+	ttl      byte // 0 means 63
 }
 
 // ipPacket is the segment from its IP header on.
@@ -44,6 +45,9 @@ func (s segment) ipPacket(t testing.TB) (layers.EthernetType, []byte) {
 		tcp.Options = []layers.TCPOption{{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}}
 	}
 	ether, ip := ipLayer(src.Addr(), dst.Addr(), layers.IPProtocolTCP)
+	if v4, ok := ip.(*layers.IPv4); ok && s.ttl != 0 {
+		v4.TTL = s.ttl
+	}
 	check(t, tcp.SetNetworkLayerForChecksum(ip.(gopacket.NetworkLayer)))
 	return ether, serialize(t, ip, tcp, gopacket.Payload(s.payload))
 }

@@ -77,6 +77,9 @@ func isSpared(path, change string, cause analyzer.Cause) bool {
 		path == "verdicts.0.cause" && cause == analyzer.SessionExpired && change == `"data-dropped"` {
 		return true // also true, and says less
 	}
+	if path == "verdicts.0.cause" && cause == analyzer.AsymmetricPath && change == `"syn-ack-dropped"` {
+		return true // also true, and says less
+	}
 	if path == "verdicts.0.cause" && cause == analyzer.NoAnswer && change == `"listen-queue-full"` {
 		return true // a full queue drops SYNs in silence: the frames of one request are the same
 	}

@@ -186,6 +186,18 @@ var stages = map[analyzer.Cause]func(*stage){
 		s.reset("TCP retransmit timeout", true)
 		s.verdict("link:firewall-server1", analyzer.SYNAckDropped, analyzer.ToClient, "server1/eth0", "firewall/feth10")
 	},
+	analyzer.AsymmetricPath: func(s *stage) {
+		s.begin()
+		syn := segment{src: up[0], dst: up[1], flags: flagSYN, seq: 100}
+		s.see("f5/0.0", 2*time.Second, syn)
+		s.see("server1/eth0", 2001*time.Millisecond, syn)
+		s.miss("firewall/feth11", synFilter)
+		s.miss("firewall/feth10", synFilter)
+		s.see("firewall/feth10", 2100*time.Millisecond, segment{src: down[0], dst: down[1], flags: flagSYN | flagACK, seq: 700, ack: 101})
+		s.miss("firewall/feth11", flowFilter(down[0], down[1])+" && tcp.flags.syn==1 && tcp.flags.ack==1 && tcp.ack_raw==101")
+		s.reset("TCP retransmit timeout", true)
+		s.verdict("firewall", analyzer.AsymmetricPath, analyzer.ToClient, "firewall/feth10", "firewall/feth11")
+	},
 	analyzer.AckDropped: func(s *stage) {
 		s.begin()
 		s.see("firewall/feth11", 2*time.Second, segment{src: up[0], dst: up[1], flags: flagACK, seq: 101, ack: 701})

@@ -19,6 +19,7 @@ const (
 	Forward Place = iota // a router's forward hook
 	Input                // a host's local input: after its capture, before its TCP
 	Bridge               // a bridge's forward hook: the middle of a link
+	Output               // what the host sends itself, before it has its way: see [Divert]
 )
 
 // Pick says which of the matching packets are hit.
@@ -42,6 +43,7 @@ const (
 	Reject                        // a RST in the name of the packet's destination
 	RejectAdminProhibited         // an ICMP error: a filter forbids it (RFC 1812 §5.2.7.1, RFC 4443 §3.1)
 	RejectPortUnreachable         // an ICMP error: nobody is there, as of UDP (RFC 1122 §3.2.2.1)
+	Divert                        // it gets [RuleSpec.Mark], and a way by it; of [Output] only
 )
 
 // RuleSpec describes a rule that hits some TCP segments of the connections to some
@@ -56,7 +58,8 @@ type RuleSpec struct {
 	Answers    bool         // what the servers send instead of what they are sent; tuples are those of the SYN all the same
 	Servers    []netip.Addr // whose connections; all of one family
 	Verdict    Verdict
-	Over       Rate // hit only what exceeds it; 0 is no rate
+	Mark       uint32 // of what is diverted
+	Over       Rate   // hit only what exceeds it; 0 is no rate
 	Pick       Pick
 	Modulus    uint32
 	Threshold  uint32
@@ -87,6 +90,8 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 	switch s.Place {
 	case Input:
 		chain.Hooknum = nftables.ChainHookInput
+	case Output:
+		routeByMark(chain)
 	case Bridge:
 		family = nftables.TableFamilyBridge
 	}
@@ -110,7 +115,12 @@ func (c *Conn) AddRule(s RuleSpec) (*Rule, error) {
 	if s.Over.Packets > 0 {
 		exprs = append(exprs, s.Over.exceeded())
 	}
-	exprs = append(exprs, &expr.Counter{}, logTo(s.LogGroup, s.LogBytes), s.Verdict.expr())
+	exprs = append(exprs, &expr.Counter{}, logTo(s.LogGroup, s.LogBytes))
+	if s.Verdict == Divert {
+		exprs = append(exprs, mark(s.Mark)...)
+	} else {
+		exprs = append(exprs, s.Verdict.expr())
+	}
 	c.c.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: exprs})
 	return r, c.flush("fault " + s.Name)
 }

@@ -17,10 +17,12 @@ const (
 	serverside
 )
 
-// VLAN ids of the two sides, as a BIG-IP numbers untagged VLANs internally.
+// VLAN ids of the two sides, as a BIG-IP numbers untagged VLANs internally; and of its leg
+// in the servers' own network, where it has one.
 const (
 	ClientsideVLAN = 4094
 	ServersideVLAN = 4093
+	ServersVLAN    = 4092
 )
 
 // FlowTable knows, for every frame the f5's capture sees, what TMM knew when the

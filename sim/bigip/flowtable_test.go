@@ -175,6 +175,23 @@ func TestTheClientsSYNAloneCarriesNoFlowAndThePeerIsKnownFromConnectOn(t *testin
 	})
 }
 
+func TestAFlowIsOfTheVLANThatItsFramesLeaveIn(t *testing.T) {
+	bothFamilies(t, func(t *testing.T, b *box) {
+		b.see(100, clientside, toServer, flagSYN, 0)
+		b.connectAt(110)
+		usual := b.see(111, serverside, toServer, flagSYN, 0)
+		f := b.frameOf(120, serverside, toServer, flagSYN, 0)
+		f.VLAN = ServersVLAN
+		past := b.seeFrame(f)
+		if past.Medium.FlowID != usual.Medium.FlowID || past.High.VLAN != ClientsideVLAN {
+			t.Errorf("in another VLAN the SYN carries flow %#x, and VLAN %d of its peer; want %#x, %d", past.Medium.FlowID, past.High.VLAN, usual.Medium.FlowID, ClientsideVLAN)
+		}
+		if got := b.see(130, clientside, toClient, ack, 0).High.VLAN; got != ServersVLAN {
+			t.Errorf("to the clientside its peer is in VLAN %d, want %d", got, ServersVLAN)
+		}
+	})
+}
+
 func TestARetransmittedSYNStillCarriesNoFlowAndOpensNoSecondOne(t *testing.T) {
 	b := newBox(t, DPT, false)
 	b.see(100, clientside, toServer, flagSYN, 0)

@@ -38,7 +38,7 @@ func (t *FlowTable) overtaken(h *flowHalf) {
 	if h.reset == nil || h.wasReset || h.rejected || h.fins != [2]bool{true, true} {
 		return
 	}
-	t.rsts.Overtaken[h.kind(h.vlan == ServersideVLAN)]++
+	t.rsts.Overtaken[h.kind(h.vlan != ClientsideVLAN)]++
 }
 
 // kind is how the reset of a half is counted.

@@ -22,7 +22,7 @@ const (
 	dptVersion    = "17.1.1.3 0.0.5"
 	legacyVersion = "13.1.0.3 0.0.5"
 	platformVE    = "Z100"
-	physicalPorts = "1.1,1.2" // clientside, serverside
+	physicalPorts = "1.1,1.2,1.3" // clientside, serverside, in the servers' network
 )
 
 // FileInfo returns the pseudo packet that a capture on the box begins with.
@@ -46,9 +46,9 @@ func (t *FlowTable) FileInfo() []byte {
 // any noise there is none, and dst is returned as it was.
 func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 	t.advance(f.Time)
-	s, vlan := clientside, uint16(ClientsideVLAN)
-	if f.VLAN == ServersideVLAN {
-		s, vlan = serverside, ServersideVLAN
+	s := clientside
+	if f.VLAN == ServersideVLAN || f.VLAN == ServersVLAN {
+		s = serverside
 	}
 	seg, isTCP := parseSegment(f.Data)
 	ends := ends(f, seg)
@@ -61,7 +61,7 @@ func (t *FlowTable) AppendTrailer(dst []byte, f capture.Frame) []byte {
 		// opens the flow, and is the one packet that does not carry it. A
 		// repeated SYN finds its flow there.
 		if t.halves[ends] == nil || t.halves[ends].carrying {
-			t.open(ends, vlan, clientTMM(ends))
+			t.open(ends, ClientsideVLAN, clientTMM(ends))
 		}
 		tmm = t.halves[ends].tmm
 	case isTCP:
@@ -93,8 +93,11 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 	tr := &t.trailer
 	*tr = f5trailer.Trailer{HasLow: t.tcpdump.noise >= 1, HasMedium: t.tcpdump.noise >= 2, HasHigh: t.tcpdump.noise >= 3}
 	port := physicalPorts[:3]
-	if f.VLAN == ServersideVLAN {
-		port = physicalPorts[4:]
+	switch f.VLAN {
+	case ServersideVLAN:
+		port = physicalPorts[4:7]
+	case ServersVLAN:
+		port = physicalPorts[8:]
 	}
 	if t.config.Format == Legacy {
 		tr.Format = f5trailer.Legacy
@@ -107,6 +110,9 @@ func (t *FlowTable) fill(h *flowHalf, tmm uint8, f capture.Frame, seg segment) {
 		return
 	}
 	tr.Low.VirtualServer = t.config.VirtualServer.Name
+	if f.VLAN == ServersVLAN {
+		h.vlan = ServersVLAN // the peer's frames say so too
+	}
 	if t.tcpdump.ssl {
 		tr.TLS, h.tls = h.tls, nil
 	}

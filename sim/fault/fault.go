@@ -114,6 +114,9 @@ func (f *Fault) Shadows(other *Fault) bool {
 	if f.Provokes(other) {
 		return false
 	}
+	if f.Do == Detour {
+		return f.avoids(other)
+	}
 	if f.Stage() == other.Stage() {
 		return !f.OnWire() // the packet is gone, or the actor has done something else
 	}
@@ -236,6 +239,10 @@ func (f *Fault) validatePackets(spec *topology.Spec, bad complaint) {
 	f.validateRate(bad)
 	f.validateSize(bad)
 	f.validateTime(bad)
+	if f.Do == Detour {
+		f.validateDetour(bad)
+		return
+	}
 	if f.Resolves() {
 		f.validateResolution(spec, bad)
 		return

@@ -62,6 +62,8 @@ func (f *Fault) validateAnswer(bad complaint) {
 // verdict is what the kernel does with a packet that is hit.
 func (f *Fault) verdict() nft.Verdict {
 	switch {
+	case f.Do == Detour:
+		return nft.Divert
 	case f.Do != Reject:
 		return nft.Drop
 	case f.With == WithAdminProhibited:

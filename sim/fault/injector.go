@@ -66,6 +66,8 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 		if host == nil {
 			return nil, fmt.Errorf("fault %s: %s has no middle to drop packets in", f.Name, f.At)
 		}
+	case f.Do == Detour:
+		place = nft.Output
 	case n.Kind != topology.KindRouter:
 		place = nft.Input
 	}
@@ -100,7 +102,7 @@ func (i *Injector) rule(place nft.Place, spec *topology.Spec) nft.RuleSpec {
 	f := i.fault
 	r := nft.RuleSpec{Name: f.Name, Place: place, IPv6: spec.UsesIPv6(), Segments: classes[f.Match].segments, Answers: f.Direction == ToClient,
 		LargerThan: uint32(f.LargerThan), Servers: addressesOf(spec, f.acceptors()), LogBytes: nflog.Bytes, Pick: nft.PickArmed,
-		Verdict: f.verdict(), Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}}
+		Verdict: f.verdict(), Mark: DetourMark, Over: nft.Rate{Packets: uint64(f.Rate), Burst: uint32(f.burst())}}
 	switch {
 	case f.Per == PerConnection || f.Probability == 0: // an empty set hits nothing
 	case f.Probability == 1:

@@ -29,8 +29,12 @@ const (
 func (f *Fault) Resolves() bool { return f.Match == WhoHas || f.Match == IsAt }
 
 // TakenAt and TakenWay are where the fault takes segments from their way, and which. What
-// nobody can be asked for, or whose TTL is up, goes no further than the firewall.
+// nobody can be asked for, or whose TTL is up, goes no further than the firewall; what is on
+// a detour is missing between f5 and firewall first.
 func (f *Fault) TakenAt() string {
+	if f.Do == Detour {
+		return linkPrefix + topology.F5 + "-" + topology.Firewall
+	}
 	if f.Resolves() || f.Expires() {
 		return topology.Firewall
 	}

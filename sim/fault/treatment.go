@@ -49,6 +49,7 @@ var treatments = map[Do]treatment{
 	Duplicate: {matches: onLinks, wire: true},
 	Corrupt:   {matches: onLinks[:len(onLinks)-1], wire: true, lost: true},
 	Rewrite:   {matches: onLinks[:len(onLinks)-1], wire: true}, // whether it is lost goes by the field
+	Detour:    {matches: []Match{Any}, breaks: true},           // with a stateful firewall, and it needs one
 }
 
 // maxDelay keeps a run finite.
@@ -62,7 +63,7 @@ var (
 
 // Treatments lists what can become of packets.
 func Treatments() []Do {
-	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite}
+	return []Do{Drop, Reject, RateLimit, InjectRST, Delay, Reorder, Duplicate, Corrupt, Rewrite, Detour}
 }
 
 // OnWire says whether a wire takes the packets and puts them back.
@@ -87,6 +88,7 @@ func (f *Fault) validateTreatment(bad complaint) {
 	t := treatments[f.Do]
 	if t.matches != nil && !slices.Contains(t.matches, f.Match) || t.matches == nil && f.Match == Any {
 		switch {
+		case f.Do == Detour: // see validateDetour
 		case f.Do == Reject:
 			bad("do %q: only a syn is rejected, a %s can be dropped", f.Do, f.Match)
 		case f.Match == AfterSYN:

@@ -39,6 +39,15 @@ const (
 // Stateful says whether there is a table at all.
 func (c Config) Stateful() bool { return c != Config{} }
 
+// Limited says whether any run may come up against what is set: a rate, a size, a timeout,
+// or a policy. A table without is one that drops nothing but what belongs to no session
+// from its beginning.
+func (c Config) Limited() bool {
+	d := c.withDefaults()
+	return c.SYNRate != 0 || d.MaxSessions < defaultMaxSessions || d.TimeoutTCP < defaultTimeoutTCP || d.TimeWait < defaultTimeWait ||
+		c.TupleReuse == Drop || c.ChallengeACK == Drop
+}
+
 func (c Config) withDefaults() Config {
 	fill := func(n *int, value int) {
 		if *n == 0 {

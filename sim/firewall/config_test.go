@@ -29,6 +29,28 @@ func TestAConfigurationThatCannotBeIsRefused(t *testing.T) {
 	}
 }
 
+func TestOnlyATableWithLimitsWithinReachIsLimited(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		Config
+		want bool
+	}{
+		{"nothing at all", Config{}, false},
+		{"the defaults, spelt out", Config{MaxSessions: defaultMaxSessions, TimeoutTCP: time.Hour, TimeWait: 15 * time.Second, TupleReuse: Accept, ChallengeACK: Accept}, false},
+		{"a longer timeout", Config{TimeoutTCP: 2 * time.Hour}, false},
+		{"a shorter one", Config{TimeoutTCP: time.Minute}, true},
+		{"a short time-wait", Config{TimeWait: time.Second}, true},
+		{"a small table", Config{MaxSessions: 2000}, true},
+		{"a rate", Config{SYNRate: defaultMaxSessions}, true},
+		{"tuples that are not used again", Config{TupleReuse: Drop}, true},
+		{"challenges that do not pass", Config{ChallengeACK: Drop}, true},
+	} {
+		if got := row.Limited(); got != row.want {
+			t.Errorf("%s: limited %v", row.name, got)
+		}
+	}
+}
+
 func TestAFirewallThatKnowsNoSessionsDropsNothing(t *testing.T) {
 	if c := (Config{}); c.Stateful() || c.Faults() != nil {
 		t.Error("the zero value is stateful")
