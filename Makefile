@@ -57,9 +57,9 @@ browser: go-version
 ablate: go-version
 	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
 
-## mutate: deliberate defects in our own analyzer: the catalogue is to catch them (SEED=…, RUNS=folder of run directories)
+## mutate: deliberate defects in our own analyzer: the catalogue is to catch them (SEED=…, RUNS=folder of run directories, ONLY=what a mutant says, a regular expression)
 mutate: go-version
-	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
+	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS))) $(if $(ONLY),-only '$(ONLY)')
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version
