@@ -159,16 +159,6 @@ func hops(spec *topology.Spec) (names []string) {
 	return names
 }
 
-// Hops lists what a verdict on s can name, on the way from the client to each pool member.
-func (s *Scenario) Hops() ([]string, error) {
-	c := s.Config(0)
-	spec, err := c.Spec()
-	if err != nil {
-		return nil, err
-	}
-	return hops(&spec), nil
-}
-
 // truthPairs are the answers a fault can have, one a pool member it is on the
 // way to; none if it is no cause by itself.
 func truthPairs(f *fault.Fault, spec *topology.Spec) (pairs []Pair) {
