@@ -9,7 +9,7 @@ N       ?= 2000
 HOPBLAME_ARTIFACTS ?= $(OUT)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test unit e2e e2e-rootless example ablate mutate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
+.PHONY: help build demo test unit e2e e2e-rootless example browser ablate mutate race lint fuzz bench bench-analyze bench-lab bench-proxy incident doctor tools clean go-version
 
 ## help: list the targets
 help:
@@ -48,13 +48,18 @@ example: go-version
 	@scripts/tools.sh haproxy
 	$(GO) test -C examples/haproxy-suite -count=1 ./...
 
+## browser: report.html in headless Chromium; leaves screenshots in OUT (HOPBLAME_MUST_RUN=1: it may not skip)
+browser: go-version
+	@scripts/tools.sh chromium
+	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) test -C e2e/browser -count=1 -v ./...
+
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
 ablate: go-version
 	$(GO) test ./scenarios/ablation -run '^TestNoFlip$$' -count=1 -v -timeout 60m -ablations $(N) -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
 
-## mutate: deliberate defects in our own analyzer: the catalogue is to catch them (SEED=…, RUNS=folder of run directories)
+## mutate: deliberate defects in our own analyzer: the catalogue is to catch them (SEED=…, RUNS=folder of run directories, ONLY=what a mutant says, a regular expression)
 mutate: go-version
-	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS)))
+	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS))) $(if $(ONLY),-only '$(ONLY)')
 
 ## race: unit and lab tests under the race detector (wants gcc)
 race: go-version
@@ -62,11 +67,12 @@ race: go-version
 	@# them so that good requests come as late as failing ones. ./sim has the same code.
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^TestEveryScenarioIsSolvedFromItsCapturesAlone$$' ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
 
-## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the example's module
+## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$unformatted" || { echo "not gofmt-ed: $$unformatted" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -C examples/haproxy-suite ./...
+	$(GO) vet -C e2e/browser ./...
 	GOOS=darwin $(GO) vet ./analyzer/...
 	GOOS=windows $(GO) vet ./analyzer/...
 

@@ -316,6 +316,7 @@ func (a *analysis) describePoints() {
 		a.report.Points = append(a.report.Points, r)
 		a.warnOfPoint(s)
 	}
+	a.report.Links = a.links()
 }
 
 // warnOfPoint says what makes a point's captures worth less.

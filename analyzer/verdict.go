@@ -13,6 +13,9 @@ type Report struct {
 	Verdicts      []Verdict     `json:"verdicts"` // by start of the request
 	Findings      []Finding     `json:"findings"`
 	Warnings      []string      `json:"warnings"`
+	// Links are pairs of points, as indexes into Points, client end first: between them
+	// connections pass and no other point lies. nil in a report that was read from a file.
+	Links [][2]int `json:"-"`
 }
 
 // PointReport says what a capture covers and how far it can be trusted.

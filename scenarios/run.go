@@ -136,7 +136,7 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err := result.analyze(ctx, points, dir.readKeyLog(), o); err != nil {
 		return nil, err
 	}
-	return result, dir.writeResult(result)
+	return result, dir.writeResult(ctx, points, result)
 }
 
 // analyze hands the captures, and only those, to the analyzer; of TLS also the keys, as

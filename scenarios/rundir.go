@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/analyzer/page"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -312,13 +314,16 @@ func (d *runDir) writeScenario(s *Scenario, config *sim.Config) error {
 	})
 }
 
-// writeResult writes verdicts.json and then, as the last file and all at once,
-// result.json: a directory that has it is whole.
-func (d *runDir) writeResult(r *Result) error {
+// writeResult writes verdicts.json, report.html and then, as the last file and all at once,
+// result.json: a directory that has it is whole. points are those that were analyzed.
+func (d *runDir) writeResult(ctx context.Context, points []analyzer.Point, r *Result) error {
 	if d.path == "" {
 		return nil
 	}
 	if err := d.writeWhole("verdicts.json", r.Report.WriteJSON); err != nil {
+		return err
+	}
+	if err := d.writeWhole("report.html", func(w io.Writer) error { return page.Write(ctx, w, points, r.Report, page.Options{}) }); err != nil {
 		return err
 	}
 	return d.writeJSON("result.json", r)

@@ -152,13 +152,13 @@ func TestTheResultIsWrittenLastAndWholeOrNotAtAll(t *testing.T) {
 		prepare func(dir string, r *Result)
 		want    []string // files afterwards
 	}{
-		{"all is well", func(string, *Result) {}, []string{"captures", "result.json", "truth", "verdicts.json"}},
+		{"all is well", func(string, *Result) {}, []string{"captures", "report.html", "result.json", "truth", "verdicts.json"}},
 		{"the verdicts cannot be written", func(dir string, _ *Result) {
 			if err := os.MkdirAll(filepath.Join(dir, "verdicts.json", "x"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 		}, []string{"captures", "truth", "verdicts.json"}},
-		{"the result cannot be put into words", func(_ string, r *Result) { r.Timing.Build = nan() }, []string{"captures", "truth", "verdicts.json"}},
+		{"the result cannot be put into words", func(_ string, r *Result) { r.Timing.Build = nan() }, []string{"captures", "report.html", "truth", "verdicts.json"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
@@ -168,7 +168,7 @@ func TestTheResultIsWrittenLastAndWholeOrNotAtAll(t *testing.T) {
 			}
 			r := result()
 			row.prepare(dir, r)
-			err = d.writeResult(r)
+			err = d.writeResult(t.Context(), nil, r)
 			if whole := slices.Contains(row.want, "result.json"); whole != (err == nil) {
 				t.Errorf("got error %v", err)
 			}

@@ -105,7 +105,7 @@ var properties = map[string]property{
 	"faults.from":        {what: "Of who-has and is-at, and of a drop per packet: when it begins, after the first request, such as 100ms. Default: at once."},
 	"faults.for":         {what: "Of a drop per packet: how long everything that matches is dropped, such as 6s. Of who-has and is-at: how long nobody hears of the server; at least 3.5s."},
 	"faults.to":          {what: "Of a forged RST: which end is reset by it, in the other's name; ahead of a syn-ack the server. Default: f5."},
-	"faults.ttl":         {what: "Of a rewrite: the TTL, or hop limit, that packets have from there on. With 1 the next router drops them.", least: 1, most: 255},
+	"faults.ttl":         {what: "Of a rewrite: the TTL, or hop limit, that packets have from there on. With 1 the next router drops them. Of a forged RST: its own; default: 255.", least: 1, most: 255},
 	"faults.mss":         {what: "Of a rewrite of SYNs or SYN-ACKs: the largest segment that their sender is said to take.", least: 100, most: 9000},
 	"faults.seq":         {what: "Of a rewrite: what is added to sequence numbers, so that the receiver takes them for others.", least: 1, most: 2147483647},
 	"faults.tsval":       {what: "Of a rewrite of data or responses: what is taken off the time stamp, in milliseconds, so that its receiver takes it for an old duplicate (PAWS).", least: 3600000, most: 2147483647},

@@ -64,8 +64,20 @@ const (
 	maxTied   = 64
 )
 
-// gather reads all captures once and keeps the packets of wanted connections.
-func (b *builder) gather(ctx context.Context, points []analyzer.Point) error {
+// gather reads all captures once and keeps the packets that each of the builders wants.
+func gather(ctx context.Context, points []analyzer.Point, report *analyzer.Report, bs []*builder) error {
+	for _, b := range bs {
+		b.listen()
+	}
+	return analyzer.Packets(ctx, points, report, func(i int, p *analyzer.Packet) {
+		for _, b := range bs {
+			b.seen[i].take(i, b.wanted, p)
+		}
+	})
+}
+
+// listen makes ready for what is gathered.
+func (b *builder) listen() {
 	b.seen = make([]*pointSeen, len(b.columns))
 	for i := range b.seen {
 		p := &pointSeen{conns: map[analyzer.Conn][]sight{}, pairs: map[[2]netip.Addr]*[2]int{}, tied: map[analyzer.Conn]bool{}}
@@ -77,7 +89,6 @@ func (b *builder) gather(ctx context.Context, points []analyzer.Point) error {
 		}
 		b.seen[i] = p
 	}
-	return analyzer.Packets(ctx, points, b.report, func(i int, p *analyzer.Packet) { b.seen[i].take(i, b.wanted, p) })
 }
 
 func pairOf(c analyzer.Conn) [2]netip.Addr {
@@ -146,43 +157,33 @@ func (g *sight) copies(h *sight) bool {
 		g.icmp == h.icmp && g.icmpWhat == h.icmpWhat && g.file == h.file
 }
 
-// find gathers the request's connections: once, and once more if nobody has said whom the
+// learn looks at what was gathered. It asks for another time if nobody had said whom the
 // client talked to, or if only trailers tell which serverside connections are the
-// request's.
-func (b *builder) find(ctx context.Context, points []analyzer.Point) error {
+// request's; otherwise the flows are found, of which there are none where the captures
+// hold no packet of them.
+func (b *builder) learn() (again bool) {
 	if !b.request.Server.IsValid() {
-		if err := b.gather(ctx, points); err != nil {
-			return err
-		}
 		if !b.meet() {
-			return b.noPackets()
+			return false
 		}
 		b.wanted[canonical(b.request.Client, b.request.Server)] = true
-	}
-	if err := b.gather(ctx, points); err != nil {
-		return err
+		return true
 	}
 	front := b.clientside()
-	if len(b.wanted) == 1 && b.request.Serverside == nil {
-		more := b.peers(front)
-		for _, c := range more {
-			b.wanted[c] = true
+	if len(b.wanted) == 1 && b.request.Serverside == nil && !b.asked {
+		b.asked = true
+		for _, c := range b.peers(front) {
+			b.wanted[c], again = true, true
 		}
-		if len(more) > 0 {
-			if err := b.gather(ctx, points); err != nil {
-				return err
-			}
-			front = b.clientside()
+		if again {
+			return true
 		}
 	}
 	if front != nil {
 		b.flows = append(b.flows, front)
 	}
 	b.serverside(front)
-	if len(b.flows) == 0 {
-		return b.noPackets()
-	}
-	return nil
+	return false
 }
 
 // meet finds out whom the client's port talked to: the first that it did.

@@ -95,16 +95,60 @@ const (
 // more for each end of the proxy of which only they tell the addresses. Errors are of
 // type *[analyzer.InputError], or the context's.
 func Build(ctx context.Context, points []analyzer.Point, report *analyzer.Report, r Request) (*Ladder, error) {
-	b := &builder{report: report, request: r}
-	b.listColumns()
-	b.readEvidence()
-	if err := b.find(ctx, points); err != nil {
+	b := newBuilder(report, r)
+	if err := find(ctx, points, report, []*builder{b}); err != nil {
 		return nil, err
+	}
+	if len(b.flows) == 0 {
+		return nil, b.noPackets()
 	}
 	return b.draw(), nil
 }
 
-// builder is the state of one Build.
+// BuildAll makes the ladders of several requests, and reads the captures as often as
+// [Build] would for one. A ladder is nil where the captures hold no packet of the request.
+func BuildAll(ctx context.Context, points []analyzer.Point, report *analyzer.Report, rs []Request) ([]*Ladder, error) {
+	bs := make([]*builder, len(rs))
+	for i, r := range rs {
+		bs[i] = newBuilder(report, r)
+	}
+	if err := find(ctx, points, report, bs); err != nil {
+		return nil, err
+	}
+	out := make([]*Ladder, len(rs))
+	for i, b := range bs {
+		if len(b.flows) > 0 {
+			out[i] = b.draw()
+		}
+	}
+	return out, nil
+}
+
+func newBuilder(report *analyzer.Report, r Request) *builder {
+	b := &builder{report: report, request: r}
+	b.listColumns()
+	b.readEvidence()
+	return b
+}
+
+// find reads the captures until every builder has the flows of its request.
+func find(ctx context.Context, points []analyzer.Point, report *analyzer.Report, bs []*builder) error {
+	for len(bs) > 0 {
+		if err := gather(ctx, points, report, bs); err != nil {
+			return err
+		}
+		var open []*builder
+		for _, b := range bs {
+			if b.learn() {
+				open = append(open, b)
+			}
+		}
+		bs = open
+	}
+	return nil
+}
+
+// builder is what becomes one ladder.
 type builder struct {
 	report  *analyzer.Report
 	request Request
@@ -114,6 +158,7 @@ type builder struct {
 	wanted  map[analyzer.Conn]bool     // canonical
 	seen    []*pointSeen               // by column
 	flows   []*flow
+	asked   bool // trailers have been asked for serverside connections
 	notes   []string
 	start   int64   // of the request, by the first point's clock
 	spread  []int64 // by column: half the width of what is known of its clock

@@ -22,9 +22,9 @@ const (
 	svgHalf   = 5  // half of an arrow's head, of a cross, of a diamond
 )
 
-// svgStyle is light or dark as the reader has it. Its names begin with hl, since several
-// ladders may be in one page, with other things.
-const svgStyle = `
+// SVGStyle is the style sheet of pictures, light or dark as the reader has it. Its names
+// begin with hl, since several ladders may be in one page, with other things.
+const SVGStyle = `
 .hl{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 .hl-paper{fill:#fff}.hl text{fill:#1b1f24}.hl .hl-dim{fill:#57606a}.hl .hl-strong{font-weight:700}
 .hl-rail{stroke:#c4cad1}.hl-way{stroke:#1b1f24}.hl-head{fill:#1b1f24}
@@ -39,13 +39,21 @@ const svgStyle = `
 // SVG writes the ladder as a picture that needs nothing else: no script, no font, no
 // style sheet. Each row has its frames in full as its title.
 func (l *Ladder) SVG(w io.Writer) error {
+	return l.svg(w, "<style>"+SVGStyle+"</style>\n")
+}
+
+// SVGInPage writes the picture without its style sheet, for a page that has [SVGStyle] once
+// for all pictures.
+func (l *Ladder) SVGInPage(w io.Writer) error { return l.svg(w, "") }
+
+func (l *Ladder) svg(w io.Writer, style string) error {
 	p := &picture{w: bufio.NewWriter(w), l: l}
 	body := &strings.Builder{}
 	p.body = body
 	p.draw()
 	width := p.labels() + svgWords
 	fmt.Fprintf(p.w, `<svg xmlns="http://www.w3.org/2000/svg" class="hl" role="img" viewBox="0 0 %d %d" width="%d" height="%d">`+"\n", width, p.y, width, p.y)
-	fmt.Fprintf(p.w, "<title>%s</title>\n<desc>%s</desc>\n<style>%s</style>\n", escape("Ladder of "+l.Title), escape(l.inWords()), svgStyle)
+	fmt.Fprintf(p.w, "<title>%s</title>\n<desc>%s</desc>\n%s", escape("Ladder of "+l.Title), escape(l.inWords()), style)
 	fmt.Fprintf(p.w, `<rect class="hl-paper" width="%d" height="%d"/>`+"\n", width, p.y)
 	for i := range l.Columns {
 		fmt.Fprintf(p.w, `<path class="hl-rail" d="M%d %dV%d"/>`+"\n", p.x(i), p.top, p.bottom)

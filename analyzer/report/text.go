@@ -26,19 +26,12 @@ type TextOptions struct {
 	Verbose int  // 1: also one line for each failed request, and the points; 2: with all evidence
 }
 
-// group is all verdicts with the same hop and cause.
-type group struct {
-	hop      string
-	cause    analyzer.Cause
-	verdicts []*analyzer.Verdict
-}
-
 // WriteText writes a report as text.
 func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
 	t := &text{w: bufio.NewWriter(w), o: o}
 	t.unnamed(r)
 	t.summary(r)
-	for _, g := range groups(r) {
+	for _, g := range Groups(r) {
 		t.group(&g, len(r.Verdicts))
 	}
 	if len(r.Findings) > 0 {
@@ -64,28 +57,9 @@ func WriteText(w io.Writer, r *analyzer.Report, o TextOptions) error {
 // A group is what failed at one hop for one cause.
 func Examples(r *analyzer.Report) []*analyzer.Verdict {
 	var out []*analyzer.Verdict
-	for _, g := range groups(r) {
-		out = append(out, g.verdicts[0])
+	for _, g := range Groups(r) {
+		out = append(out, g.Verdicts[0])
 	}
-	return out
-}
-
-func groups(r *analyzer.Report) []group {
-	var out []group
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
-		j := slices.IndexFunc(out, func(g group) bool {
-			// What would settle it depends on the points, so inconclusive ones are
-			// one group only between the same points.
-			return g.hop == v.Hop && g.cause == v.Cause && (v.Hop != "" || slices.Equal(g.verdicts[0].Between, v.Between))
-		})
-		if j < 0 {
-			j = len(out)
-			out = append(out, group{hop: v.Hop, cause: v.Cause})
-		}
-		out[j].verdicts = append(out[j].verdicts, v)
-	}
-	slices.SortStableFunc(out, func(a, b group) int { return len(b.verdicts) - len(a.verdicts) })
 	return out
 }
 
@@ -164,15 +138,15 @@ func tally(r *analyzer.Report, f func(*analyzer.Verdict) string) []string {
 	return order
 }
 
-func (t *text) group(g *group, all int) {
-	v := g.verdicts[0]
-	share := fmt.Sprintf("%s of %s", digits.Group(len(g.verdicts)), digits.Plural(all, "failure"))
-	if g.hop == "" {
+func (t *text) group(g *Group, all int) {
+	v := g.Verdicts[0]
+	share := fmt.Sprintf("%s of %s", digits.Group(len(g.Verdicts)), digits.Plural(all, "failure"))
+	if g.Hop == "" {
 		t.head(t.paint(yellow, "inconclusive") + " — " + share)
 	} else {
-		t.head(t.paint(red, g.hop) + " — " + string(g.cause) + " — " + share + confidence(g))
+		t.head(t.paint(red, g.Hop) + " — " + string(g.Cause) + " — " + share + confidence(g))
 	}
-	t.line(1, whereabouts(v))
+	t.line(1, Whereabouts(v))
 	if v.WouldSettle != "" {
 		t.line(1, "To settle it: "+v.WouldSettle+".")
 	}
@@ -180,9 +154,9 @@ func (t *text) group(g *group, all int) {
 	t.example(v)
 }
 
-func confidence(g *group) string {
+func confidence(g *Group) string {
 	low, high := 1.0, 0.0
-	for _, v := range g.verdicts {
+	for _, v := range g.Verdicts {
 		low, high = min(low, v.Confidence), max(high, v.Confidence)
 	}
 	if low == high {
@@ -202,8 +176,8 @@ var lost = map[analyzer.Cause]string{
 	analyzer.ResponseDropped: "response",
 }
 
-// whereabouts says where the packet in question was last seen.
-func whereabouts(v *analyzer.Verdict) string {
+// Whereabouts says where the packet in question was last seen.
+func Whereabouts(v *analyzer.Verdict) string {
 	packet := lost[v.Cause]
 	if packet == "" {
 		packet = "packet"

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 
+	"github.com/hopblame/hopblame/analyzer/page"
 	"github.com/hopblame/hopblame/analyzer/report"
 	"github.com/spf13/cobra"
 )
@@ -11,6 +13,7 @@ import (
 func newAnalyze() *cobra.Command {
 	var in captures
 	var asJSON, fail bool
+	var html string
 	var verbose int
 	c := &cobra.Command{
 		Use:   "analyze DIR|FILE...",
@@ -32,6 +35,7 @@ is known to have failed as far as the connections on both sides of the proxy sho
 		Example: `  hopblame analyze demo
   hopblame analyze --point client/eth0=c.pcap --point f5/0.0=f5.pcap.gz --point firewall/feth11=in.pcap
   hopblame analyze --point fw/in=fw.pcapng#eth0 --point fw/out=fw.pcapng#eth1 server.pcap
+  hopblame analyze --html report.html demo
   hopblame analyze --keylog keys.log demo
   ssh gateway tcpdump -w - tcp | hopblame analyze client.pcap -`,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -39,6 +43,11 @@ is known to have failed as far as the connections on both sides of the proxy sho
 			r, err := in.analyze(c, args)
 			if err != nil {
 				return err
+			}
+			if html != "" {
+				if err := writeWhole("--html", html, func(w io.Writer) error { return page.Write(c.Context(), w, in.points, r, page.Options{}) }); err != nil {
+					return err
+				}
 			}
 			out := c.OutOrStdout()
 			if asJSON {
@@ -61,6 +70,7 @@ is known to have failed as far as the connections on both sides of the proxy sho
 	f := c.Flags()
 	in.flags(c)
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
+	f.StringVar(&html, "html", "", "write the answer to `FILE` as a page that needs nothing else, too")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
 	return c

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
@@ -45,7 +46,7 @@ did not fail is named by the client's address and port, which Wireshark shows of
 				return err
 			}
 			if svg != "" {
-				if err := writeSVG(svg, l); err != nil {
+				if err := writeWhole("--svg", svg, l.SVG); err != nil {
 					return err
 				}
 			}
@@ -82,15 +83,19 @@ func chooseRequest(r *analyzer.Report, name string) (q ladder.Request, err error
 	return q, nil
 }
 
-// writeSVG writes a picture, whole or not at all.
-func writeSVG(name string, l *ladder.Ladder) error {
+// writeWhole writes a file that a flag names, whole or not at all.
+func writeWhole(flag, name string, write func(io.Writer) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return fmt.Errorf("--svg %s: cannot be written: %w", name, errno(err))
+		return fmt.Errorf("%s %s: cannot be written: %w", flag, name, errno(err))
 	}
-	if err = errors.Join(l.SVG(f), f.Close()); err != nil {
+	if err = errors.Join(write(f), f.Close()); err != nil {
 		os.Remove(name)
-		return fmt.Errorf("--svg %s: cannot be written: %w", name, errno(err))
+		var in *analyzer.InputError
+		if errors.As(err, &in) { // it is not the file that is at fault
+			return in
+		}
+		return fmt.Errorf("%s %s: cannot be written: %w", flag, name, errno(err))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func newRun() *cobra.Command {
 	f.IntVar(&o.Requests, "requests", 0, "requests to send (default: as the scenario says)")
 	f.IntVar(&o.Concurrency, "concurrency", 0, "requests in flight (default: as the scenario says)")
 	f.Uint64Var(&seed, "seed", 0, "seed of everything random (default: a fresh one, printed)")
-	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, result (default: keep nothing)")
+	f.StringVar(&o.Out, "out", "", "run directory to write: captures, truth, verdicts, report.html, result (default: keep nothing)")
 	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "`WHAT` of the captures to keep and analyze: all; or failed, which is the failed requests, some others, and what is no request's")
 	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
@@ -131,7 +131,7 @@ func writeResult(w io.Writer, r *scenarios.Result, name, out string) error {
 	if out == "" {
 		p.line("Files: none kept; with --out DIR the captures stay, and the frames above can be looked at")
 	} else {
-		p.line("Files: %s (hopblame analyze %s; wireshark %s)", out, out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
+		p.line("Files: %s (open %s in a browser; hopblame analyze %s; wireshark %s)", out, filepath.Join(out, "report.html"), out, filepath.Join(out, "captures", "f5-0.0.pcapng"))
 	}
 	return p.err
 }

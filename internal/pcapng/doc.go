@@ -69,7 +69,8 @@ const byteOrderMagic = 0x1A2B3C4D
 
 // Option codes, pcapng §3.5, §4.1, §4.2, §4.3 and §4.6.
 const (
-	optEnd = 0
+	optEnd     = 0
+	optComment = 1
 
 	shbHardware = 2
 	shbOS       = 3

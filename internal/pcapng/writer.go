@@ -123,6 +123,33 @@ func (w *Writer) WritePacket(iface int, ts int64, wireLength int, parts ...[]byt
 	return w.err
 }
 
+// WriteComment writes one frame as WritePacket does, with comments (pcapng §3.5,
+// opt_comment), which Wireshark shows and finds as frame.comment. It is for the few
+// frames of a file that have some: it allocates.
+func (w *Writer) WriteComment(iface int, ts int64, wireLength int, frame []byte, comments ...string) error {
+	if w.err != nil {
+		return w.err
+	}
+	if iface < 0 || iface >= w.interfaces {
+		return fmt.Errorf("packet on interface %d: only %d described", iface, w.interfaces)
+	}
+	b := newBlock(blockEnhanced)
+	b.u32(uint32(iface))
+	b.u32(uint32(uint64(ts) >> 32))
+	b.u32(uint32(ts))
+	b.u32(uint32(len(frame)))
+	b.u32(uint32(max(len(frame), wireLength)))
+	b.buf = append(b.buf, frame...)
+	b.buf = append(b.buf, zeros[:-len(frame)&3]...)
+	for _, c := range comments {
+		b.text(optComment, c)
+	}
+	if len(b.buf)+8 > maxBlock {
+		return fmt.Errorf("packet of %d bytes with %d comments: larger than a block may be", len(frame), len(comments))
+	}
+	return w.block(b)
+}
+
 // WriteStatistics writes an interface statistics block. Several may follow
 // each other; readers take the last.
 func (w *Writer) WriteStatistics(iface int, s Statistics) error {

@@ -72,6 +72,59 @@ func frames(ctx context.Context, file, filter string, preferences ...string) ([]
 	return numbers, nil
 }
 
+// Fields returns the values of some fields of every frame that a display filter finds, one
+// row a frame; of a field that a frame has several times, all, joined by line feeds.
+func Fields(ctx context.Context, file, filter string, names ...string) ([][]string, error) {
+	args := []string{"-r", file, "-Y", filter, "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"}
+	for _, n := range names {
+		args = append(args, "-e", n)
+	}
+	out, err := run(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	var rows [][]string
+	for line := range strings.Lines(out) {
+		row := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for i := range row {
+			row[i] = strings.ReplaceAll(row[i], "|", "\n")
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// Listed returns the list of packets as a profile shows it, one line each, or, with fields,
+// their values. config is a folder that has the profile in its folder profiles; what tshark
+// has to say against the profile is an error.
+func Listed(ctx context.Context, config, profile, file, filter string, fields ...string) ([]string, error) {
+	path, err := exec.LookPath("tshark")
+	if err != nil {
+		return nil, ErrMissing
+	}
+	args := []string{"-n", "-C", profile, "--color", "-r", file, "-Y", filter}
+	for i, f := range fields {
+		if i == 0 {
+			args = append(args, "-T", "fields")
+		}
+		args = append(args, "-e", f)
+	}
+	c := exec.CommandContext(ctx, path, args...)
+	c.Env = append(os.Environ(), "HOME="+config, "XDG_CONFIG_HOME=", "WIRESHARK_CONFIG_DIR="+config, "LC_ALL=C")
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(stderr.String()))
+	}
+	for line := range strings.Lines(stderr.String()) {
+		if !strings.Contains(line, "Running as user") {
+			return nil, fmt.Errorf("tshark: %s", strings.TrimSpace(line))
+		}
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
+}
+
 // Table tells for each filter which frames it finds, reading the file once. The
 // file's frames must be exactly one second apart; of the last one nothing is told.
 func Table(ctx context.Context, file string, filters []string) ([][]uint64, error) {

@@ -67,6 +67,9 @@ func catalogue(t *testing.T) {
 	}
 	table := try(t, list, mutants)
 	t.Logf("seed %d, %.0f s\n%s", *seed, time.Since(begun).Seconds(), table)
+	if *only == "" && table.Share() < aim {
+		t.Errorf("%.1f %% are caught, the aim is %.0f %%", 100*table.Share(), 100*aim)
+	}
 	for i := range table.Rows {
 		if r := &table.Rows[i]; r.Harm == nil && r.Mutant.Needs == "" {
 			t.Errorf("%s: survives, and the list does not say what it would take to catch it", r.Mutant.Says)

@@ -6,6 +6,9 @@ import (
 	"unicode/utf8"
 )
 
+// aim is the share of mutants that the catalogue is to catch.
+const aim = 0.95
+
 // Table is the outcome of a trial.
 type Table struct {
 	Rows     []Row // by mutant, in the order of the list
@@ -63,7 +66,7 @@ func (t *Table) String() string {
 	for i := range t.Rows {
 		fmt.Fprintln(&b, &t.Rows[i])
 	}
-	fmt.Fprintf(&b, "\n%d of %d mutants are caught by %d runs: %.1f %% (the aim is 95 %%)\n", t.Caught(), len(t.Rows), t.Runs, 100*t.Share())
+	fmt.Fprintf(&b, "\n%d of %d mutants are caught by %d runs: %.1f %% (the aim is %.0f %%)\n", t.Caught(), len(t.Rows), t.Runs, 100*t.Share(), 100*aim)
 	for i := range t.Rows {
 		m := &t.Rows[i].Mutant
 		if t.Rows[i].Harm != nil {

@@ -79,7 +79,7 @@ type Fault struct {
 	// not; in bytes.
 	LargerThan int `yaml:"larger-than"`
 	To         To  `yaml:"to"`  // of a forged RST; "" is to the f5
-	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on
+	TTL        int `yaml:"ttl"` // of a rewrite: TTL or hop limit from there on; of a forged RST its own, 0 meaning 255
 	MSS        int `yaml:"mss"` // … or the MSS option's value
 	Seq        int `yaml:"seq"` // … or what is added to the sequence number
 	// TSval, of a rewrite, is what is taken off the time stamp, in ticks of it: milliseconds

@@ -285,6 +285,8 @@ func TestFaultsThatCannotBeAreRefusedWithTheReason(t *testing.T) {
 		{"a RST to the server, which has just answered", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.To, f.Direction = ToTheServer, ToClient }, ""},
 		{"a RST to the f5 in place of an answer", func(f *Fault) { treats(InjectRST, SYNACK)(f); f.Direction = ToClient }, `match "syn-ack": the f5 would take a RST ahead of it for a refusal; say to: server, or do: reject`},
 		{"a RST to a server that is done", func(f *Fault) { treats(InjectRST, Response)(f); f.To, f.Direction = ToTheServer, ToClient }, `to "server": when its response is on its way`},
+		{"a RST with the TTL of its alleged sender", func(f *Fault) { treats(InjectRST, Data)(f); f.TTL = 63 }, ""},
+		{"a RST with a TTL that is none", func(f *Fault) { treats(InjectRST, Data)(f); f.TTL = 256 }, `ttl 256: must be 1 to 255`},
 		{"a RST to somebody else", func(f *Fault) { treats(InjectRST, Data)(f); f.To = "client" }, `to "client": must be f5 or server`},
 		{"a drop to somebody", func(f *Fault) { f.To = ToTheF5 }, `to "f5": only inject-rst has it`},
 		{"a TTL", func(f *Fault) { treats(Rewrite, SYN)(f); f.TTL = 1 }, ""},

@@ -49,6 +49,10 @@ func (f *Fault) validateRewrite(bad complaint) {
 		switch {
 		case key.value == 0:
 			continue
+		case f.Do == InjectRST && key.name == "ttl": // a forgery has one of its own
+			if key.value < key.least || key.value > key.most {
+				bad("%s %d: must be %d to %d", key.name, key.value, key.least, key.most)
+			}
 		case f.Do != Rewrite:
 			bad("%s %d: only %s has it", key.name, key.value, Rewrite)
 		case key.value < key.least || key.value > key.most:

@@ -136,7 +136,7 @@ func (f *Fault) deed(seed uint64) wire.Deed {
 	random := rand.New(rand.NewPCG(f.digest(seed, math.MaxUint64, 3), f.digest(seed, math.MaxUint64, 4)))
 	switch f.Do {
 	case InjectRST:
-		return wire.InjectRST{Back: f.madeWay() != f.Direction}
+		return wire.InjectRST{Back: f.madeWay() != f.Direction, TTL: uint8(f.TTL)}
 	case Delay:
 		return wire.Delay{After: f.After, Jitter: f.Jitter, Random: random}
 	case Reorder:

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"cmp"
+
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/layers"
 )
@@ -11,6 +13,9 @@ type InjectRST struct {
 	// Back sends it to where the packet came from, in the name of whom it was for;
 	// else it goes where the packet goes, in the name of who sent it.
 	Back bool
+	// TTL, or hop limit, that it has on this link: whoever forges with care takes the one
+	// that packets of the other end have there. 0 is 255.
+	TTL uint8
 }
 
 // forgedTTL is that of what a network appliance sends by itself: it differs from that of
@@ -44,16 +49,17 @@ func (i InjectRST) forge(ip []byte) ([]byte, error) {
 		rst.SrcPort, rst.DstPort = rst.DstPort, rst.SrcPort
 		rst.Seq, rst.Ack = s.tcp.Ack, s.tcp.Seq+s.length()
 	}
+	ttl := cmp.Or(i.TTL, forgedTTL)
 	buffer := gopacket.NewSerializeBuffer()
 	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
 	if _, is4 := s.network.(*layers.IPv4); is4 {
-		head := &layers.IPv4{Version: 4, TTL: forgedTTL, Flags: layers.IPv4DontFragment, Protocol: layers.IPProtocolTCP, SrcIP: source.Raw(), DstIP: destination.Raw()}
+		head := &layers.IPv4{Version: 4, TTL: ttl, Flags: layers.IPv4DontFragment, Protocol: layers.IPProtocolTCP, SrcIP: source.Raw(), DstIP: destination.Raw()}
 		err = rst.SetNetworkLayerForChecksum(head)
 		if err == nil {
 			err = gopacket.SerializeLayers(buffer, options, head, rst)
 		}
 	} else {
-		head := &layers.IPv6{Version: 6, HopLimit: forgedTTL, NextHeader: layers.IPProtocolTCP, SrcIP: source.Raw(), DstIP: destination.Raw()}
+		head := &layers.IPv6{Version: 6, HopLimit: ttl, NextHeader: layers.IPProtocolTCP, SrcIP: source.Raw(), DstIP: destination.Raw()}
 		err = rst.SetNetworkLayerForChecksum(head)
 		if err == nil {
 			err = gopacket.SerializeLayers(buffer, options, head, rst)

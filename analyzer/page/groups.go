@@ -1,0 +1,169 @@
+package page
+
+import (
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/analyzer/ladder"
+	"github.com/hopblame/hopblame/analyzer/report"
+	"github.com/hopblame/hopblame/internal/digits"
+)
+
+// group is failed requests that are alike, and one of them in full.
+type group struct {
+	Title, Where, Settle, Example string
+	Evidence                      []exhibit
+	Hypotheses                    []hypothesis
+	Ladder                        template.HTML
+	NoLadder                      string
+	Filters                       []filter
+}
+
+// exhibit is a piece of evidence.
+type exhibit struct{ Point, File, Frame, What string }
+
+// hypothesis is an explanation and its fate.
+type hypothesis struct{ Mark, Fate, What, Why string }
+
+// filter is a display filter, and what it is good for.
+type filter struct{ What, Text string }
+
+func (p *page) explain() []group {
+	var out []group
+	for i := range p.groups {
+		g := &p.groups[i]
+		v := g.Verdicts[0]
+		of, all := digits.Group(len(g.Verdicts)), digits.Group(len(p.r.Verdicts))
+		e := group{Title: p.say("group", g.Hop, g.Cause, of, all), Where: report.Whereabouts(v), Example: p.example(v)}
+		if g.Hop == "" {
+			e.Title = p.say("group-open", of, all)
+		} else {
+			e.Where += " " + p.sure(g)
+		}
+		if v.WouldSettle != "" {
+			e.Settle = p.say("settle", v.WouldSettle)
+		}
+		for _, x := range v.Evidence {
+			frame := strconv.FormatUint(x.Frame, 10)
+			if x.Kind == analyzer.KindAbsence {
+				frame = p.say("frames", x.FromFrame, x.ToFrame)
+			}
+			e.Evidence = append(e.Evidence, exhibit{Point: x.Point, File: x.File, Frame: frame, What: x.What})
+		}
+		e.Hypotheses = p.fates(v)
+		var l *ladder.Ladder
+		if i < len(p.ladders) {
+			l = p.ladders[i]
+		}
+		if l == nil {
+			e.NoLadder = p.say("no-ladder", v.Request.Client)
+		} else {
+			e.Ladder = draw(l)
+		}
+		e.Filters = p.filters(v, l)
+		out = append(out, e)
+	}
+	return out
+}
+
+func draw(l *ladder.Ladder) template.HTML {
+	var svg strings.Builder
+	_ = l.SVGInPage(&svg) // a builder takes everything
+	return template.HTML(svg.String())
+}
+
+// example names the request that stands for its group.
+func (p *page) example(v *analyzer.Verdict) string {
+	s := p.say("example", v.Request.Client, v.Request.Server, clockTime(v.Request.Start), v.Outcome)
+	if what := strings.TrimSpace(v.Request.Method + " " + clip(v.Request.Target)); what != "" {
+		s += ": " + what
+	}
+	if v.Request.ID != "" {
+		s += " (" + p.say("id") + " " + clip(v.Request.ID) + ")"
+	}
+	return s
+}
+
+// fates are the rival explanations and the one that is left.
+func (p *page) fates(v *analyzer.Verdict) []hypothesis {
+	var out []hypothesis
+	for _, h := range v.Eliminated {
+		out = append(out, hypothesis{"✗", p.say("fails"), h.Hypothesis, h.Why + citation(h.Evidence)})
+	}
+	switch {
+	case v.Hop != "":
+		out = append(out, hypothesis{"✔", p.say("holds"), report.Sentence(v), ""})
+	case len(v.Between) > 0:
+		out = append(out, hypothesis{"?", p.say("stays"), p.say("open-behind", v.Between[0]), ""})
+	default:
+		out = append(out, hypothesis{"?", p.say("stays"), p.say("open-all"), ""})
+	}
+	return out
+}
+
+// filters are to be copied: a connection on each side, the evidence in each file, and what
+// finds nothing where the packet should be.
+func (p *page) filters(v *analyzer.Verdict, l *ladder.Ladder) []filter {
+	var out []filter
+	if l != nil {
+		for _, f := range l.Flows {
+			out = append(out, filter{p.say("filter-conn", p.say(f.Side)), connection(f.Conn)})
+		}
+	}
+	var files []string
+	frames := map[string][]string{}
+	for _, e := range v.Evidence {
+		if e.Kind != analyzer.KindFrame {
+			continue
+		}
+		if frames[e.File] == nil {
+			files = append(files, e.File)
+		}
+		if n := strconv.FormatUint(e.Frame, 10); !slices.Contains(frames[e.File], n) {
+			frames[e.File] = append(frames[e.File], n)
+		}
+	}
+	for _, f := range files {
+		out = append(out, filter{p.say("filter-cited", f), "frame.number in {" + strings.Join(frames[f], ", ") + "}"})
+	}
+	for _, e := range v.Evidence {
+		if e.Kind == analyzer.KindAbsence && e.Filter != "" {
+			out = append(out, filter{p.say("filter-absent", e.FromFrame, e.ToFrame, e.File), e.Filter})
+		}
+	}
+	return out
+}
+
+// connection is a display filter of a connection in both directions.
+func connection(c analyzer.Conn) string {
+	ip := "ip"
+	if c.Client.Addr().Is6() && !c.Client.Addr().Is4In6() {
+		ip = "ipv6"
+	}
+	return fmt.Sprintf("%s.addr==%s && tcp.port==%d && %s.addr==%s && tcp.port==%d", ip, c.Client.Addr().Unmap(), c.Client.Port(), ip, c.Server.Addr().Unmap(), c.Server.Port())
+}
+
+// citation lists the frames of evidence in brackets.
+func citation(es []analyzer.Evidence) string {
+	var parts []string
+	file := ""
+	for _, e := range es {
+		frame := fmt.Sprint(e.Frame)
+		if e.Kind == analyzer.KindAbsence {
+			frame = fmt.Sprintf("none in %d–%d", e.FromFrame, e.ToFrame)
+		}
+		if e.File != file {
+			file = e.File
+			frame = file + " " + frame
+		}
+		parts = append(parts, frame)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
+}
