@@ -202,6 +202,23 @@ func TestVerdicts(t *testing.T) {
 		{"the server answers 503", func(s *story) {
 			s.served(at, 17, 54373, 2, "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", flagFIN)
 		}, []want{{"server2", AppError, "server2/eth0", ""}}},
+		{"the server answers 503, and the client says something when the f5 has forgotten the connection", func(s *story) {
+			const busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
+			s.served(at, 17, 54373, 2, busy, busy, flagFIN)
+			// f5 has closed, and has nothing left to do with what the client says late.
+			c := s.clientFlow(54373)
+			n := uint32(len(post(17)))
+			s.tell(at+time.Second, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1 + n, ack: c.answer + 2 + uint32(len(busy))})
+			s.tell(at+time.Second+2*hopDelay, told{flow: c, flags: flagRST, seq: c.answer + 2 + uint32(len(busy)), rst: &f5trailer.RSTCause{Text: "No flow found for ACK", Line: 1234}})
+		}, []want{{"server2", AppError, "server2/eth0", ""}}},
+		{"the server cuts its answer, and the client says something when the f5 has forgotten the connection", func(s *story) {
+			s.served(at, 17, 54373, 2, answer[:len(answer)-1], answer[:len(answer)-1], flagFIN)
+			// f5 has closed, and has nothing left to do with what the client says late.
+			c := s.clientFlow(54373)
+			n := uint32(len(post(17)))
+			s.tell(at+time.Second, told{flow: c, toServer: true, flags: flagACK, seq: c.isn + 1 + n, ack: c.answer + 2 + uint32(len(answer)-1)})
+			s.tell(at+time.Second+2*hopDelay, told{flow: c, flags: flagRST, seq: c.answer + 2 + uint32(len(answer)-1), rst: &f5trailer.RSTCause{Text: "No flow found for ACK", Line: 1234}})
+		}, []want{{"server2", AppTruncated, "server2/eth0", ""}}},
 		{"the server closes inside its response", func(s *story) {
 			s.served(at, 17, 54373, 2, answer[:len(answer)-1], answer[:len(answer)-1], flagFIN)
 		}, []want{{"server2", AppTruncated, "server2/eth0", ""}}},

@@ -223,6 +223,18 @@ func TestCauses(t *testing.T) {
 			}
 			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
 		}, "server2", ListenQueueFull, ""},
+		{"the handshake's last ACK comes damaged, so that the server repeats its SYN-ACK, and the data is lost", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			s.tell(when, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn})
+			s.tell(when+4*hopDelay, told{flow: b, flags: flagSYN | flagACK, seq: b.answer, ack: b.isn + 1})
+			s.tell(when+8*hopDelay, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, spoils: "firewall/feth10"})
+			for _, r := range rto {
+				s.tell(when+9*hopDelay+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17), dies: "firewall/feth11"})
+			}
+			s.tell(when+time.Second, told{flow: b, flags: flagSYN | flagACK, seq: b.answer, ack: b.isn + 1})
+			s.tell(when+time.Second+4*hopDelay, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1 + uint32(len(post(17))), ack: b.answer + 1})
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "firewall", DataDropped, ""},
 		{"the server's window shuts, and probes do not open it", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			n := s.fills(when, b)

@@ -21,7 +21,11 @@ var listenQueueFull = rule{cause: ListenQueueFull, match: func(v *flowView, m *m
 	}
 	k := ackKind(v, answers[0].seq)
 	var ack *sighting
+	tells := v.steps[at].s.sums[wayOf(true)].telling()
 	for _, g := range v.steps[at].of(k) {
+		if g.damaged && tells {
+			continue // the host has thrown it away
+		}
 		if g.frame < answers[len(answers)-1].frame {
 			ack = g
 			break

@@ -1,6 +1,9 @@
 package analyzer
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // saidCauses maps what a BIG-IP writes into the trailer of a RST it makes
 // (F5 K13223 and the tables of its message catalogue) to causes that lie with the
@@ -63,7 +66,7 @@ func saidCause(text string) Cause {
 //	 |--ACK, POST---------->|      (no SYN to any server)
 //	 |<-----RST: No pool member available
 var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *conclusion {
-	if v != m.client {
+	if v != m.client || m.f.outcome == Error { // the RST behind a whole answer is about what came later, or did not
 		return nil
 	}
 	at, g := v.saidBy()
@@ -77,6 +80,9 @@ var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *c
 	if lost := v.waitedInVain(m, g.note.cause); lost != nil {
 		return lost
 	}
+	if cause == SessionExpired && v.closedBefore(at, g) {
+		return nil
+	}
 	c := &conclusion{cause: cause, hop: v.hop(at), between: []string{v.point(at)}, direction: ToClient, confidence: almost,
 		evidence: []Evidence{v.frame(at, g, "RST made by "+v.hop(at)+": "+g.note.cause)}}
 	if cause == ZeroWindow {
@@ -85,6 +91,14 @@ var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *c
 	c.eliminated = v.rivals(synKind(v), at, true)
 	return c
 }}
+
+// closedBefore tells whether the proxy had closed the connection in good order when it sent
+// a RST: it has forgotten nothing then that it should know.
+func (v *flowView) closedBefore(at int, rst *sighting) bool {
+	return slices.ContainsFunc(v.steps[at].packets, func(g sighting) bool {
+		return !g.toServer && g.is(flagFIN, 0) && g.frame < rst.frame
+	})
+}
 
 // ofClient turns what the proxy says of the client's connection into a conclusion about
 // the client.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/sim/bigip"
 )
 
@@ -21,6 +22,16 @@ const (
 	allPlaces = "link:client-f5, link:f5-firewall, firewall, link:firewall-switch, link:switch-server1, server1, link:switch-server2, server2"
 	allHops   = "client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1, link:firewall-server2, server2"
 )
+
+// allCauses lists them as a message does.
+func allCauses() string {
+	var all []string
+	for c := range analyzer.Causes {
+		all = append(all, string(c))
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
+}
 
 // edited returns the whole scenario with one part of it replaced.
 func edited(t *testing.T, old, new string) string {
@@ -166,7 +177,7 @@ func TestABadFileIsOneLineWithItsPlace(t *testing.T) {
 		{"a hop there is not", edited(t, "hop: firewall", "hop: fierwall"), `f.yaml:7:11: expect: unknown hop "fierwall"; did you mean "firewall"?; there are ` + allHops},
 		{"a link there is not", edited(t, "hop: firewall", `hop: "link:moon-mars"`), `f.yaml:7:11: expect: unknown hop "link:moon-mars"; there are ` + allHops},
 		{"a hop nobody captures", edited(t, "hop: firewall", "hop: switch"), `f.yaml:7:11: expect: unknown hop "switch"; there are ` + allHops},
-		{"a cause there is not among those accepted", edited(t, "accept: []", "accept: [{hop: f5, cause: magic}]"), `f.yaml:7:67: expect: unknown cause "magic"`},
+		{"a cause there is not among those accepted", edited(t, "accept: []", "accept: [{hop: f5, cause: magic}]"), `f.yaml:7:67: expect: unknown cause "magic"; there are ` + allCauses()},
 		{"the truth not among the right answers", edited(t, "hop: firewall", "hop: server1"),
 			`f.yaml:7:3: expect: the truth of fault syn-drop is {hop: "firewall", cause: syn-dropped}, which is not listed`},
 		{"no right answer at all", head + oneFault,
