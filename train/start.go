@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/scratch"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -51,12 +52,14 @@ func Start(ctx context.Context, o Options) (*Exercise, error) {
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return nil, fmt.Errorf("exercise: %w; give another folder", err)
 	}
-	room, err := os.MkdirTemp(parent, ".exercise-*")
+	// It holds the truth until the exercise is ready: whoever is killed meanwhile must not
+	// leave it to a trainee.
+	room, err := scratch.In(parent)
 	if err != nil {
 		return nil, fmt.Errorf("exercise: %w; give another folder", err)
 	}
-	e, err := start(ctx, o, room)
-	return e, errors.Join(err, os.RemoveAll(room))
+	e, err := start(ctx, o, room.Path)
+	return e, errors.Join(err, room.Close())
 }
 
 // CheckFree says whether an exercise can be put into a folder: one that is not there, or is

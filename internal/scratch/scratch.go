@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,10 +23,14 @@ type Folder struct {
 }
 
 // New makes a folder in the one for temporary files, and sweeps that first.
-func New() (*Folder, error) {
-	Sweep()
+func New() (*Folder, error) { return In(os.TempDir()) }
+
+// In is [New] in a folder that is named, such as one from which what is ready can be
+// moved into place.
+func In(dir string) (*Folder, error) {
+	SweepIn(dir)
 	for {
-		path, err := os.MkdirTemp("", prefix)
+		path, err := os.MkdirTemp(dir, prefix)
 		if err != nil {
 			return nil, fmt.Errorf("temporary folder: %w", err)
 		}
@@ -52,12 +57,17 @@ func (f *Folder) Close() error {
 	return errors.Join(os.RemoveAll(f.Path), f.lock.Close())
 }
 
-// Sweep removes the caller's folders whose process has ended. What cannot be removed
-// stays: it is in nobody's way.
-func Sweep() {
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*")) // its pattern is right
-	for _, path := range left {
-		sweep(path)
+// Sweep removes the caller's folders, of those for temporary files, whose process has
+// ended. What cannot be removed stays: it is in nobody's way.
+func Sweep() { SweepIn(os.TempDir()) }
+
+// SweepIn is [Sweep] in a folder that is named.
+func SweepIn(dir string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			sweep(filepath.Join(dir, e.Name()))
+		}
 	}
 }
 
