@@ -51,8 +51,8 @@ func quick(t *testing.T, name string) *Scenario {
 		case f.Resolves(): // some requests go when it is over, to compare clocks by
 			f.From, f.For, s.Traffic.Concurrency = 0, 3500*time.Millisecond, 64
 			s.F5.Serverside.SYNRTOBase = 0 // else all of them fail within the time
-		case f.Timed(): // from the first request on, and not to the last
-			f.From, f.For, s.Traffic.Concurrency = 0, 1500*time.Millisecond, 64
+		case f.Timed(): // from the first request on; who is hit is given up, and then it is over
+			f.From, f.For, s.Traffic.Concurrency = 0, 1200*time.Millisecond, 16
 		case f.Match != fault.LargeData: // all or nothing
 			f.Probability = 0.1
 		}
