@@ -8,6 +8,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
+	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -46,6 +47,9 @@ var views = map[string]view{
 	"capture-loses-at-client":      {}, // nothing fails
 
 	"capture-clocks-disagree-backwards": {1, 1, timedOut, "", ""},
+	"capture-tls-without-trailers":      {1, 1, "", "", ""},
+	"capture-doubled-at-servers":        {1, 1, timedOut, "", ""},
+	"capture-fastl4-one-side":           {0, 0, "", "", "its RST comes long"},
 }
 
 // observed is each scenario with faults of the observer, once for each IP version.
@@ -88,7 +92,11 @@ var _ = DescribeTable("what the captures lack leaves verdicts open, and makes no
 		Expect(float64(r.Score.Correct)).To(And(BeNumerically(">=", want.least*float64(r.Requests.Failed)),
 			BeNumerically("<=", want.most*float64(r.Requests.Failed))), r.Score.String())
 		for _, v := range r.Report.Verdicts {
-			Expect(v.Outcome).To(Equal(analyzer.Reset))
+			outcome := analyzer.Reset
+			if s.F5.VirtualServer.Type == bigip.FastL4 { // the client's own handshake is refused
+				outcome = analyzer.Refused
+			}
+			Expect(v.Outcome).To(Equal(outcome))
 			Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: want.cause, Peer: want.cause != ""}))
 			Expect(v.Evidence).NotTo(BeEmpty())
 			if v.Cause == analyzer.Inconclusive {
