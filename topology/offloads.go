@@ -47,7 +47,12 @@ func (h *Host) offloadsOff(device string) error {
 		bit.AddRtAttr(unix.ETHTOOL_A_BITSET_BIT_NAME, nl.ZeroTerminated(feature))
 	}
 	req := nl.NewNetlinkRequest(int(family), unix.NLM_F_ACK)
-	req.AddData(&nl.Genlmsg{Command: unix.ETHTOOL_MSG_FEATURES_SET, Version: unix.ETHTOOL_GENL_VERSION})
+	// The library sends four bytes of a struct that has two: the others are to be ours.
+	head := &struct {
+		nl.Genlmsg
+		reserved uint16
+	}{Genlmsg: nl.Genlmsg{Command: unix.ETHTOOL_MSG_FEATURES_SET, Version: unix.ETHTOOL_GENL_VERSION}}
+	req.AddData(&head.Genlmsg)
 	req.AddData(header)
 	req.AddData(wanted)
 	if _, err := req.Execute(unix.NETLINK_GENERIC, 0); err != nil {
