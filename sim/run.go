@@ -187,9 +187,6 @@ func (r *run) unsettled(ctx context.Context) (busy string, err error) {
 		if busy, err := i.Busy(ctx); err != nil || busy != "" {
 			return busy, err
 		}
-		if i.Pending() {
-			return "the time of fault " + i.Fault().Name + " to be over", nil
-		}
 	}
 	for _, x := range r.resolutions {
 		if x.Pending() {

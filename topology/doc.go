@@ -7,9 +7,8 @@
 // A lab has no name on the machine. Its namespaces are anonymous, held open by
 // file descriptors, so that they end with the process whatever ends it; labs
 // built in parallel never meet; the process itself stays in the namespace it was
-// started in. No helper binary is called: links, addresses, routes and
-// neighbours and offloads go through netlink, settings
-// through /proc/sys.
+// started in. No helper binary is called: links, addresses, routes, neighbours
+// and offloads go through netlink, settings through /proc/sys.
 //
 // The rule that bites: without root there is no way back from a namespace
 // (setns(2) into the host's wants CAP_SYS_ADMIN in the user namespace that owns

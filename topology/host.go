@@ -189,35 +189,34 @@ func sysctlPath(name string) string { return "/proc/sys/" + strings.ReplaceAll(n
 // SNMP reads the namespace's protocol counters (/proc/net/snmp, RFC 4022 names
 // such as "Tcp.InSegs"; for IPv6 /proc/net/snmp6, "Ip6InReceives").
 func (h *Host) SNMP() (map[string]uint64, error) {
-	counters := map[string]uint64{}
-	err := h.Run(func() error {
-		tables, err := os.ReadFile("/proc/thread-self/net/snmp")
-		if err != nil {
-			return err
-		}
-		parseSNMP(string(tables), counters)
+	return h.protocolCounters("snmp", func(counters map[string]uint64) {
 		// Absent where IPv6 is compiled out.
-		if list, err := os.ReadFile("/proc/thread-self/net/snmp6"); err == nil {
+		if list, err := os.ReadFile(protocolFiles + "snmp6"); err == nil {
 			parseSNMP6(string(list), counters)
 		}
-		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("node %s: read protocol counters: %w", h.name, err)
-	}
-	return counters, nil
 }
 
 // Netstat reads Linux's own counters of the namespace (/proc/net/netstat), under names such
 // as "TcpExt.PAWSEstab".
-func (h *Host) Netstat() (map[string]uint64, error) {
+func (h *Host) Netstat() (map[string]uint64, error) { return h.protocolCounters("netstat", nil) }
+
+// protocolFiles is where the counters of a thread's namespace are.
+const protocolFiles = "/proc/thread-self/net/"
+
+// protocolCounters reads a file of tables, and what more adds to it.
+func (h *Host) protocolCounters(file string, more func(map[string]uint64)) (map[string]uint64, error) {
 	counters := map[string]uint64{}
 	err := h.Run(func() error {
-		tables, err := os.ReadFile("/proc/thread-self/net/netstat")
-		if err == nil {
-			parseSNMP(string(tables), counters)
+		tables, err := os.ReadFile(protocolFiles + file)
+		if err != nil {
+			return err
 		}
-		return err
+		parseSNMP(string(tables), counters)
+		if more != nil {
+			more(counters)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("node %s: read protocol counters: %w", h.name, err)

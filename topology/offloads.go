@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -21,9 +22,12 @@ var offloads = []string{
 // the same in every namespace.
 var ethtoolFamily = sync.OnceValues(func() (uint16, error) {
 	family, err := netlink.GenlFamilyGet(unix.ETHTOOL_GENL_NAME)
-	if err != nil {
+	if errors.Is(err, unix.ENOENT) {
 		return 0, &UnsupportedError{Feature: "switching offloads off by netlink", Why: err.Error(),
 			Fix: "a kernel of version 5.6 or later, made with CONFIG_ETHTOOL_NETLINK", Err: err}
+	}
+	if err != nil {
+		return 0, fmt.Errorf("netlink family %s: %w", unix.ETHTOOL_GENL_NAME, err)
 	}
 	return family.ID, nil
 })

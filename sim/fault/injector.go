@@ -21,7 +21,7 @@ type Injector struct {
 	kernel *nft.Rule
 	ledger *nflog.Log
 	wire   *wire.Wire // nil where the kernel does it all
-	span   span       // of a fault that has a time
+	span   *span      // of a fault that has a time
 
 	mu        sync.Mutex
 	err       error               // the first arming that failed
@@ -72,7 +72,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	case n.Kind != topology.KindRouter:
 		place = nft.Input
 	}
-	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}, span: span{stop: make(chan struct{})}}
+	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}, span: newSpan()}
 	rule := i.rule(place, &spec)
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
@@ -207,15 +207,19 @@ func (i *Injector) Report(ctx context.Context) (Report, error) {
 			err = errors.Join(err, fmt.Errorf("fault %s: %w", i.fault.Name, failed))
 		}
 	}
+	_, late := i.span.state()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return r, errors.Join(err, i.err)
+	return r, errors.Join(err, i.err, late)
 }
 
-// Busy says what the fault has still to do, "" for nothing: a wire, to put packets back
-// on their way. It waits for what the kernel has counted to be read; what is lost on that
-// way, [Injector.Report] tells.
+// Busy says what the fault has still to do, "" for nothing: its time is not over, or its
+// wire has packets to put back on their way. It waits for what the kernel has counted to be
+// read; what is lost on that way, [Injector.Report] tells.
 func (i *Injector) Busy(ctx context.Context) (string, error) {
+	if runs, _ := i.span.state(); runs { // an error is told by Report
+		return "the time of fault " + i.fault.Name + " to be over", nil
+	}
 	if i.wire == nil {
 		return "", nil
 	}
@@ -240,7 +244,6 @@ func (i *Injector) closeWire() error {
 
 // Close frees the injector; the fault itself ends with the lab.
 func (i *Injector) Close() error {
-	close(i.span.stop)
-	i.span.ended.Wait()
+	i.span.close()
 	return errors.Join(i.ledger.Close(), i.closeWire(), i.conn.Close())
 }

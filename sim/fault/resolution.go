@@ -33,7 +33,7 @@ func (f *Fault) Resolves() bool { return f.Match == WhoHas || f.Match == IsAt }
 // a detour is missing between f5 and firewall first.
 func (f *Fault) TakenAt() string {
 	if f.Do == Detour {
-		return linkPrefix + topology.F5 + "-" + topology.Firewall
+		return beforeFirewall
 	}
 	if f.Resolves() || f.Expires() {
 		return topology.Firewall
@@ -116,14 +116,10 @@ type Resolution struct {
 	conn     *nft.Conn  // in the firewall
 	ledger   *nflog.Log // of what the firewall took for sent
 
-	stop  chan struct{}
-	ended sync.WaitGroup
-
+	span     *span // over when nothing waits any more
 	mu       sync.Mutex
-	over     bool            // its time, and nothing waits any more
 	rule     *nft.Resolution // nil before its time
 	crossing *nft.Crossing   // likewise
-	failed   error
 }
 
 // queue is how much waits for a neighbour: more than all requests at once can send in the
@@ -133,7 +129,7 @@ const queue = 64 << 20
 // StartResolution prepares a fault of resolution; [Resolution.Begin] starts its time. order
 // is as in [Inject].
 func StartResolution(lab *topology.Lab, f Fault, order int) (_ *Resolution, err error) {
-	r := &Resolution{fault: f, firewall: lab.Host(topology.Firewall), spec: lab.Spec(), order: order, stop: make(chan struct{})}
+	r := &Resolution{fault: f, firewall: lab.Host(topology.Firewall), spec: lab.Spec(), order: order, span: newSpan()}
 	if err := f.Validate(&r.spec); err != nil {
 		return nil, err
 	}
@@ -169,40 +165,16 @@ func (r *Resolution) group() uint16 { return uint16(firstLogGroup + r.order) }
 
 // Begin starts the time; it is called once, before the first request. Close ends it.
 func (r *Resolution) Begin() {
-	if r.over = r.fault.Probability == 0; r.over {
-		return
+	if r.fault.Probability != 0 {
+		r.span.begin(&r.fault, r.strike, r.relent)
 	}
-	var struck error
-	if r.fault.From == 0 { // before any request
-		struck = r.strike()
-	}
-	r.ended.Go(func() {
-		err := struck
-		if err == nil {
-			err = r.live()
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.over, r.failed = true, err
-	})
 }
 
 // resolutionPoll is how often the firewall is asked whether it knows its neighbours again.
 const resolutionPoll = 10 * time.Millisecond
 
-// live is the fault's time.
-func (r *Resolution) live() error {
-	if r.fault.From > 0 {
-		if !r.wait(r.fault.From) {
-			return nil
-		}
-		if err := r.strike(); err != nil {
-			return err
-		}
-	}
-	if !r.wait(r.fault.For) {
-		return nil
-	}
+// relent has everybody answer again, and waits until the firewall has nobody to ask for.
+func (r *Resolution) relent() error {
 	if err := r.rule.End(); err != nil {
 		return err
 	}
@@ -217,21 +189,9 @@ func (r *Resolution) live() error {
 			return err
 		case n == 0:
 			return r.crossing.End()
-		case !r.wait(resolutionPoll):
+		case !r.span.wait(resolutionPoll):
 			return nil
 		}
-	}
-}
-
-// wait waits; a false means that the fault was closed meanwhile.
-func (r *Resolution) wait(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-r.stop:
-		return false
 	}
 }
 
@@ -269,19 +229,19 @@ func (r *Resolution) Fault() Fault { return r.fault }
 // Pending says whether its time is not over, or segments still wait in the firewall for an
 // answer.
 func (r *Resolution) Pending() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.over
+	runs, _ := r.span.state() // an error is told by Report
+	return runs
 }
 
 // Report is [Injector.Report]: the segments that the firewall has thrown away. Unheard
 // counts the questions or answers that were dropped for it.
 func (r *Resolution) Report(ctx context.Context) (Report, error) {
 	report := Report{Fault: r.fault}
+	_, failed := r.span.state()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.crossing == nil || r.failed != nil {
-		return report, r.failed
+	if r.crossing == nil || failed != nil {
+		return report, failed
 	}
 	unheard, err := r.rule.Count()
 	if err != nil {
@@ -322,8 +282,7 @@ func missing(all []nflog.Packet, left []nft.Segment) (lost []nflog.Packet) {
 
 // Close ends the fault's time and frees it; the rules end with the lab.
 func (r *Resolution) Close() error {
-	close(r.stop)
-	r.ended.Wait()
+	r.span.close()
 	var errs []error
 	if r.ledger != nil {
 		errs = append(errs, r.ledger.Close())

@@ -46,14 +46,10 @@ func (f *Fault) validateRewrite(bad complaint) {
 		name               string
 		value, least, most int
 	}{{"ttl", f.TTL, 1, 255}, {"mss", f.MSS, leastMSS, mostMSS}, {"seq", f.Seq, 1, math.MaxInt32}, {"tsval", f.TSval, leastBackdate, math.MaxInt32}} {
-		switch {
+		switch forged := f.Do == InjectRST && key.name == "ttl"; { // a forgery has one of its own
 		case key.value == 0:
 			continue
-		case f.Do == InjectRST && key.name == "ttl": // a forgery has one of its own
-			if key.value < key.least || key.value > key.most {
-				bad("%s %d: must be %d to %d", key.name, key.value, key.least, key.most)
-			}
-		case f.Do != Rewrite:
+		case f.Do != Rewrite && !forged:
 			bad("%s %d: only %s has it", key.name, key.value, Rewrite)
 		case key.value < key.least || key.value > key.most:
 			bad("%s %d: must be %d to %d", key.name, key.value, key.least, key.most)

@@ -1,9 +1,6 @@
 package fault
 
-import (
-	"sync"
-	"time"
-)
+import "time"
 
 // Timed says whether the fault drops packets for a time only: see [Fault.From] and
 // [Fault.For]. What keeps the firewall from learning where a server is has a time of another
@@ -33,61 +30,10 @@ func (f *Fault) validateTimed(bad complaint) {
 	}
 }
 
-// span is the time of an [Injector] whose fault has one: a goroutine of its own begins and
-// ends it.
-type span struct {
-	stop  chan struct{}
-	ended sync.WaitGroup
-
-	mu   sync.Mutex
-	over bool
-}
-
 // Begin starts the time of a fault that has one; it is called once, before the first request.
 // [Injector.Close] ends it.
 func (i *Injector) Begin() {
-	f := &i.fault
-	if !f.Timed() {
-		return
-	}
-	if f.From == 0 { // before any request
-		i.note(i.kernel.Begin())
-	}
-	i.span.ended.Go(func() {
-		defer i.span.end()
-		if f.From > 0 {
-			if !i.span.wait(f.From) {
-				return
-			}
-			i.note(i.kernel.Begin())
-		}
-		if i.span.wait(f.For) {
-			i.note(i.kernel.End())
-		}
-	})
-}
-
-// Pending says whether the time of a fault that has one is not over.
-func (i *Injector) Pending() bool {
-	i.span.mu.Lock()
-	defer i.span.mu.Unlock()
-	return i.fault.Timed() && !i.span.over
-}
-
-func (s *span) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-}
-
-// wait waits; a false means that the fault was closed meanwhile.
-func (s *span) wait(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.stop:
-		return false
+	if i.fault.Timed() {
+		i.span.begin(&i.fault, i.kernel.Begin, i.kernel.End)
 	}
 }
