@@ -51,12 +51,13 @@ type calibration struct {
 	losses   []*lossModel          // by point
 	compared []comparison
 	proxy    proxyHabits
+	hops     map[hopsAsked]hopCount // what was asked for: see hopsBetween
 	// What boxes between two points do to connections, p < q.
 	translations map[[2]int]*translation
 }
 
 func calibrate(surveys []*survey, topo *pathFinder) *calibration {
-	c := &calibration{surveys: surveys, topo: topo, pairs: map[[2]int]*clockPair{}}
+	c := &calibration{surveys: surveys, topo: topo, pairs: map[[2]int]*clockPair{}, hops: map[hopsAsked]hopCount{}}
 	c.measureClocks()
 	c.findTranslations()
 	c.link()

@@ -54,15 +54,15 @@ var asymmetricPath = rule{cause: AsymmetricPath, match: func(v *flowView, m *mat
 // routes tells whether the hop whose faces are steps q and p takes some off the TTL of each
 // SYN, as good connections show.
 func (v *flowView) routes(q, p int) bool {
-	hops, known := v.a.cal.leastHops(v.steps[q].at, v.steps[p].at)
-	return known && hops > 0
+	hops := v.a.cal.hopsBetween(v.steps[q].at, v.steps[p].at, true)
+	return hops.known && hops.least > 0
 }
 
 // othersPast tells whether the SYN of a good connection came past the hop as well, to this
 // server or another: from step near, to a point behind step p, with all of its TTL.
 func (v *flowView) othersPast(near, p int) bool {
 	for at := v.steps[p].at + 1; at < len(v.a.surveys); at++ {
-		if hops, known := v.a.cal.leastHops(v.steps[near].at, at); known && hops < 1 {
+		if hops := v.a.cal.hopsBetween(v.steps[near].at, at, true); hops.known && hops.least < 1 {
 			return true
 		}
 	}
@@ -76,16 +76,4 @@ func (v *flowView) wentPast(q, p int, sent, came []*sighting) bool {
 	return len(v.steps[q].of(k)) == 0 && len(v.steps[p].of(k)) == 0 && !slices.ContainsFunc(sent, func(g *sighting) bool {
 		return slices.ContainsFunc(came, func(h *sighting) bool { return h.ttl != g.ttl })
 	})
-}
-
-// leastHops is [calibration.usualHops] of SYNs, but the least that good connections show.
-func (c *calibration) leastHops(p, q int) (hops int, known bool) {
-	shared(c.surveys[p], c.surveys[q], func(x, y *handshake) {
-		if x.completed && x.ttl.syn != 0 && y.ttl.syn != 0 {
-			if d := int(x.ttl.syn) - int(y.ttl.syn); !known || d < hops {
-				hops, known = d, true
-			}
-		}
-	})
-	return hops, known
 }

@@ -46,7 +46,7 @@ func (v *flowView) expired(k kind) *conclusion {
 	if q < 0 || beyond < 0 || beyond >= len(v.steps) || slices.ContainsFunc(all, func(g *sighting) bool { return g.ttl > lastTTL }) {
 		return nil // it was forwarded, or may have been
 	}
-	if hops, known := v.a.cal.usualHops(v.steps[q].at, v.steps[beyond].at, k.toServer); known && hops < 1 {
+	if hops := v.a.cal.hopsBetween(v.steps[q].at, v.steps[beyond].at, k.toServer); hops.known && hops.most < 1 {
 		return nil // there is no router to drop it
 	}
 	low := all[0]
@@ -61,11 +61,11 @@ func (v *flowView) expired(k kind) *conclusion {
 		}
 		c := v.between(p, q, k.toServer,
 			v.frame(p, seen[0], fmt.Sprintf("%s, TTL %d", k.name, seen[0].ttl)), v.frame(q, low, fmt.Sprintf("%s, TTL %d: no router passes it on", k.name, low.ttl)))
-		switch usual, known := v.a.cal.usualHops(v.steps[p].at, v.steps[q].at, k.toServer); {
+		switch hops := v.a.cal.hopsBetween(v.steps[p].at, v.steps[q].at, k.toServer); {
 		case c.hop == "":
-		case !known:
+		case !hops.known:
 			c.hop, c.settle = "", fmt.Sprintf("captures at %s and %s that share some good connections, which tell how many routers are between them", v.point(p), v.point(q))
-		case int(seen[0].ttl)-int(low.ttl) <= usual:
+		case int(seen[0].ttl)-int(low.ttl) <= hops.most:
 			return nil // it was sent so
 		}
 		c.eliminated = v.rewriteRivals(c, k, q)
@@ -73,23 +73,6 @@ func (v *flowView) expired(k kind) *conclusion {
 	}
 	return &conclusion{between: []string{v.point(q)}, evidence: []Evidence{v.frame(q, low, fmt.Sprintf("%s, TTL %d", k.name, low.ttl))},
 		settle: "a capture nearer to " + v.sender(k.toServer) + " than " + v.point(q) + ", to which the " + k.name + " comes with a TTL that no router passes on"}
-}
-
-// usualHops is by how much the TTL of SYNs, or of SYN-ACKs, is less at the second of two
-// points: the most that good connections show.
-func (c *calibration) usualHops(p, q int, toServer bool) (hops int, known bool) {
-	shared(c.surveys[p], c.surveys[q], func(x, y *handshake) {
-		a, b := x.ttl.syn, y.ttl.syn
-		if !toServer {
-			a, b = x.ttl.synAck, y.ttl.synAck
-		}
-		if x.completed && a != 0 && b != 0 {
-			if d := int(a) - int(b); !known || d > hops {
-				hops, known = d, true
-			}
-		}
-	})
-	return hops, known
 }
 
 // renumberable are the packets whose numbers must be their sender's: those of a handshake, and

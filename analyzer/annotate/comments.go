@@ -3,7 +3,6 @@ package annotate
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/report"
@@ -92,10 +91,4 @@ func name(q *analyzer.RequestRef) string {
 	return "request " + s
 }
 
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if utf8.RuneCountInString(s) > maxText {
-		s = string([]rune(s)[:maxText-1]) + "…"
-	}
-	return s
-}
+func clip(s string) string { return report.Clip(strings.ToValidUTF8(s, "\uFFFD"), maxText) }

@@ -342,21 +342,24 @@ func (t *text) legend() {
 	}
 }
 
+// ConnFilter is the display filter of a connection's packets in both directions.
+func ConnFilter(c analyzer.Conn) string {
+	var terms []string
+	for _, end := range []netip.AddrPort{c.Client, c.Server} {
+		ip := "ip"
+		if end.Addr().Is6() {
+			ip = "ipv6"
+		}
+		terms = append(terms, fmt.Sprintf("%s.addr==%s && tcp.port==%d", ip, end.Addr(), end.Port()))
+	}
+	return strings.Join(terms, " && ")
+}
+
 // Filter is the display filter with which Wireshark shows the packets of the ladder's
 // connections, in the capture of any point; and those of others, if their ports came round.
 func (l *Ladder) Filter() string {
 	var conns []string
-	add := func(c analyzer.Conn) {
-		var terms []string
-		for _, end := range []netip.AddrPort{c.Client, c.Server} {
-			ip := "ip"
-			if end.Addr().Is6() {
-				ip = "ipv6"
-			}
-			terms = append(terms, fmt.Sprintf("%s.addr==%s && tcp.port==%d", ip, end.Addr(), end.Port()))
-		}
-		conns = append(conns, "("+strings.Join(terms, " && ")+")")
-	}
+	add := func(c analyzer.Conn) { conns = append(conns, "("+ConnFilter(c)+")") }
 	for i := range l.Flows {
 		add(l.Flows[i].Conn)
 		for _, c := range l.Flows[i].Rewritten {

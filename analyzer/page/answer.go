@@ -63,10 +63,7 @@ func (p *page) mark() string {
 
 // sure is how sure the verdicts of a group are.
 func (p *page) sure(g *report.Group) string {
-	low, high := g.Verdicts[0].Confidence, g.Verdicts[0].Confidence
-	for _, v := range g.Verdicts {
-		low, high = min(low, v.Confidence), max(high, v.Confidence)
-	}
+	low, high := g.Confidence()
 	if low == high {
 		return p.say("sure", low)
 	}

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"fmt"
 	"html/template"
 	"slices"
 	"strconv"
@@ -92,7 +91,7 @@ func (p *page) example(v *analyzer.Verdict) string {
 func (p *page) fates(v *analyzer.Verdict) []hypothesis {
 	var out []hypothesis
 	for _, h := range v.Eliminated {
-		out = append(out, hypothesis{"✗", p.say("fails"), h.Hypothesis, h.Why + citation(h.Evidence)})
+		out = append(out, hypothesis{"✗", p.say("fails"), h.Hypothesis, h.Why + p.citation(h.Evidence)})
 	}
 	switch {
 	case v.Hop != "":
@@ -111,7 +110,7 @@ func (p *page) filters(v *analyzer.Verdict, l *ladder.Ladder) []filter {
 	var out []filter
 	if l != nil {
 		for _, f := range l.Flows {
-			out = append(out, filter{p.say("filter-conn", p.say(f.Side)), connection(f.Conn)})
+			out = append(out, filter{p.say("filter-conn", p.say(f.Side)), ladder.ConnFilter(f.Conn)})
 		}
 	}
 	var files []string
@@ -138,23 +137,14 @@ func (p *page) filters(v *analyzer.Verdict, l *ladder.Ladder) []filter {
 	return out
 }
 
-// connection is a display filter of a connection in both directions.
-func connection(c analyzer.Conn) string {
-	ip := "ip"
-	if c.Client.Addr().Is6() && !c.Client.Addr().Is4In6() {
-		ip = "ipv6"
-	}
-	return fmt.Sprintf("%s.addr==%s && tcp.port==%d && %s.addr==%s && tcp.port==%d", ip, c.Client.Addr().Unmap(), c.Client.Port(), ip, c.Server.Addr().Unmap(), c.Server.Port())
-}
-
 // citation lists the frames of evidence in brackets.
-func citation(es []analyzer.Evidence) string {
+func (p *page) citation(es []analyzer.Evidence) string {
 	var parts []string
 	file := ""
 	for _, e := range es {
-		frame := fmt.Sprint(e.Frame)
+		frame := strconv.FormatUint(e.Frame, 10)
 		if e.Kind == analyzer.KindAbsence {
-			frame = fmt.Sprintf("none in %d–%d", e.FromFrame, e.ToFrame)
+			frame = p.say("frames", e.FromFrame, e.ToFrame)
 		}
 		if e.File != file {
 			file = e.File

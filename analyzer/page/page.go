@@ -95,13 +95,14 @@ type point struct{ Name, Files, Packets, Covers, Clock, Misses string }
 
 func (p *page) write(w io.Writer, lang string) error {
 	css := pageCSS + ladder.SVGStyle
-	short := len(p.r.Verdicts) > maxWide
+	short, common := len(p.r.Verdicts) > maxWide, p.client()
+	columns := p.columns(common, short)
 	c := contents{Lang: lang, CSS: template.CSS(css), JS: template.JS(pageJS), Policy: policy(css, pageJS),
 		Answer: p.answer(), Mark: p.mark(), More: p.more(), Topology: p.topology(), Timeline: p.timeline(),
-		Groups: p.explain(), Warnings: p.r.Warnings, Short: short, Columns: p.columns(short), Table: p.table(short), Points: p.points()}
+		Groups: p.explain(), Warnings: p.r.Warnings, Short: short, Columns: columns, Table: p.table(common, short, len(columns)), Points: p.points()}
 	c.Title = p.say("title", c.Answer)
 	for _, f := range p.r.Findings {
-		c.Findings = append(c.Findings, f.What+citation(f.Evidence))
+		c.Findings = append(c.Findings, f.What+p.citation(f.Evidence))
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{"say": p.say, "count": digits.Group, "limit": func() string { return digits.Group(maxWide) }}).Parse(pageHTML)
 	if err != nil {

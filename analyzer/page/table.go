@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/report"
@@ -20,10 +19,11 @@ const maxWide = 20_000
 // maxText bounds a client's own text in a cell, in letters.
 const maxText = 60
 
-func (p *page) columns(short bool) []string {
+// columns are those of the table. common is the address of all clients, if they have one.
+func (p *page) columns(common string, short bool) []string {
 	client := p.say("client")
-	if a := p.client(); a != "" {
-		client = p.say("client-of", a)
+	if common != "" {
+		client = p.say("client-of", common)
 	}
 	out := []string{p.say("begun"), client, p.say("id")}
 	if !short {
@@ -55,10 +55,9 @@ func cutPort(s string) (addr, port string, ok bool) {
 }
 
 // table has the rows of all failed requests, those of a kind together: hop, cause and
-// outcome stand once, above them.
-func (p *page) table(short bool) template.HTML {
+// outcome stand once, above them, over all columns.
+func (p *page) table(common string, short bool, columns int) template.HTML {
 	var out strings.Builder
-	common := p.client()
 	for i := range p.groups {
 		g := &p.groups[i]
 		for _, outcome := range outcomes(g) {
@@ -77,7 +76,7 @@ func (p *page) table(short bool) template.HTML {
 					kind += " (" + strings.Join(b, " … ") + ")"
 				}
 			}
-			fmt.Fprintf(&out, "<tbody><tr><th colspan=%d scope=rowgroup>%s\n%s</tbody>\n", len(p.columns(short)), esc(kind), rows.String())
+			fmt.Fprintf(&out, "<tbody><tr><th colspan=%d scope=rowgroup>%s\n%s</tbody>\n", columns, esc(kind), rows.String())
 		}
 	}
 	return template.HTML(out.String())
@@ -137,11 +136,6 @@ func proof(v *analyzer.Verdict) string {
 
 func clockTime(t time.Time) string { return t.UTC().Format("15:04:05.000") }
 
-func clip(s string) string {
-	if utf8.RuneCountInString(s) > maxText {
-		s = string([]rune(s)[:maxText-1]) + "…"
-	}
-	return s
-}
+func clip(s string) string { return report.Clip(s, maxText) }
 
 func esc(s string) string { return template.HTMLEscapeString(s) }

@@ -5,8 +5,8 @@ import (
 	"html/template"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/hopblame/hopblame/analyzer/report"
 	"github.com/hopblame/hopblame/internal/digits"
 )
 
@@ -194,13 +194,13 @@ func (p *page) drawHop(out *strings.Builder, h *hop) {
 	} else {
 		fmt.Fprintf(out, `<rect class=box x=%d y=%d width=%d height=%d rx=4 />`, x, y, w, t)
 	}
-	label(out, h.x, h.y+5, "name", cutTo(h.name, hopWidth/letter-1))
+	label(out, h.x, h.y+5, "name", report.Clip(h.name, hopWidth/letter-1))
 	below := y + t + 20
 	if h.packets == 0 {
 		label(out, h.x, below, "dim", p.say("no-packets"))
 		below += 16
 	} else if len(h.faces) > 0 {
-		label(out, h.x, below, "dim", cutTo(strings.Join(h.faces, " · "), hopApart/letter-2))
+		label(out, h.x, below, "dim", report.Clip(strings.Join(h.faces, " · "), hopApart/letter-2))
 		below += 16
 	}
 	if h.fault > 0 {
@@ -222,12 +222,4 @@ func label(out *strings.Builder, x, y int, class, s string) {
 		class = " class=" + class
 	}
 	fmt.Fprintf(out, "<text x=%d y=%d text-anchor=middle%s>%s</text>", x, y, class, esc(s))
-}
-
-// cutTo shortens a name to so many letters.
-func cutTo(s string, most int) string {
-	if utf8.RuneCountInString(s) > most {
-		return string([]rune(s)[:most-1]) + "…"
-	}
-	return s
 }

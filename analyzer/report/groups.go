@@ -14,6 +14,15 @@ type Group struct {
 	Verdicts []*analyzer.Verdict // at least one, by start of the request
 }
 
+// Confidence is the least and the greatest of its verdicts.
+func (g *Group) Confidence() (low, high float64) {
+	low, high = 1, 0
+	for _, v := range g.Verdicts {
+		low, high = min(low, v.Confidence), max(high, v.Confidence)
+	}
+	return low, high
+}
+
 // Groups sorts a report's verdicts into groups, the largest first.
 func Groups(r *analyzer.Report) []Group {
 	var out []Group

@@ -155,10 +155,7 @@ func (t *text) group(g *Group, all int) {
 }
 
 func confidence(g *Group) string {
-	low, high := 1.0, 0.0
-	for _, v := range g.Verdicts {
-		low, high = min(low, v.Confidence), max(high, v.Confidence)
-	}
+	low, high := g.Confidence()
 	if low == high {
 		return fmt.Sprintf(" — confidence %.4g", low)
 	}
