@@ -15,6 +15,7 @@ import (
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/page"
+	"github.com/hopblame/hopblame/internal/wholefile"
 	"github.com/hopblame/hopblame/sim"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
@@ -341,18 +342,9 @@ func (d *runDir) writeJSON(name string, v any) error {
 // writeWhole writes a file under another name and moves it into place.
 func (d *runDir) writeWhole(name string, write func(io.Writer) error) error {
 	path := filepath.Join(d.path, filepath.FromSlash(name))
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("run directory: %w", err)
+	if err := wholefile.Write(path, write); err != nil {
+		return fmt.Errorf("run directory: write %s: %w", name, err)
 	}
-	w := bufio.NewWriter(f)
-	err = errors.Join(write(w), w.Flush(), f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-		d.wrote = append(d.wrote, path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("run directory: write %s: %w", name, err), os.Remove(f.Name()))
-	}
+	d.wrote = append(d.wrote, path)
 	return nil
 }

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/wholefile"
 )
 
 // What an exercise is worth, in points.
@@ -83,20 +84,14 @@ func writeJSON(name string, v any) error {
 	return writeWhole(name, append(text, '\n'))
 }
 
-// writeWhole writes a file under another name and moves it into place: it is there whole
-// or not at all.
+// writeWhole writes a file that is there whole or not at all.
 func writeWhole(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	err := wholefile.Write(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("exercise: %w", err)
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("exercise: write %s: %w", name, err), os.Remove(f.Name()))
+		return fmt.Errorf("exercise: write %s: %w", name, err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -59,7 +58,7 @@ func solve(r *scenarios.Result) (*solution, error) {
 	s := &solution{Scenario: r.Scenario, Title: r.Played.Title, Repeat: r.Repeat(r.Scenario), Lesson: r.Played.Lesson,
 		Roles: map[string]map[uint64]role{}, Example: *report.Examples(r.Report)[0]}
 	for _, p := range r.Report.Points {
-		s.Roles[path.Base(p.File)] = map[uint64]role{}
+		s.Roles[base(p.File)] = map[uint64]role{}
 	}
 	for i := range r.Report.Verdicts {
 		v := &r.Report.Verdicts[i]
@@ -88,7 +87,7 @@ func (s *solution) cast(v *analyzer.Verdict) {
 		if e.Kind != analyzer.KindFrame {
 			return
 		}
-		frames := s.Roles[path.Base(e.File)]
+		frames := s.Roles[base(e.File)]
 		frames[e.Frame] = max(frames[e.Frame], r)
 	}
 	for i := range v.Evidence {
@@ -127,7 +126,7 @@ func isReset(v *analyzer.Verdict, e *analyzer.Evidence) bool {
 }
 
 // roleOf is the role of a frame.
-func (s *solution) roleOf(file string, frame uint64) role { return s.Roles[path.Base(file)][frame] }
+func (s *solution) roleOf(file string, frame uint64) role { return s.Roles[base(file)][frame] }
 
 // draw adds the ladder of the example.
 func (s *solution) draw(ctx context.Context, points []analyzer.Point, r *analyzer.Report) error {

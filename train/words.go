@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -15,22 +16,24 @@ import (
 //go:embed words/en
 var words embed.FS
 
-// texts are the templates, by file name.
-var texts = template.Must(template.New("").Funcs(template.FuncMap{
-	"wrap": wrap, "because": because, "join": strings.Join, "meaning": Meaning,
-}).ParseFS(words, "words/en/*.tmpl"))
+// texts are the templates, by file name. No other command needs them.
+var texts = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").Funcs(template.FuncMap{
+		"wrap": wrap, "because": because, "join": strings.Join, "meaning": Meaning,
+	}).ParseFS(words, "words/en/*.tmpl"))
+})
 
 // say fills in a text.
 func say(name string, data any) (string, error) {
 	var b strings.Builder
-	if err := texts.ExecuteTemplate(&b, name+".tmpl", data); err != nil {
+	if err := texts().ExecuteTemplate(&b, name+".tmpl", data); err != nil {
 		return "", fmt.Errorf("text %s: %w", name, err)
 	}
 	return b.String(), nil
 }
 
 // meanings say what the causes mean.
-var meanings = func() map[analyzer.Cause]string {
+var meanings = sync.OnceValue(func() map[analyzer.Cause]string {
 	text, err := words.ReadFile("words/en/causes.txt")
 	if err != nil {
 		panic(err) // it is in the program
@@ -42,10 +45,10 @@ var meanings = func() map[analyzer.Cause]string {
 		}
 	}
 	return out
-}()
+})
 
 // Meaning says in a few words what a cause means; "" of an unknown one.
-func Meaning(c analyzer.Cause) string { return meanings[c] }
+func Meaning(c analyzer.Cause) string { return meanings()[c] }
 
 // textWidth is where texts are wrapped, in columns.
 const textWidth = 100

@@ -19,7 +19,7 @@ func TestEveryCauseIsExplained(t *testing.T) {
 			t.Errorf("words/en/causes.txt lacks %s", c)
 		}
 	}
-	for c := range maps.Keys(meanings) {
+	for c := range maps.Keys(meanings()) {
 		if !c.Valid() {
 			t.Errorf("words/en/causes.txt explains %s, which is no cause", c)
 		}

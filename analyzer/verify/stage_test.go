@@ -399,3 +399,17 @@ func (s *stage) told(cause analyzer.Cause, text string) {
 	s.reset(text, false)
 	s.verdict("f5", cause, analyzer.ToServer, "f5/0.0")
 }
+
+// refuted sees that something is not confirmed once the stage of a cause has a spin.
+func refuted(t *testing.T, cause analyzer.Cause, name string, spin func(*stage)) {
+	t.Helper()
+	s := newStage(t)
+	stages[cause](s)
+	spin(s)
+	dir, report := s.write()
+	r, err := Run(t.Context(), report, dir)
+	check(t, err)
+	if len(r.Failures) == 0 {
+		t.Errorf("%s: all is confirmed", name)
+	}
+}

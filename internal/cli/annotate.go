@@ -49,8 +49,9 @@ profiles of your Wireshark configuration, and start wireshark -C NAME.`,
 				if err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s of %s, %s with a comment\n", output, digits.Plural(int(n.Frames), "frame"), digits.Plural(len(r.Points), "point"), digits.Group(int(n.Commented))); err != nil {
-					return fmt.Errorf("write the result: %w", err)
+				said := fmt.Sprintf("%s: %s of %s, %s with a comment\n", output, digits.Plural(int(n.Frames), "frame"), digits.Plural(len(r.Points), "point"), digits.Group(int(n.Commented)))
+				if err := printText(c, said, nil); err != nil {
+					return err
 				}
 			}
 			if profile != "" {

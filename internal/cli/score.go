@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -132,7 +131,7 @@ func (t *telling) tell(c *cobra.Command, r *trial.Result) error {
 		err = writeTrial(out, r, t.before, changes)
 	}
 	if err == nil && t.junit != "" {
-		err = writeFile(t.junit, r.WriteJUnit)
+		err = writeWhole("--junit", t.junit, r.WriteJUnit)
 	}
 	if err != nil {
 		return fmt.Errorf("write the result: %w", err)
@@ -144,12 +143,4 @@ func (t *telling) tell(c *cobra.Command, r *trial.Result) error {
 		return &codeError{code: exitCheck}
 	}
 	return nil
-}
-
-func writeFile(name string, write func(io.Writer) error) error {
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(f), f.Close())
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
-	"github.com/hopblame/hopblame/topology"
 	"github.com/hopblame/hopblame/train"
 	"github.com/spf13/cobra"
 )
@@ -92,7 +91,7 @@ func (o *trainStart) run(c *cobra.Command, args []string) error {
 			return usage(err)
 		}
 	}
-	if err := topology.Sandbox(); err != nil {
+	if err := sandbox(); err != nil {
 		return err
 	}
 	for i, s := range list {

@@ -19,24 +19,30 @@ var ErrMissing = errors.New("tshark is not installed (Debian: apt-get install ts
 
 // run starts tshark with nobody's preferences.
 func run(ctx context.Context, args ...string) (string, error) {
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		return "", ErrMissing
-	}
 	home, err := os.MkdirTemp("", "tshark-*")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(home)
+	out, _, err := runIn(ctx, home, args...)
+	return out, err
+}
+
+// runIn starts tshark with the preferences in a folder.
+func runIn(ctx context.Context, home string, args ...string) (out, complaints string, err error) {
+	path, err := exec.LookPath("tshark")
+	if err != nil {
+		return "", "", ErrMissing
+	}
 	c := exec.CommandContext(ctx, path, append([]string{"-n"}, args...)...)
-	c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=", "LC_ALL=C")
+	c.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME=", "WIRESHARK_CONFIG_DIR="+home, "LC_ALL=C")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
-	out, err := c.Output()
+	stdout, err := c.Output()
 	if err != nil {
-		return "", fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(stderr.String()))
+		return "", "", fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(stderr.String()))
 	}
-	return string(out), nil
+	return string(stdout), stderr.String(), nil
 }
 
 // Frames returns the numbers of the frames of a capture file that a display filter
@@ -98,31 +104,23 @@ func Fields(ctx context.Context, file, filter string, names ...string) ([][]stri
 // their values. config is a folder that has the profile in its folder profiles; what tshark
 // has to say against the profile is an error.
 func Listed(ctx context.Context, config, profile, file, filter string, fields ...string) ([]string, error) {
-	path, err := exec.LookPath("tshark")
-	if err != nil {
-		return nil, ErrMissing
-	}
-	args := []string{"-n", "-C", profile, "--color", "-r", file, "-Y", filter}
+	args := []string{"-C", profile, "--color", "-r", file, "-Y", filter}
 	for i, f := range fields {
 		if i == 0 {
 			args = append(args, "-T", "fields")
 		}
 		args = append(args, "-e", f)
 	}
-	c := exec.CommandContext(ctx, path, args...)
-	c.Env = append(os.Environ(), "HOME="+config, "XDG_CONFIG_HOME=", "WIRESHARK_CONFIG_DIR="+config, "LC_ALL=C")
-	var stderr bytes.Buffer
-	c.Stderr = &stderr
-	out, err := c.Output()
+	out, complaints, err := runIn(ctx, config, args...)
 	if err != nil {
-		return nil, fmt.Errorf("tshark: %w: %s", err, strings.TrimSpace(stderr.String()))
+		return nil, err
 	}
-	for line := range strings.Lines(stderr.String()) {
+	for line := range strings.Lines(complaints) {
 		if !strings.Contains(line, "Running as user") {
 			return nil, fmt.Errorf("tshark: %s", strings.TrimSpace(line))
 		}
 	}
-	return strings.Split(strings.TrimSpace(string(out)), "\n"), nil
+	return strings.Split(strings.TrimSpace(out), "\n"), nil
 }
 
 // Table tells for each filter which frames it finds, reading the file once. The
