@@ -145,7 +145,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 				Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: strings.TrimPrefix(want.rst, unexplained), Peer: !want.own}))
 			}
 			Expect(v.Evidence).NotTo(BeEmpty())
-			if v.Hop != "" && !want.own && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Acts() }) {
+			if (v.Hop != "" || !harmlessToo(s)) && !want.own && !slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Acts() }) {
 				Expect(len(v.Eliminated)).To(BeNumerically(">=", 3), "the other hypotheses of the incident")
 			}
 		}
@@ -153,8 +153,8 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 
 // harmlessToo tells whether a scenario has delays or disorder beside the faults that lose requests.
 func harmlessToo(s *scenarios.Scenario) bool {
-	harmless := func(f fault.Fault) bool { return f.OnWire() && !f.Loses() && f.Do != fault.InjectRST }
-	return slices.ContainsFunc(s.Faults, harmless) && slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !harmless(f) })
+	return slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Harmless() }) &&
+		slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return !f.Harmless() })
 }
 
 // undecided is the answer that the captures do not decide, where that is right.

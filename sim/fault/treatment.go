@@ -72,6 +72,11 @@ func (f *Fault) OnWire() bool { return treatments[f.Do].wire }
 // Loses says whether what is hit never gets to who it is for.
 func (f *Fault) Loses() bool { return treatments[f.Do].lost || f.misleads() }
 
+// Harmless says whether what is hit gets to who it is for all the same, and no RST with it:
+// later, twice, behind the next one, or with a field changed that nobody minds. A delay is
+// so only if nobody's patience ends before it does.
+func (f *Fault) Harmless() bool { return f.OnWire() && !f.Loses() && f.Do != InjectRST }
+
 // Before says whether f, which is listed before another fault of packets at the same
 // place, sees a packet before it does.
 func (f *Fault) Before(other *Fault) bool { return other.OnWire() || !f.OnWire() }
