@@ -90,5 +90,5 @@ var english = words{
 	"clock-is":      "%+.3f to %+.3f ms",
 	"clock-unknown": "unknown",
 	"misses":        "Misses",
-	"misses-of":     "%.2g to %.2g %%",
+	"misses-of":     "%s to %s %%",
 }

@@ -309,8 +309,8 @@ func (t *text) points(r *analyzer.Report) {
 		if o := p.ClockOffset; o != nil {
 			clock = fmt.Sprintf("clock %+.3f to %+.3f ms", float64(o[0])/1e6, float64(o[1])/1e6)
 		}
-		t.line(1, fmt.Sprintf("%s: %s, %s to %s, %s, misses %.2g to %.2g %%", p.Name, digits.Plural(int(p.Packets), "packet"),
-			p.First.Format("15:04:05.000"), p.Last.Format("15:04:05.000"), clock, 100*p.Loss[0], 100*p.Loss[1]))
+		t.line(1, fmt.Sprintf("%s: %s, %s to %s, %s, misses %s to %s %%", p.Name, digits.Plural(int(p.Packets), "packet"),
+			p.First.Format("15:04:05.000"), p.Last.Format("15:04:05.000"), clock, Percent(p.Loss[0]), Percent(p.Loss[1])))
 	}
 }
 
