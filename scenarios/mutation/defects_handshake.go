@@ -42,7 +42,7 @@ var handshake = []Mutant{
 	{Says: "a TTL of one is enough for one more router", File: "rule_rewritten.go", By: "link-rewrites-ttl",
 		Old: "const lastTTL = 1", New: "const lastTTL = 0"},
 	{Says: "a TTL that fell by more than usual was sent so", File: "rule_rewritten.go", By: "link-rewrites-ttl",
-		Old: "case int(seen[0].ttl)-int(low.ttl) <= usual:", New: "case int(seen[0].ttl)-int(low.ttl) >= usual:"},
+		Old: "case int(seen[0].ttl)-int(low.ttl) <= hops.most:", New: "case int(seen[0].ttl)-int(low.ttl) >= hops.most:"},
 	{Says: "what came with another number is what came with the same", File: "rule_rewritten.go", By: "link-rewrites-seq",
 		Old: "if !alike(h) || h.seq == g.seq ||", New: "if !alike(h) || h.seq != g.seq ||"},
 	{Says: "a packet is late only if it took twice the wait", File: "rule_delayed.go", By: "link-delays-syn",
