@@ -83,6 +83,7 @@ type requestHit struct {
 type hole struct {
 	gap    *gap // at the other point, in this point's time
 	addrs  map[uint32]bool
+	held   map[uint32]bool // what is for them was waiting in a hop
 	missed int
 	at     int // index of the other point
 	which  int // index of its gap
@@ -141,7 +142,7 @@ func (c *collection) take(s *survey, link uint16, f pcapng.Packet, p *packet) {
 			return // it may have met the same fate as those asked about; if it passed, more follows
 		}
 		for _, h := range c.holes {
-			if p.time > h.gap.from && p.time < h.gap.to && (h.addrs[s.names.id(p.src)] || h.addrs[s.names.id(p.dst)]) {
+			if p.time > h.gap.from && p.time < h.gap.to && (h.addrs[s.names.id(p.src)] || h.addrs[s.names.id(p.dst)] && !h.held[s.names.id(p.dst)]) {
 				h.missed++
 			}
 		}
@@ -324,11 +325,18 @@ func (a *analysis) holesSeenFrom(i int) []*hole {
 			continue
 		}
 		const edge = int64(20e6) // packets under way when the pause begins or ends
+		waits := q.waits()
 		for k, g := range q.gaps {
 			off := a.cal.offset(j, i, g.from)
 			h := gap{from: g.from + off.hi + edge, to: g.to + off.lo - edge}
 			if h.to > h.from {
-				out = append(out, &hole{gap: &h, addrs: addrs, at: j, which: k})
+				held := map[uint32]bool{}
+				for _, w := range waits {
+					if w.from <= g.from && g.to <= w.to {
+						held[s.names.idOf(w.host)] = true
+					}
+				}
+				out = append(out, &hole{gap: &h, addrs: addrs, held: held, at: j, which: k})
 			}
 		}
 	}

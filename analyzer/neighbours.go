@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // neighbourLog is what a point saw of hardware addresses that were asked for and told: ARP
@@ -21,6 +22,8 @@ type neighbourLog struct {
 // neighbourEvent is a question, an answer, or a packet that makes one needless.
 type neighbourEvent struct {
 	what   neighbourWhat
+	from   [6]byte // who sent it, as far as its link layer says
+	toAll  bool    // it is to everybody on the link, or to a group
 	frame  uint64
 	time   int64 // as in the file
 	digest [8]byte
@@ -50,6 +53,7 @@ func (l *neighbourLog) take(link uint16, f []byte, frame uint64, time int64) {
 	}
 	sum := sha256.Sum256(f)
 	e := neighbourEvent{what: what, frame: frame, time: time}
+	e.from, e.toAll = linkEnds(link, f)
 	copy(e.digest[:], sum[:])
 	l.add(host, e)
 }
@@ -130,6 +134,77 @@ func etherOf(link uint16, f []byte) (ether uint16, rest []byte, ok bool) {
 		ether, f = binary.BigEndian.Uint16(f[2:]), f[4:]
 	}
 	return ether, f, true
+}
+
+// linkEnds are a frame's hardware addresses, as far as its link layer says: who sent it, and
+// whether it is to everybody on the link or to a group.
+func linkEnds(link uint16, f []byte) (from [6]byte, toGroup bool) {
+	const broadcast, multicast = 1, 2 // packet types of LINKTYPE_LINUX_SLL
+	switch {
+	case link == linkEthernet && len(f) >= 12:
+		copy(from[:], f[6:])
+		return from, f[0]&1 != 0
+	case link == linkSLL && len(f) >= 12:
+		copy(from[:], f[6:])
+		return from, f[1] == broadcast || f[1] == multicast
+	case link == linkSLL2 && len(f) >= 18:
+		copy(from[:], f[12:])
+		return from, f[10] == broadcast || f[10] == multicast
+	}
+	return from, false
+}
+
+// forwards notes who sends to servers at this point.
+func (s *survey) forwards(link uint16, f []byte) {
+	if from, _ := linkEnds(link, f); len(s.forwarders) < maxNextHops && !slices.Contains(s.forwarders, from) {
+		s.forwarders = append(s.forwarders, from)
+	}
+}
+
+// about are the events of a host.
+func (l *neighbourLog) about(host netip.Addr) (out []*neighbourEvent) {
+	events := l.hosts[host]
+	for i := range events {
+		out = append(out, &events[i])
+	}
+	return out
+}
+
+// asking are the events of a host, without the questions of those who never sent to a
+// server here: a monitor that asks everybody on the link for it tells nothing of who does.
+func (s *survey) asking(host netip.Addr) []*neighbourEvent {
+	return slices.DeleteFunc(s.neighbours.about(host), func(e *neighbourEvent) bool {
+		known := len(s.forwarders) > 0 && len(s.forwarders) < maxNextHops
+		return e.what == asked && known && !slices.Contains(s.forwarders, e.from)
+	})
+}
+
+// wait is a time in which nothing can have left for a host.
+type wait struct {
+	host     netip.Addr
+	from, to int64
+}
+
+// waits are those between two questions to everybody, by who forwards to the host, who had
+// heard nothing then. Who knows an address asks for it there, if at all (RFC 1122 §2.3.2.1,
+// RFC 4861 §7.3.3).
+//
+//	feth11    feth10
+//	   |         |--who-has, to all-->
+//	   |--SYN--->|                       silence, as in a capture that is blind
+//	   |         |--who-has, to all-->
+func (s *survey) waits() (out []wait) {
+	for host := range s.neighbours.hosts {
+		events := s.asking(host)
+		for i := 1; i < len(events); i++ {
+			a, b := events[i-1], events[i]
+			from, to := s.steady(a.frame, a.time), s.steady(b.frame, b.time)
+			if a.what == asked && b.what == asked && a.toAll && b.toAll && a.from == b.from && to-from < asksAgain {
+				out = append(out, wait{host, from, to})
+			}
+		}
+	}
+	return out
 }
 
 // askedKind and answerKind are the questions for a host's hardware address, and the answers.

@@ -52,6 +52,16 @@ func TestWhoIsAskedForAndNotToldOfIsToBlameAndNotTheHopThatAsks(t *testing.T) {
 			s.asks(at+r+10*time.Millisecond, "198.18.160.82", seen, told)
 		}
 	}
+	// stranger asks like the firewall, from a hardware address that nothing else is sent from.
+	stranger := func(s *story, at time.Duration) {
+		for _, r := range retries {
+			for i, point := range []string{feth10, server2} {
+				frame := s.arpFrame(asked, s.addr("198.18.160.9"), s.addr("198.18.160.82"))
+				frame[11] = 9
+				s.capture(at+r+10*time.Millisecond+time.Duration(i)*hopDelay, point, told0, frame)
+			}
+		}
+	}
 	for _, row := range []struct {
 		name   string
 		tell   func(s *story)
@@ -92,6 +102,15 @@ func TestWhoIsAskedForAndNotToldOfIsToBlameAndNotTheHopThatAsks(t *testing.T) {
 			s.asks(at-3*time.Second, "198.18.160.82", []string{feth10, server2}, nil)
 			fails(s, at)
 		}, "firewall", SYNDropped, ""},
+		{"so does the firewall, which is not told", func(s *story) {
+			fails(s, at)
+			each(s, []string{feth10, server2}, nil)
+			stranger(s, at)
+		}, "server2", NeighbourUnresolved, ""},
+		{"somebody asks everybody for the server, who may be a monitor and told where this point does not see it", func(s *story) {
+			fails(s, at)
+			stranger(s, at)
+		}, "", Inconclusive, "whose hardware address 02:00:00:00:00:09 is"},
 		{"nobody captures at the server", func(s *story) {
 			s.skip = append(s.skip, server2)
 			fails(s, at)
@@ -120,6 +139,60 @@ func TestWhoIsAskedForAndNotToldOfIsToBlameAndNotTheHopThatAsks(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where all that is under way waits for one server, nothing passes behind the firewall but
+// its questions: the pauses between them look as if the capture were blind.
+func TestASilenceBetweenQuestionsToEverybodyIsNoHole(t *testing.T) {
+	const at = 5 * time.Second
+	for _, row := range []struct {
+		name    string
+		spoil   func(frame []byte)
+		every   time.Duration
+		hop     string
+		settle  string
+		waiting int
+	}{
+		{"the firewall asks everybody, once a second", func([]byte) {}, time.Second, "server2", "", 6},
+		{"it asks the one host that it takes to be there, and may send to it meanwhile", func(f []byte) { f[0] &^= 1 }, time.Second, "", "but for a hole", 6},
+		{"it asks so seldom that it may have known in between", func([]byte) {}, 3 * time.Second, "", "but for a hole", 6},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			s.background(0, 225)
+			for i := range row.waiting {
+				s.failing(at+time.Duration(i)*time.Millisecond, 17+i, 54373+i, 2, "firewall/feth11", "")
+			}
+			for i := range holeVotes { // these are open, and get through in the end: what they repeat was to pass
+				b := s.serverFlow(41000+i, 2)
+				s.handshake(time.Second+time.Duration(i)*time.Millisecond, b)
+				data := told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(100 + i)}
+				held := data
+				held.dies = "firewall/feth11"
+				for r := 100 * time.Millisecond; r < 7*time.Second; r += time.Second {
+					s.tell(at+r, held)
+				}
+				s.tell(at+8*time.Second, data)
+			}
+			for ask := at - 300*time.Millisecond; ask < at+7*time.Second; ask += row.every {
+				for i, point := range []string{"firewall/feth10", "server2/eth0"} {
+					frame := s.arpFrame(asked, s.addr("198.18.160.1"), s.addr("198.18.160.82"))
+					row.spoil(frame)
+					s.capture(ask+time.Duration(i)*hopDelay, point, told0, frame)
+				}
+			}
+			s.background(12*time.Second, 150)
+			report := s.analyze()
+			if len(report.Verdicts) != row.waiting {
+				t.Fatalf("%d verdicts", len(report.Verdicts))
+			}
+			for _, v := range report.Verdicts {
+				if v.Hop != row.hop || row.hop != "" && v.Cause != NeighbourUnresolved || !strings.Contains(v.WouldSettle, row.settle) {
+					t.Fatalf("got %q %s, to settle %q, between %v", v.Hop, v.Cause, v.WouldSettle, v.Between)
+				}
+			}
+		})
 	}
 }
 

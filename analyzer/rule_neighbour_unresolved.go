@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -34,7 +35,7 @@ var neighbourUnresolved = rule{cause: NeighbourUnresolved, match: func(v *flowVi
 		return nil
 	}
 	host := v.steps[q].server.Addr()
-	questions, resolved := v.questions(p, q, seen, host)
+	questions, resolved := v.questions(p, q, seen, v.steps[q].s.asking(host))
 	switch missed := v.steps[q].s.neighbours.missed; {
 	case resolved:
 		return nil
@@ -42,7 +43,7 @@ var neighbourUnresolved = rule{cause: NeighbourUnresolved, match: func(v *flowVi
 		return &conclusion{direction: ToServer, between: []string{v.point(p), v.point(q)}, evidence: v.tries(p, seen, k.name),
 			settle: fmt.Sprintf("a capture at %s that begins later: it has more questions for hardware addresses than are remembered, and an unanswered one for %s may be among them", v.point(q), host)}
 	case len(questions) == 0:
-		return nil
+		return v.askedByWhom(p, q, seen, k)
 	}
 	c := v.lost(p, seen, k)
 	c.evidence = append(c.evidence, v.neighbour(q, questions[0], askedKind(host)))
@@ -61,6 +62,21 @@ var neighbourUnresolved = rule{cause: NeighbourUnresolved, match: func(v *flowVi
 	return c
 }}
 
+// askedByWhom is what is left to say if somebody asked for the server in vain of whom the
+// hop's side of the link has seen nothing else: the hop, by another hardware address than it
+// forwards by, or a monitor, whose answers go elsewhere.
+func (v *flowView) askedByWhom(p, q int, seen []*sighting, k kind) *conclusion {
+	host := v.steps[q].server.Addr()
+	questions, resolved := v.questions(p, q, seen, v.steps[q].s.neighbours.about(host))
+	if len(questions) == 0 || resolved {
+		return nil
+	}
+	return &conclusion{direction: ToServer, between: []string{v.point(p), v.point(q)},
+		evidence: append(v.tries(p, seen, k.name), v.neighbour(q, questions[0], askedKind(host))),
+		settle: fmt.Sprintf("whose hardware address %s is: who has it asked for %s in vain meanwhile, and never sent to a server at %s; it may be %s, which was not told then, or a monitor",
+			net.HardwareAddr(questions[0].from[:]), host, v.point(q), v.hop(p))}
+}
+
 // asksAgain is how soon a hop repeats a question, generously: RFC 1122 §2.3.2.1 recommends at
 // most one a second, RFC 4861 §10 has RETRANS_TIMER at one.
 const asksAgain = int64(2500 * time.Millisecond)
@@ -68,9 +84,8 @@ const asksAgain = int64(2500 * time.Millisecond)
 // questions are those at step q that a hop asked in vain when packets that step p saw were
 // waiting in it, with those it asked before and after in a row; resolved tells that at one
 // of these times it knew the answer.
-func (v *flowView) questions(p, q int, seen []*sighting, host netip.Addr) (out []*neighbourEvent, resolved bool) {
+func (v *flowView) questions(p, q int, seen []*sighting, events []*neighbourEvent) (out []*neighbourEvent, resolved bool) {
 	s := v.steps[q].s
-	events := s.neighbours.hosts[host]
 	// follows tells whether event i comes soon behind the one before it.
 	follows := func(i int) bool {
 		return i > 0 && i < len(events) &&
@@ -105,7 +120,7 @@ func (v *flowView) questions(p, q int, seen []*sighting, host netip.Addr) (out [
 	}
 	for i := range events {
 		if vain[i] && !follows(i+1) || vain[i] && events[i+1].what == asked { // else it was not in vain
-			out = append(out, &events[i])
+			out = append(out, events[i])
 		}
 	}
 	return out, false
@@ -171,8 +186,7 @@ func (c *conclusion) decide(hop, missing string, absent absent) {
 // comeThere are the questions that left step q and came to step r.
 func (v *flowView) comeThere(q, r int, gs []*sighting, host netip.Addr) (out []*neighbourEvent) {
 	s := v.steps[r].s
-	for i := range s.neighbours.hosts[host] {
-		e := &s.neighbours.hosts[host][i]
+	for _, e := range s.asking(host) {
 		at := s.steady(e.frame, e.time)
 		if e.what == asked && slices.ContainsFunc(gs, func(g *sighting) bool {
 			off := v.a.cal.offset(v.steps[q].at, v.steps[r].at, g.time)
@@ -187,10 +201,10 @@ func (v *flowView) comeThere(q, r int, gs []*sighting, host netip.Addr) (out []*
 // told are the answers at step r to some questions there: each comes before the next
 // question.
 func (v *flowView) told(r int, questions []*neighbourEvent, host netip.Addr) (out []*neighbourEvent) {
-	events := v.steps[r].s.neighbours.hosts[host]
+	events := v.steps[r].s.asking(host)
 	for i := 1; i < len(events); i++ {
-		if events[i].what == answered && slices.Contains(questions, &events[i-1]) {
-			out = append(out, &events[i])
+		if events[i].what == answered && slices.Contains(questions, events[i-1]) {
+			out = append(out, events[i])
 		}
 	}
 	return out

@@ -45,8 +45,9 @@ type survey struct {
 	secrets     *tlstap.KeyRing // what trailers tell of TLS; nil: nothing
 	clues       *clues          // nil: nothing is to be inferred
 	neighbours  neighbourLog
-	sums        [2]sums // of SYN-ACKs and SYNs, by direction
-	routed      int     // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
+	forwarders  [][6]byte // who sent to servers over connections that came about
+	sums        [2]sums   // of SYN-ACKs and SYNs, by direction
+	routed      int       // SYNs and SYN-ACKs that came again at once with another TTL: copies from both sides of a router
 }
 
 // serverSeen is a destination of SYNs.
@@ -350,6 +351,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	if fromClient && p.is(flagACK, flagSYN|flagRST) && p.seq-c.isn-1 < 1<<24 || !fromClient && p.length > 0 && p.flags&flagRST == 0 {
 		if fromClient && c.flags&completed == 0 {
 			c.server.leads(p.nextHop(frame))
+			s.forwards(p.link, frame)
 		}
 		c.flags |= completed
 	}
