@@ -57,6 +57,7 @@ var sightings = map[string]sighted{
 	"firewall-forgets-slow-server": {analyzer.Reset, "TCP keep-alive timeout", false},
 	"server-dies-mid-response-h2":  {analyzer.Reset, "", false},
 	"firewall-drops-syn-h2":        {analyzer.Reset, "", false},
+	"capture-h2-without-keys":      {analyzer.Unknown, "", false},
 	"f5-connection-limit":          {analyzer.Reset, "Connection limit exceeded", true},
 	"f5-idle-timeout":              {analyzer.Reset, "Flow expired (sweeper)", true},
 	"f5-idle-timeout-slow-server":  {analyzer.Reset, "Flow expired (sweeper)", true},

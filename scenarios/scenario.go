@@ -55,6 +55,8 @@ type Traffic struct {
 	// RequestsPerConnection is how many requests in a row share a connection: with
 	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
 	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// SequenceNumbers are those of the client's connections.
+	SequenceNumbers client.SequenceNumbers `yaml:"sequence-numbers"`
 	// LargeRequests is which part of the requests has a body that no packet holds
 	// whole: 0 to 1.
 	LargeRequests float64 `yaml:"large-requests"`
@@ -107,7 +109,7 @@ func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
 		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
-		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, SequenceNumbers: s.Traffic.SequenceNumbers, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {

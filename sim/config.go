@@ -37,6 +37,7 @@ type Config struct {
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
 	RequestsPerConnection int
+	SequenceNumbers       client.SequenceNumbers // of the client's connections
 	// LargeRequests is which part of the requests has a body of several packets, chosen
 	// by the seed; 0 is none. Of a client that is not ours nobody knows.
 	LargeRequests float64
@@ -277,7 +278,7 @@ func (c *Config) servers() []bigip.Member {
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
 	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Only: c.Only, Concurrency: c.Concurrency, Timeout: c.Timeout,
-		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
+		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, SequenceNumbers: c.SequenceNumbers, KeyLog: c.KeyLog}
 	if c.LargeRequests > 0 {
 		b.Large = c.large
 	}
