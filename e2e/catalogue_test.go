@@ -43,6 +43,7 @@ var sightings = map[string]sighted{
 	"server-never-reads":           {analyzer.Reset, "TCP zero window timeout", false},
 	"server-stays-silent":          {analyzer.Timeout, "", false},
 	"server-answers-503":           {analyzer.Error, "", false},
+	"server-answers-503-deferred":  {analyzer.Error, "", false},
 	"client-aborts":                {analyzer.Timeout, "", false},
 	"client-distrusts-certificate": {analyzer.TLSError, "SSL alert received", true},
 	"firewall-drops-keep-alive":    {analyzer.Reset, "TCP keep-alive timeout", false},

@@ -50,6 +50,8 @@ type Traffic struct {
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
 	// AnswerAfter is how long the servers take for a request, as reports do; 0 is at once.
 	AnswerAfter time.Duration `yaml:"answer-after"`
+	// DeferAccept has the servers wait for a connection's first data before they take it.
+	DeferAccept bool `yaml:"defer-accept"`
 	// Protocol is what the client speaks; the f5's virtual server must understand it.
 	Protocol client.Protocol `yaml:"protocol"`
 	// RequestsPerConnection is how many requests in a row share a connection: with
@@ -108,7 +110,7 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
-		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
+		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter, DeferAccept: s.Traffic.DeferAccept,
 		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, SequenceNumbers: s.Traffic.SequenceNumbers, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/backend"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
@@ -33,6 +34,9 @@ type Config struct {
 	// AnswerAfter is how long our own servers take for a request that is answered in
 	// good order: what is slow by nature is no fault. 0 is at once.
 	AnswerAfter time.Duration
+	// DeferAccept has their kernels wait for a connection's first data before they take
+	// it: see [backend.Habits].
+	DeferAccept bool
 	Protocol    client.Protocol
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
@@ -284,6 +288,11 @@ func (c *Config) batch() client.Batch {
 	}
 	b.Limits.HeaderSize, b.Limits.HeaderCount = c.F5.HTTP.HeaderLimits()
 	return b
+}
+
+// habits are those of our own servers.
+func (c *Config) habits() backend.Habits {
+	return backend.Habits{AnswerAfter: c.AnswerAfter, DeferAccept: c.DeferAccept}
 }
 
 // descriptorsPerRequest: the client's, the proxy's two, the server's. Over TLS the
