@@ -56,7 +56,8 @@ var views = map[string]view{
 	"capture-fastl4-one-side":           {least: 0, most: 0, settle: "its RST comes long"},
 	"capture-snaplen-silent-server":     {least: 0, most: 0.9, quiet: true},
 	"capture-loses-at-f5":               {least: 0.5, most: 1, partly: true},
-	"capture-nobody-at-f5":              {least: 0, most: 1, partly: true},
+	"capture-nobody-at-f5":              {least: 0, most: 0.9, partly: true},
+	"capture-nobody-at-client":          {least: 1, most: 1},
 	"capture-bursts-at-f5":              {least: 0.3, most: 1, cause: timedOut, partly: true},
 }
 

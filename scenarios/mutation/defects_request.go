@@ -12,7 +12,7 @@ var requested = []Mutant{
 		Old: "m.state, m.left = inBody, m.length\n", New: "m.state, m.left = inBody, max(1, m.length-20)\n"},
 	{Says: "segments out of order are thrown away", File: "stream.go", By: "link-reorders-before-f5-https",
 		Old: "if len(s.early) < maxEarly && length < maxEarlyBytes {", New: "if len(s.early) < 0 && length < maxEarlyBytes {"},
-	{Says: "sequence numbers do not wrap", File: "stream.go", By: "link-reorders-wrapped-https",
+	{Says: "sequence numbers do not wrap", File: "stream.go", By: "capture-nobody-at-client",
 		Old: "if d := int32(seq - s.next); d > 0 {\n\t\tif", New: "if seq > s.next {\n\t\tif"},
 	{Says: "a response of which the capture missed a part failed", File: "pair.go", By: "capture-loses-at-client",
 		Old: "return int32(m.client.acknowledged(false, from)-have) > fin", New: "return int32(m.client.acknowledged(false, from)-have) > 1<<20*fin"},
