@@ -22,11 +22,12 @@ type translation struct {
 	} `yaml:"lesson"`
 }
 
-// In returns the scenario with title, symptom and lesson in a language of [locale.Tags]. One
+// In returns the scenario with title, symptom and lesson in a language of [locale.Tags], "" being
+// English. One
 // that nobody has translated stays as it is, in English, and so does one that is not the
 // catalogue's: ok is false then.
 func (s *Scenario) In(lang string) (translated *Scenario, ok bool) {
-	if lang == locale.English {
+	if lang == "" || lang == locale.English {
 		return s, true
 	}
 	file := path.Join("catalogue", lang, s.Name+".yaml")

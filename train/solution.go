@@ -11,7 +11,6 @@ import (
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/analyzer/ladder"
 	"github.com/hopblame/hopblame/analyzer/report"
-	"github.com/hopblame/hopblame/internal/locale"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -155,7 +154,7 @@ const ladderWidth = 110
 // translated it.
 func (s *solution) in(lang string) *solution {
 	english := scenarios.Scenario{Name: s.Scenario, Title: s.Title, Symptom: s.Symptom, Lesson: s.Lesson}
-	shown, _ := english.In(cmp.Or(lang, locale.English))
+	shown, _ := english.In(lang)
 	out := *s
 	out.Title, out.Lesson = shown.Title, shown.Lesson
 	return &out

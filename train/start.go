@@ -148,7 +148,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := writeTicket(e.about.Language, r, points, o.Dir, exists(filepath.Join(run, capturesDir, "keys.log")))
+	ticket, err := writeTicket(r, points, o, exists(filepath.Join(run, capturesDir, "keys.log")))
 	if err != nil {
 		return nil, err
 	}

@@ -26,9 +26,9 @@ type complaint struct {
 // captureNote says where a capture was taken.
 type captureNote struct{ File, Hop, Face string }
 
-// writeTicket says, in a language, what a customer says: nothing of it comes from any place but the client.
-func writeTicket(lang string, r *scenarios.Result, points []analyzer.Point, dir string, keys bool) (string, error) {
-	played, _ := r.Played.In(lang) // or in English
+// writeTicket says what a customer says: nothing of it comes from any place but the client.
+func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys bool) (string, error) {
+	played, _ := r.Played.In(o.Language) // or in English
 	data := struct {
 		Symptom, Dir   string
 		Day            string
@@ -40,7 +40,7 @@ func writeTicket(lang string, r *scenarios.Result, points []analyzer.Point, dir 
 		Full, Hint     int
 		Miss           int
 		CapturesFolder string
-	}{Symptom: played.Symptom, Dir: dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+	}{Symptom: played.Symptom, Dir: o.Dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {
@@ -56,5 +56,5 @@ func writeTicket(lang string, r *scenarios.Result, points []analyzer.Point, dir 
 	for _, p := range points {
 		data.Captures = append(data.Captures, captureNote{strings.TrimPrefix(p.File, capturesDir+"/"), p.Hop, p.Face})
 	}
-	return say(lang, "ticket", data)
+	return say(o.Language, "ticket", data)
 }

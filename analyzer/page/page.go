@@ -151,7 +151,7 @@ func (p *page) points() []point {
 	for i := range p.r.Points {
 		r := &p.r.Points[i]
 		q := point{Name: r.Name, Files: strings.Join(filesOf(r), ", "), Packets: digits.Group(int(r.Packets)), Clock: p.say("clock-unknown"), Misses: p.say("misses-of", report.Percent(r.Loss[0]), report.Percent(r.Loss[1]))}
-		if !r.First.IsZero() {
+		if r.Packets > 0 {
 			q.Covers = r.First.UTC().Format("2006-01-02 15:04:05.000") + " – " + r.Last.UTC().Format("15:04:05.000")
 		}
 		if o := r.ClockOffset; o != nil {
