@@ -75,7 +75,7 @@ is known to have failed as far as the connections on both sides of the proxy sho
 	in.flags(c)
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
 	f.StringVar(&html, "html", "", "write the answer to `FILE` as a page that needs nothing else, too")
-	langFlag(c, f, "the page")
+	langFlag(c, false, "the page")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
 	return c

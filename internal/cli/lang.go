@@ -7,11 +7,15 @@ import (
 
 	"github.com/hopblame/hopblame/internal/locale"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
-// langFlag adds --lang to a command's flags. of is what is written in the language.
-func langFlag(c *cobra.Command, f *pflag.FlagSet, of string) {
+// langFlag adds --lang to a command, or also to those below it. of is what is written in the
+// language.
+func langFlag(c *cobra.Command, below bool, of string) {
+	f := c.Flags()
+	if below {
+		f = c.PersistentFlags()
+	}
 	f.String("lang", "", "`LANGUAGE` of "+of+": "+strings.Join(locale.Tags, " or "))
 	_ = c.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions(locale.Tags, cobra.ShellCompDirectiveNoFileComp)) // which fails for a flag that there is not
 }

@@ -75,7 +75,7 @@ func newRun() *cobra.Command {
 	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "`WHAT` of the captures to keep and analyze: all; or failed, which is the failed requests, some others, and what is no request's")
 	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	langFlag(c, f, "report.html")
+	langFlag(c, false, "report.html")
 	return c
 }
 

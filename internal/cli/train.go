@@ -27,7 +27,7 @@ An exercise keeps the language that it was started in.`,
   hopblame train reveal exercise`,
 		Args: cobra.NoArgs,
 	}
-	langFlag(c, c.PersistentFlags(), "all texts")
+	langFlag(c, true, "all texts")
 	c.AddCommand(newTrainStart(), newTrainHint(), newTrainAnswer(), newTrainReveal(), newTrainWords(), newTrainList(), newTrainSheet())
 	return c
 }
