@@ -33,6 +33,19 @@ func (e *Exercise) Hint() (string, error) {
 			return "", err
 		}
 	}
+	return sayHints(all, first, last, cost)
+}
+
+// Given is the text of the hints that were given so far, and how many are left.
+func (e *Exercise) Given() (text string, left int, err error) {
+	all := e.solution.hints()
+	given := min(e.progress.Hints, len(all))
+	text, err = sayHints(all, 0, given, 0)
+	return text, len(all) - given, err
+}
+
+// sayHints puts some of the hints into words, and what each costs.
+func sayHints(all []hint, first, last, cost int) (string, error) {
 	text := ""
 	for i := first; i < last; i++ {
 		one, err := say("hint", struct {

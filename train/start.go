@@ -29,7 +29,10 @@ type Options struct {
 	Requests int    // 0: DefaultRequests, or fewer if the scenario has fewer
 	Seed     uint64 // of the first attempt
 	Progress func(scenarios.Progress)
-	Again    func(why error) // called before another attempt, with no word of the answer; nil: not called
+	// Bare leaves out of the ticket how to answer on the command line: who starts the exercise
+	// asks in another way.
+	Bare  bool
+	Again func(why error) // called before another attempt, with no word of the answer; nil: not called
 }
 
 // Start plays a scenario and makes an exercise of it. A run that its own check finds
@@ -136,7 +139,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := writeTicket(r, points, o.Dir, exists(filepath.Join(run, capturesDir, "keys.log")))
+	ticket, err := writeTicket(r, points, o, exists(filepath.Join(run, capturesDir, "keys.log")))
 	if err != nil {
 		return nil, err
 	}

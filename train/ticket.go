@@ -26,7 +26,7 @@ type complaint struct {
 type captureNote struct{ File, Hop, Face string }
 
 // writeTicket says what a customer says: nothing of it comes from any place but the client.
-func writeTicket(r *scenarios.Result, points []analyzer.Point, dir string, keys bool) (string, error) {
+func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys bool) (string, error) {
 	data := struct {
 		Symptom, Dir   string
 		Day            string
@@ -38,7 +38,8 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, dir string, keys 
 		Full, Hint     int
 		Miss           int
 		CapturesFolder string
-	}{Symptom: r.Played.Symptom, Dir: dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+		Bare           bool
+	}{Symptom: r.Played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {

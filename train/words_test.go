@@ -65,11 +65,15 @@ func TestTheTicketIsTheCustomers(t *testing.T) {
 	r.Truths[1].Outcome = client.OK
 	r.Truths[2].Outcome, r.Truths[2].Status = client.Error, 503
 	r.Requests.Failed = 4
-	got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, "DIR", true)
+	got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, Options{Dir: "DIR"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "ticket.golden", got)
+	bare, err := writeTicket(r, nil, Options{Bare: true}, true)
+	if err != nil || !strings.Contains(bare, "TICKET") || strings.Contains(bare, "hopblame") {
+		t.Errorf("a ticket without the command line (%v):\n%s", err, bare)
+	}
 }
 
 func TestWrap(t *testing.T) {
