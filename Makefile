@@ -48,9 +48,10 @@ example: go-version
 	@scripts/tools.sh haproxy
 	$(GO) test -C examples/haproxy-suite -count=1 ./...
 
-## browser: report.html in headless Chromium; leaves screenshots in OUT (HOPBLAME_MUST_RUN=1: it may not skip)
+## browser: report.html and hopblame serve in headless Chromium, with axe-core; leaves screenshots in OUT (HOPBLAME_MUST_RUN=1: it may not skip)
 browser: go-version
-	@scripts/tools.sh chromium
+	@scripts/tools.sh chromium npm
+	@scripts/axe.sh
 	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) test -C e2e/browser -count=1 -v ./...
 
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)

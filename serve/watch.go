@@ -1,10 +1,10 @@
 package serve
 
 import (
-	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,47 +121,55 @@ var marks = map[string]string{"to-come": "○", "now": "▶", "over": "✓", "br
 func (s *Server) view(j *job) watchView {
 	state, _ := s.stateOf(j)
 	n := j.watch.now()
-	say := s.pages.say
-	v := watchView{Over: state.over()}
-	for i, name := range steps {
-		at := "to-come"
-		switch {
-		case i < n.step:
-			at = "over"
-		case i == n.step && (n.broke || state == cancelled):
-			at = "broken"
-		case i == n.step:
-			at = "now"
-		}
-		x := stepView{Name: say("step-" + name), State: say("state-" + at), Mark: marks[at], Now: at == "now"}
-		switch {
-		case name == "queue" && state == waiting:
-			x.Detail = say("before-you", s.before(j))
-		case name == "traffic" && len(n.began) > i && n.progress.Total > 0:
-			x.Detail = say("requests-done", digits.Group(n.progress.Done), digits.Group(n.progress.Total), digits.Group(n.progress.Failed))
-			x.Share = 100 * n.progress.Done / n.progress.Total
-		case name == "analyze" && at == "now" && n.progress.TotalBytes > 0:
-			x.Detail = say("bytes-read", megabytes(n.progress.Bytes), megabytes(n.progress.TotalBytes))
-			x.Share = int(100 * n.progress.Bytes / n.progress.TotalBytes)
-		}
-		if at == "over" && len(n.began) > i && i > 0 {
-			end := n.ended
-			if len(n.began) > i+1 {
-				end = n.began[i+1]
-			}
-			took := say("took", end.Sub(n.began[i]).Seconds())
-			if x.Detail != "" {
-				took = x.Detail + ", " + took
-			}
-			x.Detail = took
-		}
-		v.Steps = append(v.Steps, x)
+	v := watchView{Over: state.over(), Status: s.status(state, &n)}
+	for i := range steps {
+		v.Steps = append(v.Steps, s.step(j, state, &n, i))
 	}
-	v.Status = s.status(j, state, &n)
 	if j.kind == aRun { // of an exercise they would tell the answer
 		v.counts(s, j, &n.counts)
 	}
 	return v
+}
+
+// step is one of the steps of a job.
+func (s *Server) step(j *job, state state, n *seen, i int) stepView {
+	at, say := "to-come", s.pages.say
+	switch {
+	case i < n.step:
+		at = "over"
+	case i == n.step && (n.broke || state == cancelled):
+		at = "broken"
+	case i == n.step:
+		at = "now"
+	}
+	x := stepView{Name: say("step-" + steps[i]), State: say("state-" + at), Mark: marks[at], Now: at == "now"}
+	var details []string
+	switch p := &n.progress; {
+	case steps[i] == "queue" && state == waiting:
+		details = append(details, say("before-you", s.before(j)))
+	case steps[i] == "traffic" && len(n.began) > i && p.Total > 0:
+		details = append(details, say("requests-done", digits.Group(p.Done), digits.Group(p.Total), digits.Group(p.Failed)))
+		x.Share = 100 * p.Done / p.Total
+	case steps[i] == "analyze" && x.Now && p.TotalBytes > 0:
+		details = append(details, say("bytes-read", megabytes(p.Bytes), megabytes(p.TotalBytes)))
+		x.Share = int(100 * p.Bytes / p.TotalBytes)
+	}
+	if took := n.took(i); at == "over" && i > 0 && took > 0 {
+		details = append(details, say("took", took.Seconds()))
+	}
+	x.Detail = strings.Join(details, ", ")
+	return x
+}
+
+// took is how long a step that is over has taken; 0 if that is not known.
+func (n *seen) took(i int) time.Duration {
+	switch {
+	case len(n.began) > i+1:
+		return n.began[i+1].Sub(n.began[i])
+	case len(n.began) > i:
+		return n.ended.Sub(n.began[i])
+	}
+	return 0
 }
 
 // counts shows what was counted, on the picture and as a table.
@@ -177,11 +185,12 @@ func (v *watchView) counts(s *Server, j *job, c *sim.Counts) {
 }
 
 // status says in a line how far a job is.
-func (s *Server) status(j *job, at state, n *seen) string {
+func (s *Server) status(at state, n *seen) string {
 	if at != running {
 		return s.pages.say("status-" + string(at))
 	}
-	line := s.pages.say("status-running", min(n.step, len(steps)-1)+1, len(steps), s.pages.say("step-"+steps[min(n.step, len(steps)-1)]))
+	step := min(n.step, len(steps)-1)
+	line := s.pages.say("status-running", step+1, len(steps), s.pages.say("step-"+steps[step]))
 	if n.attempt > 0 {
 		line += " " + s.pages.say("attempt", n.attempt+1)
 	}
@@ -202,8 +211,5 @@ func finalCounts(last sim.Counts, r *scenarios.Result) sim.Counts {
 	for _, c := range r.Captures {
 		last.Points = append(last.Points, sim.PointCount{Point: c.Point, Packets: c.Packets})
 	}
-	slices.SortStableFunc(last.Points, func(a, b sim.PointCount) int {
-		return cmp.Compare(slices.Index(sim.Points(), a.Point), slices.Index(sim.Points(), b.Point))
-	})
 	return last
 }
