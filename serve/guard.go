@@ -24,8 +24,9 @@ const maxBody = 16 << 10
 //
 // That nobody else reaches the loopback address does not keep other people's pages away: a
 // browser on this machine asks for them. They can have names of their own resolve to
-// 127.0.0.1, and are told by the Host header; they can send forms here, and are told by
-// Sec-Fetch-Site, or by Origin (Fetch Metadata Request Headers, W3C).
+// 127.0.0.1, and are told by the Host header; they can send forms here, or have the browser
+// ask for large files a hundred times, and are told by Sec-Fetch-Site, or by Origin (Fetch
+// Metadata Request Headers, W3C). What is left to them is a link that somebody follows.
 func (s *Server) guard(next http.Handler) http.Handler {
 	refuse := func(status int, what string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { s.pages.refuse(w, status, what) })
@@ -46,10 +47,19 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			refuse(http.StatusMisdirectedRequest, "foreign-host").ServeHTTP(w, r)
 		case path.Clean(r.URL.Path) != r.URL.Path: // dots and doubled slashes: nobody links to such
 			refuse(http.StatusNotFound, "no-page").ServeHTTP(w, r)
+		case isEmbedded(r.Header):
+			refuse(http.StatusForbidden, "cross-site").ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// isEmbedded says whether a page of another site, or of another port, asks for something as
+// a part of its own.
+func isEmbedded(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && h.Get("Sec-Fetch-Mode") != "navigate"
 }
 
 // isLoopback says whether a Host header names this machine and can name no other. The port
