@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,11 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// served starts a server whose runs go to a folder, and a run in it that lasts.
-func served(t *testing.T) (c *exec.Cmd, folder string) {
+// serving starts a server whose runs go to a folder, and returns where it is.
+func serving(t *testing.T, folder string) (c *exec.Cmd, at string) {
 	t.Helper()
-	c = command(t, "serve", "--listen", "127.0.0.1:0", "--dir", "kept")
-	c.Stdout = nil
+	c = command(t, "serve", "--listen", "127.0.0.1:0", "--dir", folder)
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -31,31 +29,41 @@ func served(t *testing.T) (c *exec.Cmd, folder string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := strings.Fields(line)[3]
+	return c, strings.Fields(line)[3]
+}
+
+// busy starts a server, and a run in it that lasts.
+func busy(t *testing.T, folder string) *exec.Cmd {
+	t.Helper()
+	c, at := serving(t, folder)
 	answer, err := http.PostForm(at+"runs", url.Values{"scenario": {"firewall-drops-syn"}, "requests": {"20000"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.Copy(io.Discard, answer.Body)
 	answer.Body.Close()
 	http.DefaultClient.CloseIdleConnections()
-	folder = filepath.Join(c.Dir, "kept")
 	await(t, "captures are written", func() bool {
 		files, _ := filepath.Glob(filepath.Join(folder, "*", "1", "captures", "client-eth0.pcapng"))
 		return len(files) > 0
 	})
-	return c, folder
+	return c
 }
 
-func TestAServerThatIsInterruptedLeavesNothing(t *testing.T) {
-	skipWithoutLabs(t)
-	c, folder := served(t)
+// interrupted ends a server as Ctrl-C does.
+func interrupted(t *testing.T, c *exec.Cmd) {
+	t.Helper()
 	if err := c.Process.Signal(unix.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	if got := exitCodeOf(t, c.Wait()); got != exitInterrupted {
 		t.Errorf("exit code %d, want %d", got, exitInterrupted)
 	}
+}
+
+func TestAServerThatIsInterruptedLeavesNothing(t *testing.T) {
+	skipWithoutLabs(t)
+	folder := t.TempDir()
+	interrupted(t, busy(t, folder))
 	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -63,7 +71,8 @@ func TestAServerThatIsInterruptedLeavesNothing(t *testing.T) {
 
 func TestWhatAKilledServerLeftGoesWithTheNext(t *testing.T) {
 	skipWithoutLabs(t)
-	c, folder := served(t)
+	folder := t.TempDir()
+	c := busy(t, folder)
 	started := below(t, c.Process.Pid)
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -77,25 +86,9 @@ func TestWhatAKilledServerLeftGoesWithTheNext(t *testing.T) {
 		}
 		return true
 	})
-	next := command(t, "serve", "--listen", "127.0.0.1:0", "--dir", folder)
-	next.Stdout = nil
-	out, err := next.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := next.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	next, _ := serving(t, folder)
 	if left, err := os.ReadDir(folder); err != nil || len(left) != 1 {
 		t.Errorf("in the folder are %v, want the next one's alone (%v)", left, err)
 	}
-	if err := next.Process.Signal(unix.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	if got := exitCodeOf(t, next.Wait()); got != exitInterrupted {
-		t.Errorf("exit code %d, want %d", got, exitInterrupted)
-	}
+	interrupted(t, next)
 }
