@@ -8,10 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/train"
 )
+
+// catalogue is all that can be run. It is in the program, and read once.
+var catalogue = sync.OnceValues(scenarios.All)
 
 // homeView is what the first page shows.
 type homeView struct {

@@ -76,7 +76,8 @@ func (s *Server) file(w http.ResponseWriter, r *http.Request, j *job) {
 	s.send(w, r, j, j.files[i].path)
 }
 
-// archive serves all of them as one zip, which is made on the way.
+// archive serves all of them as one zip, which is made on the way. What is unpacked is a
+// folder that hopblame analyze takes.
 func (s *Server) archive(w http.ResponseWriter, r *http.Request, j *job) {
 	if state, _ := s.stateOf(j); state != done {
 		s.pages.refuse(w, http.StatusNotFound, "not-yet")
@@ -118,7 +119,7 @@ func pack(z *zip.Writer, root *os.Root, folder string, f file) error {
 	if err != nil {
 		return err
 	}
-	out, err := z.CreateHeader(&zip.FileHeader{Name: folder + "/" + f.Name, Method: zip.Deflate, Modified: info.ModTime()})
+	out, err := z.CreateHeader(&zip.FileHeader{Name: folder + "/" + f.path, Method: zip.Deflate, Modified: info.ModTime()})
 	if err != nil {
 		return err
 	}

@@ -176,7 +176,7 @@ func TestARunIsWatchedReadAndTakenAlong(t *testing.T) {
 	if h.Get("Content-Disposition") != "attachment; filename=firewall-feth11.pcapng" {
 		t.Errorf("a capture is %q", h.Get("Content-Disposition"))
 	}
-	folder := "firewall-drops-syn-" + strings.TrimPrefix(at, "/runs/") + "/"
+	folder := "firewall-drops-syn-" + strings.TrimPrefix(at, "/runs/") + "/captures/"
 	inZip, err := z.Open(folder + "firewall-feth11.pcapng")
 	if err != nil {
 		t.Fatalf("%v: there are %q", err, names)

@@ -87,7 +87,7 @@ func New(o Options) (_ *Server, err error) {
 	if s.pages, err = newPages("en"); err != nil {
 		return nil, err
 	}
-	if s.catalogue, err = scenarios.All(); err != nil {
+	if s.catalogue, err = catalogue(); err != nil {
 		return nil, err
 	}
 	for _, x := range s.catalogue {
