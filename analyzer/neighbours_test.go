@@ -153,10 +153,12 @@ func TestASilenceBetweenQuestionsToEverybodyIsNoHole(t *testing.T) {
 		hop     string
 		settle  string
 		waiting int
+		resumes time.Duration
 	}{
-		{"the firewall asks everybody, once a second", func([]byte) {}, time.Second, "server2", "", 6},
-		{"it asks the one host that it takes to be there, and may send to it meanwhile", func(f []byte) { f[0] &^= 1 }, time.Second, "", "but for a hole", 6},
-		{"it asks so seldom that it may have known in between", func([]byte) {}, 3 * time.Second, "", "but for a hole", 6},
+		{"the firewall asks everybody, once a second", func([]byte) {}, time.Second, "server2", "", 6, 12 * time.Second},
+		{"what waited leaves at once, when nothing else does", func([]byte) {}, time.Second, "server2", "", 6, 16 * time.Second},
+		{"it asks the one host that it takes to be there, and may send to it meanwhile", func(f []byte) { f[0] &^= 1 }, time.Second, "", "but for a hole", 6, 12 * time.Second},
+		{"it asks so seldom that it may have known in between", func([]byte) {}, 3 * time.Second, "", "but for a hole", 6, 12 * time.Second},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := newStory(t)
@@ -164,7 +166,7 @@ func TestASilenceBetweenQuestionsToEverybodyIsNoHole(t *testing.T) {
 			for i := range row.waiting {
 				s.failing(at+time.Duration(i)*time.Millisecond, 17+i, 54373+i, 2, "firewall/feth11", "")
 			}
-			for i := range holeVotes { // these are open, and get through in the end: what they repeat was to pass
+			for i := range holeVotes { // these are open, and get through in the end: what they repeat is to pass
 				b := s.serverFlow(41000+i, 2)
 				s.handshake(time.Second+time.Duration(i)*time.Millisecond, b)
 				data := told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(100 + i)}
@@ -182,7 +184,7 @@ func TestASilenceBetweenQuestionsToEverybodyIsNoHole(t *testing.T) {
 					s.capture(ask+time.Duration(i)*hopDelay, point, told0, frame)
 				}
 			}
-			s.background(12*time.Second, 150)
+			s.background(row.resumes, 150)
 			report := s.analyze()
 			if len(report.Verdicts) != row.waiting {
 				t.Fatalf("%d verdicts", len(report.Verdicts))

@@ -73,28 +73,37 @@ const minStep = int64(500 * time.Millisecond)
 // findSteps compares the epochs of s with a partner whose clock is steady; nil
 // if there is none.
 func (s *survey) findSteps(r *survey) {
-	offsets := make([]middle, len(s.epochs))
+	offsets := make([][2]middle, len(s.epochs)) // by way
 	if r != nil {
 		shared(s, r, func(x, y *handshake) {
 			if x.syns == 1 && y.syns == 1 {
-				offsets[x.epochs[0]].add(x.syn - y.syn)
+				offsets[x.epochs[0]][up].add(x.syn, y.syn)
 			}
 			if x.synAcks == 1 && y.synAcks == 1 {
-				offsets[x.epochs[1]].add(x.synAck - y.synAck)
+				offsets[x.epochs[1]][down].add(x.synAck, y.synAck)
 			}
 		})
-		sharedRequests(s, r, func(x, y *anchor) { offsets[x.epochs[1]].add(x.began - y.began) })
+		sharedRequests(s, r, func(x, y *anchor) {
+			offsets[x.epochs[1]][up].add(x.began, y.began)
+			if x.replied != 0 && y.replied != 0 {
+				offsets[x.epochs[2]][down].add(x.replied, y.replied)
+			}
+		})
 	}
-	base := slices.IndexFunc(offsets, func(m middle) bool { return len(m.all) > 0 })
+	s.decideSteps(guessSteps(offsets))
+}
+
+// decideSteps makes steps of guesses.
+func (s *survey) decideSteps(guesses []stepGuess) {
 	previous := int64(0)
 	for i := range s.epochs {
-		e := &s.epochs[i]
+		e, g := &s.epochs[i], guesses[i]
 		switch {
-		case base >= 0 && len(offsets[i].all) > 0:
-			if step := offsets[i].median() - offsets[base].median(); step > minStep || step < -minStep {
-				e.step = step
-			}
-		case i > 0 && e.min < s.epochs[i-1].min: // back in time, and nobody to compare with
+		case g.sure:
+			e.step = g.step
+		case g.any && !near(g.step, previous):
+			e.step, e.away = settleStep(g.step, previous, guesses[i+1:])
+		case i > 0 && !g.any && e.min < s.epochs[i-1].min: // back in time, and nobody to compare with
 			e.step, e.away = e.min-s.highOf(i-1)+previous, true
 		default:
 			e.step = previous
@@ -102,6 +111,63 @@ func (s *survey) findSteps(r *survey) {
 		previous = e.step
 	}
 }
+
+// stepGuess is by how much the clock seems to be off in an epoch, from how it was at first.
+type stepGuess struct {
+	step int64
+	any  bool // there is something to go by
+	sure bool // … and no packet that a hop held for so long explains it
+}
+
+// guessSteps goes by what passed in each epoch. A clock that was set is as far off for what
+// comes as for what goes, and goes on to be; a hop that holds packets back delays those of one
+// way, and lets them go together.
+func guessSteps(offsets [][2]middle) []stepGuess {
+	out := make([]stepGuess, len(offsets))
+	for way := range 2 {
+		base := slices.IndexFunc(offsets, func(m [2]middle) bool { return len(m[way].all) > 0 })
+		for i := max(base, 0); base >= 0 && i < len(offsets); i++ {
+			m := &offsets[i][way]
+			if len(m.all) == 0 {
+				continue
+			}
+			g, step := &out[i], m.median()-offsets[base][way].median()
+			if near(step, 0) {
+				step = 0
+			}
+			switch n := len(m.all); {
+			case !g.any:
+				*g = stepGuess{step: step, any: true, sure: step == 0 || n >= 3 && near(m.all[n/4], m.all[3*n/4]) && !near(m.first, m.last)}
+			case (g.step < 0) != (step < 0):
+				*g = stepGuess{any: true, sure: true}
+			default:
+				if max(step, -step) < max(g.step, -g.step) {
+					g.step = step
+				}
+				g.sure = true
+			}
+		}
+	}
+	return out
+}
+
+// settleStep decides between a step that few packets suggest and none, by what comes later:
+// a clock that was set stays so.
+func settleStep(step, previous int64, later []stepGuess) (settled int64, away bool) {
+	for _, g := range later {
+		switch {
+		case !g.sure:
+		case near(g.step, step):
+			return step, false
+		case near(g.step, previous):
+			return previous, false
+		}
+	}
+	return step, true
+}
+
+// near tells whether what lies between two offsets may be a delay.
+func near(a, b int64) bool { return a-b <= minStep && b-a <= minStep }
 
 // highOf is the latest raw time of an epoch, as well as the chunks tell.
 func (s *survey) highOf(i int) int64 {
@@ -116,9 +182,18 @@ func (s *survey) highOf(i int) int64 {
 
 // middle collects offsets; the median of SYNs and SYN-ACKs is within a delay of
 // the truth, however late some of them were.
-type middle struct{ all []int64 }
+type middle struct {
+	all         []int64
+	first, last int64 // when they were taken, by the capture's own clock
+}
 
-func (m *middle) add(d int64) { m.all = append(m.all, d) }
+func (m *middle) add(here, there int64) {
+	if len(m.all) == 0 {
+		m.first, m.last = here, here
+	}
+	m.first, m.last = min(m.first, here), max(m.last, here)
+	m.all = append(m.all, here-there)
+}
 
 func (m *middle) median() int64 {
 	slices.Sort(m.all)

@@ -62,8 +62,9 @@ func TestAVirtualServerThatDoesNotListenSaysWhy(t *testing.T) {
 					}
 				}
 				b.close()
-				row.cause.line = 0
-				if got := sentTo(ClientsideVLAN, stop()); got != aRST(row.cause, false) && row.refused {
+				cause := row.cause
+				cause.line = 0
+				if got := sentTo(ClientsideVLAN, stop()); got != aRST(cause, false) && row.refused {
 					t.Errorf("the client was sent %+v", got)
 				}
 			})
