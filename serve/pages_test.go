@@ -110,3 +110,9 @@ func TestPagesNeedNothingFromElsewhereAndNoScript(t *testing.T) {
 		}
 	}
 }
+
+func TestALanguageThatThereIsNotIsRefused(t *testing.T) {
+	if s, err := New(Options{Listen: "127.0.0.1:0", Dir: t.TempDir(), Language: "tlh"}); err == nil || !strings.Contains(err.Error(), `language "tlh"`) {
+		t.Errorf("got %v, %v", s, err)
+	}
+}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,8 @@ type Options struct {
 	// means the one for temporary files.
 	Dir  string
 	Keep int64 // bytes of runs and exercises that are kept; 0 means DefaultKeep
+	// Language is that of the pages, by the name of its folder in words; "" is en.
+	Language string
 }
 
 // AddressError says that a server is not to listen somewhere.
@@ -84,7 +87,7 @@ func New(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{keep: o.Keep, wake: make(chan struct{}, 1), play: play}
-	if s.pages, err = newPages("en"); err != nil {
+	if s.pages, err = newPages(cmp.Or(o.Language, "en")); err != nil {
 		return nil, err
 	}
 	if s.catalogue, err = catalogue(); err != nil {
