@@ -34,9 +34,22 @@ func (e *Exercise) Hint() (string, error) {
 			return "", err
 		}
 	}
+	return sayHints(e.Language, all, first, last, cost)
+}
+
+// Given is the text of the hints that were given so far, and how many are left.
+func (e *Exercise) Given() (text string, left int, err error) {
+	all := e.solution.hints(e.Language)
+	given := min(e.progress.Hints, len(all))
+	text, err = sayHints(e.Language, all, 0, given, 0)
+	return text, len(all) - given, err
+}
+
+// sayHints puts some of the hints into words of a language, and what each costs.
+func sayHints(lang string, all []hint, first, last, cost int) (string, error) {
 	text := ""
 	for i := first; i < last; i++ {
-		one, err := say(e.Language, "hint", struct {
+		one, err := say(lang, "hint", struct {
 			N, Of, Cost int
 			hint
 		}{i + 1, len(all), cost, all[i]})

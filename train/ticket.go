@@ -40,7 +40,8 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys b
 		Full, Hint     int
 		Miss           int
 		CapturesFolder string
-	}{Symptom: played.Symptom, Dir: o.Dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+		Bare           bool
+	}{Symptom: played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {
