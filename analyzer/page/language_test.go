@@ -136,3 +136,9 @@ func TestEnglishIsMarkedOnlyWhereItIsForeign(t *testing.T) {
 		t.Error("English is marked in an English page")
 	}
 }
+
+func TestThePageSpeaksEveryLanguage(t *testing.T) {
+	if got, want := Languages(), slices.Sorted(slices.Values(locale.Tags)); !slices.Equal(got, want) {
+		t.Errorf("the page speaks %q, want %q", got, want)
+	}
+}
