@@ -46,6 +46,7 @@ type job struct {
 	scenario *scenarios.Scenario // with the requests and the concurrency it is played with
 	seed     uint64
 	dir      string // of its files; not there before it is done
+	room     int64  // bytes that it may take
 	watch    watch
 
 	// By the server's lock.
@@ -86,7 +87,7 @@ func play(ctx context.Context, j *job) error {
 	defer cancel(nil)
 	watch := func(c sim.Counts) {
 		j.watch.count(c)
-		if n, err := bytesIn(j.dir); err == nil && n > j.scenario.Room() {
+		if n, err := bytesIn(j.dir); err == nil && n > j.room {
 			cancel(errOutgrown)
 		}
 	}
@@ -146,7 +147,7 @@ func (s *Server) newJob(k kind, sc *scenarios.Scenario, seed uint64) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, state: waiting, seen: time.Now()}
+	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, room: sc.Room(), state: waiting, seen: time.Now()}
 	j.dir = filepath.Join(s.folder.Path, strconv.Itoa(j.number))
 	return j
 }
