@@ -11,7 +11,6 @@ import (
 )
 
 func TestWhatIsKeptIsBounded(t *testing.T) {
-	room := int64(0)
 	for _, row := range []struct {
 		name string
 		look func(t *testing.T, s *Server) // before the last run
@@ -32,8 +31,7 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 					if row.look != nil {
 						row.look(t, s)
 					}
-					room = s.jobs[n].scenario.Room()
-					s.keep = room + row.keep
+					s.keep = s.jobs[n].room + row.keep
 				}
 				s.playNext(t.Context())
 				s.jobs[len(s.jobs)-1].seen = time.Unix(int64(n), 0)
@@ -62,7 +60,7 @@ func TestARunWaitsForNobodysDownloads(t *testing.T) {
 	s.playNext(t.Context())
 	s.enter(aRun, "1")
 	at := submit(t, s, "/runs", aForm(20))
-	s.keep = s.jobs[1].scenario.Room()
+	s.keep = s.jobs[1].room
 	s.playNext(t.Context())
 	if _, body := get(t, s, at); !strings.Contains(body, "are being looked at: wait for the downloads to end") {
 		t.Errorf("%s", body)

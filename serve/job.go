@@ -47,6 +47,7 @@ type job struct {
 	seed     uint64
 	language string // of the report, or of the exercise
 	dir      string // of its files; not there before it is done
+	room     int64  // bytes that it may take
 	watch    watch
 
 	// By the server's lock.
@@ -87,7 +88,7 @@ func play(ctx context.Context, j *job) error {
 	defer cancel(nil)
 	watch := func(c sim.Counts) {
 		j.watch.count(c)
-		if n, err := bytesIn(j.dir); err == nil && n > j.scenario.Room() {
+		if n, err := bytesIn(j.dir); err == nil && n > j.room {
 			cancel(errOutgrown)
 		}
 	}
@@ -147,7 +148,7 @@ func (s *Server) newJob(k kind, sc *scenarios.Scenario, seed uint64) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, language: s.pages.language, state: waiting, seen: time.Now()}
+	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, language: s.pages.language, room: sc.Room(), state: waiting, seen: time.Now()}
 	j.dir = filepath.Join(s.folder.Path, strconv.Itoa(j.number))
 	return j
 }

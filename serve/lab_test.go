@@ -192,6 +192,22 @@ func TestARunIsWatchedReadAndTakenAlong(t *testing.T) {
 	r.Close()
 }
 
+func TestARunThatOutgrowsItsRoomIsEnded(t *testing.T) {
+	labtest.Build(t, topology.IPv4)
+	s := idle(t, func(ctx context.Context, j *job) error {
+		j.room = 100 << 10
+		return play(ctx, j)
+	})
+	at := submit(t, s, "/runs", aForm(20000))
+	s.playNext(t.Context())
+	if _, body := get(t, s, at); !strings.Contains(body, "its captures grew larger than was made room for") {
+		t.Errorf("%s", body)
+	}
+	if left, err := os.ReadDir(s.folder.Path); err != nil || len(left) > 0 {
+		t.Errorf("left: %v (%v)", left, err)
+	}
+}
+
 func TestAnExerciseFromTicketToStory(t *testing.T) {
 	v := visit(t)
 	at, _ := v.send("/exercises", url.Values{"name": {"firewall-drops-syn"}})

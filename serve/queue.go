@@ -94,7 +94,7 @@ func (s *Server) next(ctx context.Context) (*job, context.Context) {
 // attempt plays a job. Whatever the error, its folder is gone then.
 func (s *Server) attempt(ctx context.Context, j *job) error {
 	j.watch.begin()
-	err := s.makeRoom(j.scenario.Room())
+	err := s.makeRoom(j.room)
 	if err == nil {
 		err = s.play(ctx, j)
 	}
@@ -139,8 +139,8 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request, j *job) {
 
 // submit answers who has asked for a job: with its page, or with why there will be none.
 func (s *Server) submit(w http.ResponseWriter, r *http.Request, j *job) {
-	if need := j.scenario.Room(); need > s.keep {
-		s.pages.refuse(w, http.StatusUnprocessableEntity, "too-large", megabytes(need), megabytes(s.keep))
+	if j.room > s.keep {
+		s.pages.refuse(w, http.StatusUnprocessableEntity, "too-large", megabytes(j.room), megabytes(s.keep))
 		return
 	}
 	if s.enqueue(j) != nil {
