@@ -69,6 +69,9 @@ type Config struct {
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
 	Progress func(Progress)
+	// Watch is told a few times a second, by one goroutine, what has been counted so far;
+	// nil for nobody, and then nobody counts.
+	Watch func(Counts)
 }
 
 // Proxy is a full proxy at work.

@@ -98,6 +98,8 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	if err := r.startActors(ctx, cancel); err != nil {
 		return err
 	}
+	unwatch := r.watch()
+	defer unwatch()
 	before, err := r.serverSegments()
 	if err != nil {
 		return err
@@ -167,6 +169,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 		return err
 	}
 	r.facts.outdated -= outdated
+	unwatch()
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,7 +12,9 @@ import (
 	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/locale"
 	"github.com/hopblame/hopblame/internal/scratch"
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -28,8 +31,12 @@ type Options struct {
 	Dir      string // must not be there, or be empty
 	Requests int    // 0: DefaultRequests, or fewer if the scenario has fewer
 	Seed     uint64 // of the first attempt
+	Language string // of its texts, of locale.Tags; "": English
 	Progress func(scenarios.Progress)
-	Again    func(why error) // called before another attempt, with no word of the answer; nil: not called
+	// Bare leaves out of the ticket how to answer on the command line: who starts the exercise
+	// asks in another way.
+	Bare  bool
+	Again func(why error) // called before another attempt, with no word of the answer; nil: not called
 }
 
 // Start plays a scenario and makes an exercise of it. A run that its own check finds
@@ -40,6 +47,9 @@ func Start(ctx context.Context, o Options) (*Exercise, error) {
 		return nil, err
 	}
 	if err := CheckFree(o.Dir); err != nil {
+		return nil, err
+	}
+	if _, err := in(o.Language); err != nil {
 		return nil, err
 	}
 	if o.Requests == 0 {
@@ -60,6 +70,11 @@ func Start(ctx context.Context, o Options) (*Exercise, error) {
 	}
 	e, err := start(ctx, o, room.Path)
 	return e, errors.Join(err, room.Close())
+}
+
+// Started says where an exercise is and how to begin.
+func (e *Exercise) Started() (string, error) {
+	return say(e.Language, "started", struct{ ID, Dir, Ticket string }{e.ID(), shell.Quote(e.Dir), shell.Quote(e.file(ticketFile))})
 }
 
 // CheckFree says whether an exercise can be put into a folder: one that is not there, or is
@@ -117,7 +132,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	e := &Exercise{Dir: dir, solution: s, about: about{SchemaVersion: SchemaVersion, Salt: make([]byte, 16)}}
+	e := &Exercise{Dir: dir, solution: s, about: about{SchemaVersion: SchemaVersion, Salt: make([]byte, 16), Language: cmp.Or(o.Language, locale.English)}}
 	for i := range points {
 		e.about.Captures = append(e.about.Captures, points[i].File)
 		points[i].File = capturesDir + "/" + points[i].File // as the verdicts cite it
@@ -136,7 +151,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := writeTicket(r, points, o.Dir, exists(filepath.Join(run, capturesDir, "keys.log")))
+	ticket, err := writeTicket(r, points, o, exists(filepath.Join(run, capturesDir, "keys.log")))
 	if err != nil {
 		return nil, err
 	}
