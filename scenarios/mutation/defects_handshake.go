@@ -48,4 +48,10 @@ var handshake = []Mutant{
 		Old: "(end.time-asked)/2)", New: "(end.time-asked)*2)"},
 	{Says: "a packet was late if it came before anybody gave up", File: "rule_delayed.go", By: "link-delays-syn",
 		Old: "cal.before(point, end, v.steps[q].at, seen[0].time) == proven", New: "cal.before(point, end, v.steps[q].at, seen[0].time) == refuted"},
+	{Says: "a SYN-ACK that nobody but its server has was never sent", File: "rule_syn_ack_dropped.go", By: "link-drops-syn-ack",
+		Old: "if v.atClient(p) || p == 0 {", New: "if v.atClient(p) || v.atServer(p) || p == 0 {"},
+	{Says: "the SYN of a SYN-ACK that a hop drops went past the hop", File: "rule_asymmetric_path.go", By: "firewall-drops-syn-ack",
+		Old: " || !v.wentPast(q, p, sent, came) {", New: " {"},
+	{Says: "a question that nobody has answered yet is an answer", File: "rule_neighbour_unresolved.go", By: "server-ignores-arp",
+		Old: "if events[last].what != asked {", New: "if events[last].what == asked {"},
 }
