@@ -91,7 +91,8 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 			g.join(i, j)
 		}
 	}
-	g.force()
+	g.connect()
+	short := g.shortage()
 	tooMany := slices.ContainsFunc(a.surveys, func(s *survey) bool { return s.oddities > 0 })
 	for _, part := range g.contests() {
 		for _, i := range part.requests {
@@ -101,7 +102,7 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 				m.pairing.why = "there are more unanswered connections than are remembered, as in a flood of SYNs"
 			case len(g.of[i]) == 0:
 				m.pairing.why = "none of the proxy's unanswered connections fits it in time"
-			case len(part.requests) > len(part.candidates):
+			case short[i]:
 				m.pairing.why = "there are fewer unanswered connections of the proxy in that time than failed requests"
 			case len(g.of[i]) > maxCandidates:
 				m.pairing.why = "too many unanswered connections of the proxy fit it in time"
@@ -245,12 +246,52 @@ func (g *pairGraph) force() {
 			g.of[i] = slices.DeleteFunc(g.of[i], func(j int) bool { o, owned := owner[j]; return owned && o != i })
 		}
 	}
-	for i, cs := range g.of { // who competes is now who is left
+	g.connect()
+}
+
+// connect puts together who competes, as things stand.
+func (g *pairGraph) connect() {
+	for i := range g.parent {
+		g.parent[i] = i
+	}
+	for i, cs := range g.of {
 		for _, j := range cs {
 			a, b := g.find(i), g.find(len(g.of)+j)
 			g.parent[max(a, b)] = min(a, b)
 		}
 	}
+}
+
+// shortage forces what can be, and tells which requests compete with others for fewer
+// connections than they are: directly, or with what was forced undone. For a request
+// without a connection takes one that is another's, and that one the next; who is left with
+// none at the end need not be who has none.
+//
+//	silent ── C ── its own ── D ── its own    the silent one has C for good, it seems
+func (g *pairGraph) shortage() map[int]bool {
+	before := g.contests()
+	of := map[int]*contest{}
+	for _, part := range before {
+		for _, i := range part.requests {
+			of[i] = part
+		}
+	}
+	g.force()
+	short := map[*contest]bool{}
+	for _, part := range g.contests() {
+		for _, i := range part.requests {
+			if len(part.requests) > len(part.candidates) || len(of[i].requests) > len(of[i].candidates) {
+				short[of[i]] = true
+			}
+		}
+	}
+	requests := map[int]bool{}
+	for part := range short {
+		for _, i := range part.requests {
+			requests[i] = true
+		}
+	}
+	return requests
 }
 
 func (g *pairGraph) find(i int) int {

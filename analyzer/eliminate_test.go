@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,6 +50,42 @@ func TestAMissedFirstSYNLeadsToNoOtherConnection(t *testing.T) {
 			for _, v := range r.Verdicts {
 				if v.Hop != want[v.Request.ID] && (row.named || v.Hop != "" && v.Cause != Inconclusive) {
 					t.Errorf("request %s: %s %s, want %s", v.Request.ID, v.Hop, v.Cause, want[v.Request.ID])
+				}
+			}
+		})
+	}
+}
+
+// TestWhoHasNoConnectionGetsNoOthers: a request whose server is silent has no unanswered
+// connection, and takes one that is another's if it fits no second one. Then none of those
+// that compete may have one.
+func TestWhoHasNoConnectionGetsNoOthers(t *testing.T) {
+	fits := func(requests, connections int, of [][]int) map[int]bool {
+		g := newPairGraph(requests, connections)
+		for i, cs := range of {
+			for _, j := range cs {
+				g.join(i, j)
+			}
+		}
+		g.connect()
+		return g.shortage()
+	}
+	for _, row := range []struct {
+		says        string
+		connections int
+		of          [][]int // the connections that fit, by request
+		short       []int
+	}{
+		{"one for each, in a chain", 2, [][]int{{0, 1}, {1}}, nil},
+		{"the silent one has the only one that it fits, and its owner is left with another's", 2, [][]int{{0}, {0, 1}, {1}}, []int{0, 1, 2}},
+		{"the same, and one of nobody's that seems to make up for it", 3, [][]int{{0}, {0}, {0, 1, 2}}, []int{0, 1, 2}},
+		{"who competes with none of them is not concerned", 3, [][]int{{0}, {0, 1}, {1}, {2}}, []int{0, 1, 2}},
+	} {
+		t.Run(row.says, func(t *testing.T) {
+			short := fits(len(row.of), row.connections, row.of)
+			for i := range row.of {
+				if short[i] != slices.Contains(row.short, i) {
+					t.Errorf("request %d is short: %t", i, short[i])
 				}
 			}
 		})

@@ -13,6 +13,7 @@ type exchange struct {
 	seq      uint32 // of the request's first byte
 	key      uint64 // of its message
 	turns    bool   // heads are cut off: a request is what comes before a response
+	beheaded bool   // … before their first byte
 	counts   *RequestCounts
 	log      *requestLog
 	now      int64 // of the packet being fed
@@ -160,9 +161,10 @@ func (e *exchange) heard() {
 }
 
 // owed tells whether a request that cannot be read is one to which there is to be an answer:
-// its head began as HTTP's does before it was cut off, or the server has answered others.
-// With IPv6 a short snap length leaves no byte of a head.
-func (e *exchange) owed() bool { return e.turns || e.counts.answers }
+// its head began as HTTP's does before it was cut off, or it was cut off before that, as a
+// short snap length does with IPv6, and the server has answered others. Of what was not
+// captured at all the answer may not have been, either.
+func (e *exchange) owed() bool { return e.turns || e.beheaded && e.counts.answers }
 
 // complete ends the active request with a whole response.
 func (e *exchange) complete() {

@@ -92,7 +92,7 @@ func playFrom(s *survey, port uint16, script []string) {
 	send := func(from int, flags byte, payload string, gap, cut uint32) {
 		now += 1e6
 		p := packet{frame: uint64(now / 1e6), time: now, src: []byte{198, 18, 0, byte(1 + from)}, dst: []byte{198, 18, 0, byte(2 - from)},
-			sport: port, dport: 80, seq: seq[from], ack: seq[1-from], flags: flags, length: len(payload) + int(cut), payload: []byte(payload)}
+			sport: port, dport: 80, seq: seq[from], ack: seq[1-from], flags: flags, length: len(payload) + int(cut), payload: []byte(payload), cut: cut > 0}
 		if from == 1 {
 			p.sport, p.dport = 80, port
 		}
@@ -142,6 +142,7 @@ func TestRequestsOfWhichNoByteWasCaptured(t *testing.T) {
 		{"the client gives up", answered, []string{">C40", ">F", "<F"}, "2 seen 1 ok; timeout"},
 		{"the client gives up by RST", answered, []string{">C40", ">R"}, "2 seen 1 ok; timeout"},
 		{"the server closes instead of answering", answered, []string{">C40", "<F", ">F"}, "2 seen 1 ok; truncated"},
+		{"the whole of the request was missed, and the answer too", answered, []string{">G40", ">F", "<F"}, "2 seen 2 ok"},
 		{"a server that never answers anybody has nothing to answer", []string{">C40", ">F", "<F"}, []string{">C40", ">F", "<F"}, "2 seen 2 ok"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -509,6 +509,7 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 	if fromClient && e.held && p.is(flagACK, 0) && int32(p.ack-e.down.next) >= 0 {
 		e.complete()
 	}
+	e.beheaded = e.beheaded || fromClient && p.cut && len(p.payload) == 0 && p.length > 0
 	from.push(p.seq, p.payload, p.length, fromSink)
 	if e.tls != nil {
 		s.feedInside(c, e, p)
