@@ -23,6 +23,9 @@ func TestPages(t *testing.T) {
 			if n := strings.Count(got, `class="hl"`); (n > 0) != (len(s.Report.Verdicts) > 0) {
 				t.Errorf("%d ladders for %d verdicts", n, len(s.Report.Verdicts))
 			}
+			if marked := strings.Count(pageIn(t, s, "zh-Hans"), `<div lang="en"><svg xmlns`); marked != strings.Count(got, `class="hl"`) {
+				t.Errorf("%d ladders are marked as English in a Chinese page", marked)
+			}
 			if strings.Count(got, "<style>") != 1 {
 				t.Error("ladders bring style sheets of their own")
 			}
@@ -41,8 +44,13 @@ func TestPages(t *testing.T) {
 
 func pageOf(t *testing.T, s *analyzer.LadderStory) string {
 	t.Helper()
+	return pageIn(t, s, "en")
+}
+
+func pageIn(t *testing.T, s *analyzer.LadderStory, lang string) string {
+	t.Helper()
 	var out strings.Builder
-	if err := page.Write(t.Context(), &out, s.Points, s.Report, page.Options{}); err != nil {
+	if err := page.Write(t.Context(), &out, s.Points, s.Report, page.Options{Language: lang}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

@@ -22,7 +22,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:embed catalogue/*.yaml
+// A language other than English has a folder of its own.
+//
+//go:embed catalogue/*.yaml catalogue/*/*.yaml
 var catalogue embed.FS
 
 // FileError says what is wrong in a scenario file, and where.
@@ -127,22 +129,36 @@ func Load(file string, text []byte) (*Scenario, error) {
 	if len(text) > maxText {
 		return nil, &FileError{file, 1, 1, fmt.Sprintf("is %d bytes long; a scenario has at most %d", len(text), maxText)}
 	}
-	s, err := decode(text)
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil, &FileError{file, 1, 1, "is empty"}
-	case errors.Is(err, errTwoDocuments):
-		e := &FileError{File: file, Why: err.Error()}
-		e.Line, e.Column = secondDocument(text)
-		return nil, e
-	case err != nil:
-		return nil, fileError(file, text, err)
+	s := &Scenario{}
+	if err := read(file, text, s); err != nil {
+		return nil, err
 	}
 	asTyped(text, s)
 	problems := append(append(fractions(text), silences(text, s)...), s.problems()...)
 	if len(problems) == 0 {
 		return s, nil
 	}
+	return nil, problemsError(file, text, problems)
+}
+
+// read reads the one document of a file into into, strictly.
+func read[T any](file string, text []byte, into *T) error {
+	err := decode(text, into)
+	switch {
+	case errors.Is(err, io.EOF):
+		return &FileError{file, 1, 1, "is empty"}
+	case errors.Is(err, errTwoDocuments):
+		e := &FileError{File: file, Why: err.Error()}
+		e.Line, e.Column = secondDocument(text)
+		return e
+	case err != nil:
+		return fileError(file, text, err, reflect.TypeFor[T]())
+	}
+	return nil
+}
+
+// problemsError says all that is wrong, at the place of the first.
+func problemsError(file string, text []byte, problems []problem) error {
 	e := &FileError{File: file}
 	e.Line, e.Column = locate(text, problems[0].path)
 	var why []string
@@ -150,33 +166,32 @@ func Load(file string, text []byte) (*Scenario, error) {
 		why = append(why, strings.ReplaceAll(p.Error(), "\n", " "))
 	}
 	e.Why = strings.Join(why, "; ")
-	return nil, e
+	return e
 }
 
 var errTwoDocuments = errors.New("holds more than one document")
 
 // decode reads the one document of a file; io.EOF means that there is none.
-func decode(text []byte) (s *Scenario, err error) {
+func decode[T any](text []byte, into *T) (err error) {
 	// Fuzzing found texts, such as a tag without a list where there should be
 	// one, that the decoder panics on.
 	defer func() {
 		if recover() != nil {
-			s, err = nil, errors.New("is no YAML that can be read")
+			err = errors.New("is no YAML that can be read")
 		}
 	}()
-	s = &Scenario{}
 	d := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
-	if err := d.Decode(s); err != nil {
-		return nil, err
+	if err := d.Decode(into); err != nil {
+		return err
 	}
-	if err := d.Decode(&Scenario{}); !errors.Is(err, io.EOF) {
-		return nil, errTwoDocuments
+	if err := d.Decode(new(T)); !errors.Is(err, io.EOF) {
+		return errTwoDocuments
 	}
-	return s, nil
+	return nil
 }
 
-// fileError turns the decoder's many-line message into one line.
-func fileError(file string, text []byte, err error) error {
+// fileError turns the decoder's many-line message about a file of type t into one line.
+func fileError(file string, text []byte, err error, t reflect.Type) error {
 	var at yaml.Error
 	if !errors.As(err, &at) {
 		e := &FileError{File: file, Why: strings.ReplaceAll(err.Error(), "\n", " ")}
@@ -187,24 +202,24 @@ func fileError(file string, text []byte, err error) error {
 		return e
 	}
 	e := &FileError{File: file, Line: 1, Column: 1, Why: at.GetMessage()}
-	t := at.GetToken()
-	if t != nil && t.Position != nil {
-		e.Line, e.Column = t.Position.Line, t.Position.Column
+	token := at.GetToken()
+	if token != nil && token.Position != nil {
+		e.Line, e.Column = token.Position.Line, token.Position.Column
 	}
 	var unknown *yaml.UnknownFieldError
 	var mistyped *yaml.TypeError
 	var large *yaml.OverflowError
 	var shape *yaml.UnexpectedNodeTypeError
 	switch {
-	case t == nil:
+	case token == nil:
 	case errors.As(err, &unknown):
-		e.Why = fmt.Sprintf("unknown key %q%s", t.Value, meant(t.Value))
+		e.Why = fmt.Sprintf("unknown key %q%s", token.Value, meant(token.Value, t))
 	case errors.As(err, &large):
 		e.Why = fmt.Sprintf("%s is too large", large.SrcNum)
 	case errors.As(err, &shape):
 		e.Why = fmt.Sprintf("got %s, want %s", shapeInWords(shape.Actual), shapeInWords(shape.Expected))
 	case errors.As(err, &mistyped):
-		e.Why = fmt.Sprintf("got %q, want %s", t.Value, inWords(mistyped.DstType))
+		e.Why = fmt.Sprintf("got %q, want %s", token.Value, inWords(mistyped.DstType))
 	}
 	e.Why = strings.ReplaceAll(e.Why, "\n", " ")
 	return e
@@ -240,9 +255,9 @@ func shapeInWords(t ast.NodeType) string {
 	return "a " + t.YAMLName()
 }
 
-// meant says where an unknown key belongs, or which one was meant.
-func meant(key string) string {
-	known := keys(reflect.TypeFor[Scenario](), "")
+// meant says where in a file of type t an unknown key belongs, or which one was meant.
+func meant(key string, t reflect.Type) string {
+	known := keys(t, "")
 	if under := known[key]; len(under) > 0 {
 		return " here; it belongs " + strings.Join(under, ", or ")
 	}

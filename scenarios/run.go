@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/analyzer/page"
 	"github.com/hopblame/hopblame/sim"
 )
 
@@ -23,7 +24,8 @@ type Options struct {
 	// Captures is which part of them is kept, and analyzed; "" means [KeepAll]. While a
 	// run lasts they are there whole.
 	Captures Kept
-	SnapLen  int // bytes of each frame that are kept, tcpdump's -s; 0: all
+	SnapLen  int    // bytes of each frame that are kept, tcpdump's -s; 0: all
+	Language string // of report.html, of page.Languages; "": English
 	Progress func(Progress)
 	// Watch is told a few times a second what has been counted at each point and of each
 	// fault, see [sim.Config]; nil for nobody.
@@ -63,7 +65,7 @@ func (s *Scenario) With(o Options) *Scenario {
 // by then is taken back.
 func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 	s = s.With(o)
-	if err := errors.Join(s.Validate(), o.checkKept()); err != nil {
+	if err := errors.Join(s.Validate(), o.checkKept(), page.Options{Language: o.Language}.Validate()); err != nil {
 		return nil, err
 	}
 	seed, err := seedOf(o)
@@ -136,7 +138,7 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 	if err := result.analyze(ctx, points, dir.readKeyLog(), o); err != nil {
 		return nil, err
 	}
-	return result, dir.writeResult(ctx, points, result)
+	return result, dir.writeResult(ctx, points, result, o.Language)
 }
 
 // analyze hands the captures, and only those, to the analyzer; of TLS also the keys, as

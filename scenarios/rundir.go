@@ -333,15 +333,16 @@ func (d *runDir) writeScenario(s *Scenario, config *sim.Config) error {
 }
 
 // writeResult writes verdicts.json, report.html and then, as the last file and all at once,
-// result.json: a directory that has it is whole. points are those that were analyzed.
-func (d *runDir) writeResult(ctx context.Context, points []analyzer.Point, r *Result) error {
+// result.json: a directory that has it is whole. points are those that were analyzed, lang the
+// language of the page.
+func (d *runDir) writeResult(ctx context.Context, points []analyzer.Point, r *Result, lang string) error {
 	if d.path == "" {
 		return nil
 	}
 	if err := d.writeWhole("verdicts.json", r.Report.WriteJSON); err != nil {
 		return err
 	}
-	if err := d.writeWhole("report.html", func(w io.Writer) error { return page.Write(ctx, w, points, r.Report, page.Options{}) }); err != nil {
+	if err := d.writeWhole("report.html", func(w io.Writer) error { return page.Write(ctx, w, points, r.Report, page.Options{Language: lang}) }); err != nil {
 		return err
 	}
 	return d.writeJSON("result.json", r)

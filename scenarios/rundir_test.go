@@ -168,7 +168,7 @@ func TestTheResultIsWrittenLastAndWholeOrNotAtAll(t *testing.T) {
 			}
 			r := result()
 			row.prepare(dir, r)
-			err = d.writeResult(t.Context(), nil, r)
+			err = d.writeResult(t.Context(), nil, r, "")
 			if whole := slices.Contains(row.want, "result.json"); whole != (err == nil) {
 				t.Errorf("got error %v", err)
 			}

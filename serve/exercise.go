@@ -46,7 +46,7 @@ func (s *Server) exerciseView(j *job) (*exerciseView, error) {
 		v.Missing[what] = true
 	}
 	for _, c := range train.Causes() {
-		v.Causes = append(v.Causes, causeView{string(c), train.Meaning(c)})
+		v.Causes = append(v.Causes, causeView{string(c), train.Meaning(e.Language, c)})
 	}
 	if v.Over = v.Score.Solved || v.Score.Revealed; v.Over {
 		v.Story, err = e.Reveal() // costs nothing any more

@@ -45,6 +45,7 @@ type job struct {
 	kind     kind
 	scenario *scenarios.Scenario // with the requests and the concurrency it is played with
 	seed     uint64
+	language string // of the report, or of the exercise
 	dir      string // of its files; not there before it is done
 	room     int64  // bytes that it may take
 	watch    watch
@@ -79,7 +80,7 @@ var errOutgrown = errors.New("its captures grew larger than was made room for: a
 func play(ctx context.Context, j *job) error {
 	if j.kind == anExercise {
 		e, err := train.Start(ctx, train.Options{Scenario: j.scenario, Dir: j.dir, Requests: j.scenario.Traffic.Requests, Seed: j.seed,
-			Progress: j.watch.report, Again: func(error) { j.watch.again() }, Bare: true})
+			Progress: j.watch.report, Again: func(error) { j.watch.again() }, Bare: true, Language: j.language})
 		j.lesson.Exercise = e
 		return err
 	}
@@ -91,7 +92,7 @@ func play(ctx context.Context, j *job) error {
 			cancel(errOutgrown)
 		}
 	}
-	r, err := scenarios.Run(ctx, j.scenario, scenarios.Options{Seed: &j.seed, Out: j.dir, Progress: j.watch.report, Watch: watch})
+	r, err := scenarios.Run(ctx, j.scenario, scenarios.Options{Seed: &j.seed, Out: j.dir, Progress: j.watch.report, Watch: watch, Language: j.language})
 	if errors.Is(context.Cause(ctx), errOutgrown) {
 		return errOutgrown
 	}
@@ -147,7 +148,7 @@ func (s *Server) newJob(k kind, sc *scenarios.Scenario, seed uint64) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, room: sc.Room(), state: waiting, seen: time.Now()}
+	j := &job{number: s.last, kind: k, scenario: sc, seed: seed, language: s.pages.language, room: sc.Room(), state: waiting, seen: time.Now()}
 	j.dir = filepath.Join(s.folder.Path, strconv.Itoa(j.number))
 	return j
 }

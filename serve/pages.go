@@ -28,8 +28,9 @@ func newPages(language string) (*pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("").Funcs(template.FuncMap{"say": w.say, "group": digits.Group}).ParseFS(pageFiles, "pages/*.html")
-	return &pages{w, language, t}, err
+	p := &pages{words: w, language: language}
+	p.templates, err = template.New("").Funcs(template.FuncMap{"say": w.say, "texts": p.texts, "group": digits.Group}).ParseFS(pageFiles, "pages/*.html")
+	return p, err
 }
 
 // view is a page with what is around it.

@@ -54,10 +54,8 @@ type jobView struct {
 // Path is the page's own.
 func (v *jobView) Path() string { return v.path() }
 
-// Name, Title and Symptom are a run's; of an exercise nobody is to know them.
-func (v *jobView) Name() string    { return v.scenario.Name }
-func (v *jobView) Title() string   { return v.scenario.Title }
-func (v *jobView) Symptom() string { return v.scenario.Symptom }
+// Scenario is a run's; of an exercise nobody is to know it.
+func (v *jobView) Scenario() *scenarios.Scenario { return v.scenario }
 
 // IsRun says whether it is no exercise.
 func (v *jobView) IsRun() bool { return v.kind == aRun }

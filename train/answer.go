@@ -25,6 +25,7 @@ type WordError struct{ error }
 type Reply struct {
 	Parts []PartReply
 	Score
+	language string
 }
 
 // PartReply is about one part.
@@ -53,7 +54,7 @@ func (e *Exercise) Answer(a Answer) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reply{}
+	r := &Reply{language: e.Language}
 	judge := func(what, given string, right bool, found *string) {
 		if given == "" {
 			return
@@ -123,4 +124,4 @@ func (e *Exercise) Score() Score {
 }
 
 // Text is the reply in words.
-func (r *Reply) Text() (string, error) { return say("answer", r) }
+func (r *Reply) Text() (string, error) { return say(r.language, "answer", r) }

@@ -12,5 +12,7 @@
 // What proves an answer is what the analyzer cites, in a run of which the testbed knows that
 // the analyzer is right about every request.
 //
-// All that a trainee reads is in words/, a folder a language.
+// All that a trainee reads is in words/, a folder a language, and in the scenarios of the
+// catalogue. An exercise keeps the language that it was started in. What the analyzer says
+// of a request is in English in all of them.
 package train

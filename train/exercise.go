@@ -32,6 +32,7 @@ type Exercise struct {
 	Dir      string
 	Hops     []string // that an answer can name, client end first
 	Files    []string // captures, in path order
+	Language string   // of its texts, of locale.Tags: the one it was started in, unless the caller sets another
 	about    about
 	solution *solution
 	progress progress
@@ -44,6 +45,7 @@ type about struct {
 	Salt          []byte   `json:"salt"`
 	Hops          []string `json:"hops"`
 	Captures      []string `json:"captures"`
+	Language      string   `json:"language"`
 }
 
 // Open reads an exercise. What is none, or is damaged, is a [FileError].
@@ -62,7 +64,10 @@ func Open(dir string) (*Exercise, error) {
 	if v := e.about.SchemaVersion; v != SchemaVersion {
 		return nil, &FileError{e.file(exerciseFile), fmt.Sprintf("has schema_version %d; this hopblame reads %d", v, SchemaVersion)}
 	}
-	e.Hops, e.Files = e.about.Hops, e.about.Captures
+	e.Hops, e.Files, e.Language = e.about.Hops, e.about.Captures, e.about.Language
+	if _, err := in(e.Language); err != nil {
+		return nil, &FileError{e.file(exerciseFile), err.Error()}
+	}
 	sealed, err := os.ReadFile(e.file(solutionFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &FileError{e.file(solutionFile), "is not there, so no answer can be judged; bring it back, or start a new exercise"}

@@ -61,7 +61,15 @@ func reopened(t *testing.T, e *Exercise) *Exercise {
 func nameless(e *Exercise, text string) string { return strings.ReplaceAll(text, e.Dir, "DIR") }
 
 func TestAnExerciseFromHintToReveal(t *testing.T) {
+	inEveryLanguage(t, fromHintToReveal)
+}
+
+func fromHintToReveal(t *testing.T, lang, of string) {
 	e := furnished(t)
+	e.about.Language = lang
+	if err := writeJSON(e.file(exerciseFile), &e.about); err != nil {
+		t.Fatal(err)
+	}
 	var story strings.Builder
 	hint := func() {
 		e = reopened(t, e)
@@ -102,7 +110,7 @@ func TestAnExerciseFromHintToReveal(t *testing.T) {
 	answer(Answer{Frame: "firewall-feth11.pcapng:9"})
 	answer(Answer{Hop: "client"}) // it is over
 	reveal()
-	golden(t, "story.golden", story.String())
+	golden(t, "story"+of, story.String())
 	if s := reopened(t, e).Score(); s.Points != 100-4*hintCosts-3*missCosts || !s.Solved || s.Revealed {
 		t.Errorf("%+v", s)
 	}
@@ -178,6 +186,7 @@ func TestADamagedExerciseSaysSoAndLosesNothing(t *testing.T) {
 		{"no exercise", exerciseFile, "", "DIR: is no exercise; hopblame train start makes one"},
 		{"its description", exerciseFile, "{", "DIR/exercise.json: is damaged: unexpected end of JSON input"},
 		{"one of the future", exerciseFile, `{"schema_version": 2}`, "DIR/exercise.json: has schema_version 2; this hopblame reads 1"},
+		{"a language that nobody speaks", exerciseFile, `{"schema_version": 1, "language": "de"}`, `DIR/exercise.json: language "de": there are en and zh-Hans`},
 		{"no solution", solutionFile, "", "DIR/solution.sealed: is not there, so no answer can be judged; bring it back, or start a new exercise"},
 		{"the solution", solutionFile, "x", "DIR/solution.sealed: is damaged, or of another exercise; bring it back, or start a new exercise"},
 		{"progress", progressFile, `{"hints": 3`, "DIR/progress.json: is damaged: unexpected end of JSON input; mend it, or move it away to count from 100 points again: nothing else is lost"},

@@ -8,13 +8,14 @@ type hint struct {
 	What  string // it is
 }
 
-// hints are those of an exercise, in order.
-func (s *solution) hints() []hint {
+// hints are those of an exercise, in order, in a language.
+func (s *solution) hints(lang string) []hint {
 	list := []hint{{Kind: "half", Texts: []string{s.half()}}}
-	if len(s.Lesson.Questions) > 0 {
-		list = append(list, hint{Kind: "questions", Texts: s.Lesson.Questions})
+	l := s.in(lang).Lesson
+	if len(l.Questions) > 0 {
+		list = append(list, hint{Kind: "questions", Texts: l.Questions})
 	}
-	for _, text := range s.Lesson.Hints {
+	for _, text := range l.Hints {
 		list = append(list, hint{Kind: "lesson", Texts: []string{text}})
 	}
 	return append(list, hint{Kind: "packet", Frame: frameName(s.Proof.File, s.Proof.Frame), What: s.Proof.What})
@@ -23,7 +24,7 @@ func (s *solution) hints() []hint {
 // Hint gives the next hint in words, and counts what it costs. Once all are given, or the
 // exercise is over, it gives them all, for nothing.
 func (e *Exercise) Hint() (string, error) {
-	all := e.solution.hints()
+	all := e.solution.hints(e.Language)
 	first, last, cost := e.progress.Hints, e.progress.Hints+1, hintCosts
 	if first >= len(all) || e.progress.over() {
 		first, last, cost = 0, len(all), 0
@@ -33,22 +34,22 @@ func (e *Exercise) Hint() (string, error) {
 			return "", err
 		}
 	}
-	return sayHints(all, first, last, cost)
+	return sayHints(e.Language, all, first, last, cost)
 }
 
 // Given is the text of the hints that were given so far, and how many are left.
 func (e *Exercise) Given() (text string, left int, err error) {
-	all := e.solution.hints()
+	all := e.solution.hints(e.Language)
 	given := min(e.progress.Hints, len(all))
-	text, err = sayHints(all, 0, given, 0)
+	text, err = sayHints(e.Language, all, 0, given, 0)
 	return text, len(all) - given, err
 }
 
-// sayHints puts some of the hints into words, and what each costs.
-func sayHints(all []hint, first, last, cost int) (string, error) {
+// sayHints puts some of the hints into words of a language, and what each costs.
+func sayHints(lang string, all []hint, first, last, cost int) (string, error) {
 	text := ""
 	for i := first; i < last; i++ {
-		one, err := say("hint", struct {
+		one, err := say(lang, "hint", struct {
 			N, Of, Cost int
 			hint
 		}{i + 1, len(all), cost, all[i]})

@@ -14,8 +14,9 @@ type Count struct {
 	Exercises, Causes int
 }
 
-// List counts exercises by symptom, the most frequent first, and gives no answer away.
-func List(all []*scenarios.Scenario) (string, error) {
+// List counts exercises by symptom, the most frequent first, and gives no answer away. It is
+// in a language of [locale.Tags], as all texts.
+func List(lang string, all []*scenarios.Scenario) (string, error) {
 	var list []Count
 	causes := map[string]map[analyzer.Cause]bool{}
 	for _, s := range all {
@@ -31,20 +32,20 @@ func List(all []*scenarios.Scenario) (string, error) {
 	slices.SortFunc(list, func(a, b Count) int {
 		return cmp.Or(b.Exercises-a.Exercises, cmp.Compare(a.Class, b.Class))
 	})
-	return say("list", struct {
+	return say(lang, "list", struct {
 		All    int
 		Counts []Count
 	}{len(all), list})
 }
 
 // Names lists exercises with their answers, for trainers.
-func Names(all []*scenarios.Scenario) (string, error) {
+func Names(lang string, all []*scenarios.Scenario) (string, error) {
 	var list []seat
 	for i, s := range all {
 		list = append(list, seat{i + 1, s, answerOf(s)})
 	}
-	return say("names", list)
+	return say(lang, "names", list)
 }
 
 // Words explains the causes that an answer can give.
-func Words() (string, error) { return say("words", Causes()) }
+func Words(lang string) (string, error) { return say(lang, "words", Causes()) }

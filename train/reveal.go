@@ -11,8 +11,8 @@ func (e *Exercise) Reveal() (string, error) {
 			return "", err
 		}
 	}
-	s := e.solution
-	return say("reveal", struct {
+	s := e.solution.in(e.Language)
+	return say(e.Language, "reveal", struct {
 		*solution
 		Hop string
 		Score

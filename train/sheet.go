@@ -24,16 +24,17 @@ func answerOf(s *scenarios.Scenario) (hop string) {
 
 // Sheet is what the trainer of a class needs, in Markdown: who has which exercise, what is
 // right, and what to ask.
-func Sheet(all []*scenarios.Scenario, seed uint64, seats int) (string, error) {
+func Sheet(lang string, all []*scenarios.Scenario, seed uint64, seats int) (string, error) {
 	var list []seat
 	for n := range seats {
 		s, err := Seat(all, seed, n+1)
 		if err != nil {
 			return "", err
 		}
-		list = append(list, seat{n + 1, s, answerOf(s)})
+		shown, _ := s.In(lang) // or in English
+		list = append(list, seat{n + 1, shown, answerOf(s)})
 	}
-	return say("sheet", struct {
+	return say(lang, "sheet", struct {
 		Seed  uint64
 		Seats []seat
 	}{seed, list})

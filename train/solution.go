@@ -18,6 +18,7 @@ import (
 type solution struct {
 	Scenario string
 	Title    string
+	Symptom  string
 	Repeat   string           // the command that plays the run again
 	Answers  []scenarios.Pair // each right; all of one cause
 	Lesson   scenarios.Lesson
@@ -55,7 +56,7 @@ func solve(r *scenarios.Result) (*solution, error) {
 	case !r.Score.Passed() || r.Score.Correct != r.Score.Failures:
 		return nil, errUncertain
 	}
-	s := &solution{Scenario: r.Scenario, Title: r.Played.Title, Repeat: r.Repeat(r.Scenario), Lesson: r.Played.Lesson,
+	s := &solution{Scenario: r.Scenario, Title: r.Played.Title, Symptom: r.Played.Symptom, Repeat: r.Repeat(r.Scenario), Lesson: r.Played.Lesson,
 		Roles: map[string]map[uint64]role{}, Example: *report.Examples(r.Report)[0]}
 	for _, p := range r.Report.Points {
 		s.Roles[base(p.File)] = map[uint64]role{}
@@ -148,6 +149,16 @@ func (s *solution) draw(ctx context.Context, points []analyzer.Point, r *analyze
 
 // ladderWidth is how wide a ladder in a solution is, in columns.
 const ladderWidth = 110
+
+// in is the solution with its lesson in a language, or in English where nobody has
+// translated it.
+func (s *solution) in(lang string) *solution {
+	english := scenarios.Scenario{Name: s.Scenario, Title: s.Title, Symptom: s.Symptom, Lesson: s.Lesson}
+	shown, _ := english.In(lang)
+	out := *s
+	out.Title, out.Lesson = shown.Title, shown.Lesson
+	return &out
+}
 
 // hops are the right ones.
 func (s *solution) hops() (names []string) {

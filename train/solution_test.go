@@ -72,6 +72,30 @@ func sample() *solution {
 	return s
 }
 
+func TestALessonIsInTheLanguageOfTheExercise(t *testing.T) {
+	r := result()
+	if s := sample().in("zh-Hans"); s.Title != r.Played.Title || s.Lesson.Answer != r.Played.Lesson.Answer {
+		t.Errorf("a lesson that nobody has translated is not as it was: %+v", s.Lesson)
+	}
+	r.Played = find(t, "firewall-drops-syn")
+	s, err := solve(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	english, chinese := s.hints("en"), s.hints("zh-Hans")
+	if len(chinese) != len(english) {
+		t.Fatalf("%d hints, in English %d", len(chinese), len(english))
+	}
+	for i, h := range chinese {
+		if same := h.Texts == nil || h.Texts[0] == english[i].Texts[0]; same != (h.Kind == "half" || h.Kind == "packet") {
+			t.Errorf("hint %d: %q", i+1, h.Texts)
+		}
+	}
+	if got := s.in("zh-Hans"); got.Title != "防火墙每 150 条连接吞掉一条" || s.Title != r.Played.Title {
+		t.Errorf("the title is %s, and was %s", got.Title, s.Title)
+	}
+}
+
 func TestWhatFramesAreToAFailure(t *testing.T) {
 	s := sample()
 	for _, row := range []struct {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,7 +12,9 @@ import (
 	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/locale"
 	"github.com/hopblame/hopblame/internal/scratch"
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 )
 
@@ -28,6 +31,7 @@ type Options struct {
 	Dir      string // must not be there, or be empty
 	Requests int    // 0: DefaultRequests, or fewer if the scenario has fewer
 	Seed     uint64 // of the first attempt
+	Language string // of its texts, of locale.Tags; "": English
 	Progress func(scenarios.Progress)
 	// Bare leaves out of the ticket how to answer on the command line: who starts the exercise
 	// asks in another way.
@@ -43,6 +47,9 @@ func Start(ctx context.Context, o Options) (*Exercise, error) {
 		return nil, err
 	}
 	if err := CheckFree(o.Dir); err != nil {
+		return nil, err
+	}
+	if _, err := in(o.Language); err != nil {
 		return nil, err
 	}
 	if o.Requests == 0 {
@@ -63,6 +70,11 @@ func Start(ctx context.Context, o Options) (*Exercise, error) {
 	}
 	e, err := start(ctx, o, room.Path)
 	return e, errors.Join(err, room.Close())
+}
+
+// Started says where an exercise is and how to begin.
+func (e *Exercise) Started() (string, error) {
+	return say(e.Language, "started", struct{ ID, Dir, Ticket string }{e.ID(), shell.Quote(e.Dir), shell.Quote(e.file(ticketFile))})
 }
 
 // CheckFree says whether an exercise can be put into a folder: one that is not there, or is
@@ -120,7 +132,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	e := &Exercise{Dir: dir, solution: s, about: about{SchemaVersion: SchemaVersion, Salt: make([]byte, 16)}}
+	e := &Exercise{Dir: dir, solution: s, about: about{SchemaVersion: SchemaVersion, Salt: make([]byte, 16), Language: cmp.Or(o.Language, locale.English)}}
 	for i := range points {
 		e.about.Captures = append(e.about.Captures, points[i].File)
 		points[i].File = capturesDir + "/" + points[i].File // as the verdicts cite it

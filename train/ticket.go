@@ -19,6 +19,7 @@ type complaint struct {
 	Client  string
 	Request string
 	Outcome string
+	Status  int    // of HTTP; 0: there was none
 	After   string // how long it took
 }
 
@@ -27,6 +28,7 @@ type captureNote struct{ File, Hop, Face string }
 
 // writeTicket says what a customer says: nothing of it comes from any place but the client.
 func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys bool) (string, error) {
+	played, _ := r.Played.In(o.Language) // or in English
 	data := struct {
 		Symptom, Dir   string
 		Day            string
@@ -39,7 +41,7 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys b
 		Miss           int
 		CapturesFolder string
 		Bare           bool
-	}{Symptom: r.Played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+	}{Symptom: played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {
@@ -47,16 +49,13 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys b
 		if !t.Failed() || len(data.Complaints) == mostComplaints {
 			continue
 		}
-		c := complaint{Start: t.Start.UTC().Format("15:04:05.000"), Client: t.Client.String(), Outcome: string(t.Outcome),
+		c := complaint{Start: t.Start.UTC().Format("15:04:05.000"), Client: t.Client.String(), Outcome: string(t.Outcome), Status: t.Status,
 			After: fmt.Sprint(time.Duration(t.Duration * float64(time.Second)).Round(time.Millisecond))}
-		if t.Status != 0 {
-			c.Outcome += fmt.Sprintf(", HTTP status %d", t.Status)
-		}
 		data.Day = t.Start.UTC().Format(time.DateOnly)
 		data.Complaints = append(data.Complaints, c)
 	}
 	for _, p := range points {
 		data.Captures = append(data.Captures, captureNote{strings.TrimPrefix(p.File, capturesDir+"/"), p.Hop, p.Face})
 	}
-	return say("ticket", data)
+	return say(o.Language, "ticket", data)
 }

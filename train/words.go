@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"strings"
@@ -8,33 +9,60 @@ import (
 	"text/template"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/locale"
 )
 
-// All that a trainee or a trainer reads is in these files, so that another language is
-// another folder: a template a text, and causes.txt, a line a cause.
+// All that a trainee or a trainer reads is in these files, a folder a language: a template
+// a text, and causes.txt, a line a cause. Another language is another folder, with the same
+// files, which fill in the same things.
 //
-//go:embed words/en
+//go:embed words
 var words embed.FS
 
-// texts are the templates, by file name. No other command needs them.
-var texts = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("").Funcs(template.FuncMap{
-		"wrap": wrap, "because": because, "join": strings.Join, "meaning": Meaning,
-	}).ParseFS(words, "words/en/*.tmpl"))
+// language is what one language says.
+type language struct {
+	texts    *template.Template // by file name
+	meanings map[analyzer.Cause]string
+}
+
+// languages are by tag. No other command needs them.
+var languages = sync.OnceValue(func() map[string]*language {
+	all := map[string]*language{}
+	for _, tag := range locale.Tags {
+		l := &language{meanings: meanings(tag)}
+		l.texts = template.Must(template.New("").Funcs(template.FuncMap{
+			"wrap": wrap, "because": because, "join": strings.Join, "meaning": func(c analyzer.Cause) string { return l.meanings[c] },
+		}).ParseFS(words, "words/"+tag+"/*.tmpl"))
+		all[tag] = l
+	}
+	return all
 })
 
-// say fills in a text.
-func say(name string, data any) (string, error) {
+// in finds a language; "" is English.
+func in(tag string) (*language, error) {
+	l := languages()[cmp.Or(tag, locale.English)]
+	if l == nil {
+		return nil, &locale.UnknownError{Name: tag}
+	}
+	return l, nil
+}
+
+// say fills in a text, in a language.
+func say(lang, name string, data any) (string, error) {
+	l, err := in(lang)
+	if err != nil {
+		return "", err
+	}
 	var b strings.Builder
-	if err := texts().ExecuteTemplate(&b, name+".tmpl", data); err != nil {
+	if err := l.texts.ExecuteTemplate(&b, name+".tmpl", data); err != nil {
 		return "", fmt.Errorf("text %s: %w", name, err)
 	}
 	return b.String(), nil
 }
 
-// meanings say what the causes mean.
-var meanings = sync.OnceValue(func() map[analyzer.Cause]string {
-	text, err := words.ReadFile("words/en/causes.txt")
+// meanings reads what the causes mean.
+func meanings(tag string) map[analyzer.Cause]string {
+	text, err := words.ReadFile("words/" + tag + "/causes.txt")
 	if err != nil {
 		panic(err) // it is in the program
 	}
@@ -45,35 +73,28 @@ var meanings = sync.OnceValue(func() map[analyzer.Cause]string {
 		}
 	}
 	return out
-})
+}
 
-// Meaning says in a few words what a cause means; "" of an unknown one.
-func Meaning(c analyzer.Cause) string { return meanings()[c] }
+// Meaning says in a few words of a language of [locale.Tags] what a cause means; "" of an
+// unknown one.
+func Meaning(lang string, c analyzer.Cause) string {
+	l, err := in(lang)
+	if err != nil {
+		return ""
+	}
+	return l.meanings[c]
+}
 
 // textWidth is where texts are wrapped, in columns.
 const textWidth = 100
 
-// wrap wraps a text at spaces, each line behind an indent, and none of its own at the end.
+// wrap wraps a text, each line behind an indent, and none of its own at the end.
 func wrap(indent string, text string) string {
-	var b strings.Builder
-	used := 0
-	for _, word := range strings.Fields(text) {
-		n := len([]rune(word))
-		switch {
-		case used == 0:
-			b.WriteString(indent)
-			used = len(indent)
-		case used+1+n > textWidth:
-			b.WriteString("\n" + indent)
-			used = len(indent)
-		default:
-			b.WriteByte(' ')
-			used++
-		}
-		b.WriteString(word)
-		used += n
+	lines := locale.Wrap(text, textWidth-len(indent))
+	if len(lines) == 0 {
+		return ""
 	}
-	return b.String()
+	return indent + strings.Join(lines, "\n"+indent)
 }
 
 // mostCited is how many frames of one statement are named.

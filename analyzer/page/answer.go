@@ -1,6 +1,7 @@
 package page
 
 import (
+	"html/template"
 	"path"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ func (p *page) answer() string {
 		if n.Failed == 1 {
 			name = "one-single"
 		}
-		return p.say(name, g.Hop, failed, seen, report.Sentence(g.Verdicts[0]), p.sure(g))
+		return p.say(name, g.Hop, failed, seen, report.SentenceOf(g.Verdicts[0]).In(p.words), p.sure(g))
 	}
 	var parts []string
 	for _, g := range p.groups {
@@ -45,7 +46,7 @@ func (p *page) answer() string {
 	if open > 0 {
 		parts = append(parts, p.say("part-open", digits.Group(open)))
 	}
-	return p.say("several", failed, seen, strings.Join(parts, ", "))
+	return p.say("several", failed, seen, p.list(parts))
 }
 
 // mark is what stands beside the answer, for those who read shapes.
@@ -71,21 +72,21 @@ func (p *page) sure(g *report.Group) string {
 }
 
 // more are the sentences below the answer.
-func (p *page) more() []string {
-	var out []string
+func (p *page) more() []template.HTML {
+	var out []template.HTML
 	if n := p.counted(func(v *analyzer.Verdict) string { return string(v.Outcome) }); len(n) > 0 {
 		var parts []string
 		for _, c := range n {
-			parts = append(parts, p.say("outcome", digits.Group(c.n), c.what))
+			parts = append(parts, p.say("outcome", digits.Group(c.n), p.outcome(analyzer.Outcome(c.what))))
 		}
-		out = append(out, p.say("outcomes", strings.Join(parts, ", ")))
+		out = append(out, p.html("outcomes", p.list(parts)))
 	}
 	for _, c := range p.counted(messenger) {
-		out = append(out, p.say("messenger", c.what))
+		out = append(out, p.html("messenger", c.what))
 	}
 	for _, g := range p.groups { // what would settle it is alike in a group; its first has it in full
 		if v := g.Verdicts[0]; v.Hop == "" && v.WouldSettle != "" {
-			out = append(out, p.say("settles", digits.Group(len(g.Verdicts)), v.WouldSettle))
+			out = append(out, p.html("settles", digits.Group(len(g.Verdicts)), p.english(v.WouldSettle+".")))
 		}
 	}
 	var bare []string
@@ -95,7 +96,7 @@ func (p *page) more() []string {
 		}
 	}
 	if len(bare) > 0 {
-		out = append(out, p.say("unnamed", strings.Join(bare, ", ")))
+		out = append(out, p.html("unnamed", p.list(bare)))
 	}
 	return out
 }

@@ -14,19 +14,26 @@ import (
 
 // group is failed requests that are alike, and one of them in full.
 type group struct {
-	Title, Where, Settle, Example string
-	Evidence                      []exhibit
-	Hypotheses                    []hypothesis
-	Ladder                        template.HTML
-	NoLadder                      string
-	Filters                       []filter
+	Title, Where, Example string
+	Settle                template.HTML
+	Evidence              []exhibit
+	Hypotheses            []hypothesis
+	Ladder                template.HTML
+	NoLadder              string
+	Filters               []filter
 }
 
 // exhibit is a piece of evidence.
-type exhibit struct{ Point, File, Frame, What string }
+type exhibit struct {
+	Point, File, Frame string
+	What               template.HTML
+}
 
 // hypothesis is an explanation and its fate.
-type hypothesis struct{ Mark, Fate, What, Why string }
+type hypothesis struct {
+	Mark, Fate string
+	What, Why  template.HTML
+}
 
 // filter is a display filter, and what it is good for.
 type filter struct{ What, Text string }
@@ -37,21 +44,21 @@ func (p *page) explain() []group {
 		g := &p.groups[i]
 		v := g.Verdicts[0]
 		of, all := digits.Group(len(g.Verdicts)), digits.Group(len(p.r.Verdicts))
-		e := group{Title: p.say("group", g.Hop, g.Cause, of, all), Where: report.Whereabouts(v), Example: p.example(v)}
+		e := group{Title: p.say("group", g.Hop, g.Cause, of, all), Where: report.WhereaboutsOf(v).In(p.words), Example: p.example(v)}
 		if g.Hop == "" {
 			e.Title = p.say("group-open", of, all)
 		} else {
 			e.Where += " " + p.sure(g)
 		}
 		if v.WouldSettle != "" {
-			e.Settle = p.say("settle", v.WouldSettle)
+			e.Settle = p.html("settle", p.english(v.WouldSettle+"."))
 		}
 		for _, x := range v.Evidence {
 			frame := strconv.FormatUint(x.Frame, 10)
 			if x.Kind == analyzer.KindAbsence {
 				frame = p.say("frames", x.FromFrame, x.ToFrame)
 			}
-			e.Evidence = append(e.Evidence, exhibit{Point: x.Point, File: x.File, Frame: frame, What: x.What})
+			e.Evidence = append(e.Evidence, exhibit{Point: x.Point, File: x.File, Frame: frame, What: p.english(x.What)})
 		}
 		e.Hypotheses = p.fates(v)
 		var l *ladder.Ladder
@@ -77,12 +84,12 @@ func draw(l *ladder.Ladder) template.HTML {
 
 // example names the request that stands for its group.
 func (p *page) example(v *analyzer.Verdict) string {
-	s := p.say("example", v.Request.Client, v.Request.Server, clockTime(v.Request.Start), v.Outcome)
+	s := p.say("example", v.Request.Client, v.Request.Server, clockTime(v.Request.Start), p.outcome(v.Outcome))
 	if what := strings.TrimSpace(v.Request.Method + " " + clip(v.Request.Target)); what != "" {
-		s += ": " + what
+		s += p.say("colon") + what
 	}
 	if v.Request.ID != "" {
-		s += " (" + p.say("id") + " " + clip(v.Request.ID) + ")"
+		s += p.say("bracket", p.say("id")+" "+clip(v.Request.ID))
 	}
 	return s
 }
@@ -91,15 +98,15 @@ func (p *page) example(v *analyzer.Verdict) string {
 func (p *page) fates(v *analyzer.Verdict) []hypothesis {
 	var out []hypothesis
 	for _, h := range v.Eliminated {
-		out = append(out, hypothesis{"✗", p.say("fails"), h.Hypothesis, h.Why + p.citation(h.Evidence)})
+		out = append(out, hypothesis{"✗", p.say("fails"), p.english(h.Hypothesis), p.english(h.Why) + template.HTML(esc(p.citation(h.Evidence)))})
 	}
 	switch {
 	case v.Hop != "":
-		out = append(out, hypothesis{"✔", p.say("holds"), report.Sentence(v), ""})
+		out = append(out, hypothesis{"✔", p.say("holds"), template.HTML(esc(report.SentenceOf(v).In(p.words))), ""})
 	case len(v.Between) > 0:
-		out = append(out, hypothesis{"?", p.say("stays"), p.say("open-behind", v.Between[0]), ""})
+		out = append(out, hypothesis{"?", p.say("stays"), p.html("open-behind", v.Between[0]), ""})
 	default:
-		out = append(out, hypothesis{"?", p.say("stays"), p.say("open-all"), ""})
+		out = append(out, hypothesis{"?", p.say("stays"), p.html("open-all"), ""})
 	}
 	return out
 }
@@ -155,5 +162,5 @@ func (p *page) citation(es []analyzer.Evidence) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return " (" + strings.Join(parts, ", ") + ")"
+	return p.say("bracket", p.list(parts))
 }

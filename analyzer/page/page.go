@@ -2,6 +2,7 @@ package page
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -15,6 +16,7 @@ import (
 	"github.com/hopblame/hopblame/analyzer/ladder"
 	"github.com/hopblame/hopblame/analyzer/report"
 	"github.com/hopblame/hopblame/internal/digits"
+	"github.com/hopblame/hopblame/internal/locale"
 )
 
 var (
@@ -31,6 +33,15 @@ type Options struct {
 	Language string // one of [Languages]; "" is en
 }
 
+// Validate says whether a page can be written so, for who wants to know before there is
+// anything to write.
+func (o Options) Validate() error {
+	if _, ok := languages[o.Language]; !ok && o.Language != "" {
+		return fmt.Errorf("language %q: the page can be written in %s", o.Language, strings.Join(Languages(), ", "))
+	}
+	return nil
+}
+
 // maxLadders is how many groups have a ladder of their own, the largest ones.
 const maxLadders = 12
 
@@ -38,13 +49,11 @@ const maxLadders = 12
 // those of the analysis, or nil for a page without ladders, and r is its result. Errors are those of w, of type
 // *[analyzer.InputError], or the context's.
 func Write(ctx context.Context, w io.Writer, points []analyzer.Point, r *analyzer.Report, o Options) error {
-	if o.Language == "" {
-		o.Language = "en"
+	if err := o.Validate(); err != nil {
+		return err
 	}
-	say, ok := languages[o.Language]
-	if !ok {
-		return fmt.Errorf("language %q: the page can be written in %s", o.Language, strings.Join(Languages(), ", "))
-	}
+	o.Language = cmp.Or(o.Language, locale.English)
+	say := languages[o.Language]
 	groups := report.Groups(r)
 	var rs []ladder.Request
 	for _, g := range groups[:min(len(groups), maxLadders)] {
@@ -61,13 +70,22 @@ func Write(ctx context.Context, w io.Writer, points []analyzer.Point, r *analyze
 			return err
 		}
 	}
-	p := &page{words: say, r: r, groups: groups, ladders: ladders}
-	return p.write(w, o.Language)
+	p := &page{words: say, lang: o.Language, r: r, groups: groups, ladders: ladders}
+	return p.write(w)
+}
+
+// english marks what is English in every language.
+func (p *page) english(s string) template.HTML {
+	if p.lang == locale.English {
+		return template.HTML(esc(s))
+	}
+	return template.HTML("<span lang=en>" + esc(s) + "</span>")
 }
 
 // page is one that is being written.
 type page struct {
 	words
+	lang    string
 	r       *analyzer.Report
 	groups  []report.Group
 	ladders []*ladder.Ladder // of the first groups; nil where there is none
@@ -80,10 +98,10 @@ type contents struct {
 	JS                  template.JS
 	Answer              string
 	Mark                string // beside the answer
-	More                []string
+	More                []template.HTML
 	Topology, Timeline  template.HTML
 	Groups              []group
-	Findings, Warnings  []string
+	Findings, Warnings  []template.HTML
 	Table               template.HTML
 	Short               bool
 	Columns             []string
@@ -93,16 +111,19 @@ type contents struct {
 // point is a row of the table of files.
 type point struct{ Name, Files, Packets, Covers, Clock, Misses string }
 
-func (p *page) write(w io.Writer, lang string) error {
+func (p *page) write(w io.Writer) error {
 	css := pageCSS + ladder.SVGStyle
 	short, common := len(p.r.Verdicts) > maxWide, p.client()
 	columns := p.columns(common, short)
-	c := contents{Lang: lang, CSS: template.CSS(css), JS: template.JS(pageJS), Policy: policy(css, pageJS),
+	c := contents{Lang: p.lang, CSS: template.CSS(css), JS: template.JS(pageJS), Policy: policy(css, pageJS),
 		Answer: p.answer(), Mark: p.mark(), More: p.more(), Topology: p.topology(), Timeline: p.timeline(),
-		Groups: p.explain(), Warnings: p.r.Warnings, Short: short, Columns: columns, Table: p.table(common, short, len(columns)), Points: p.points()}
+		Groups: p.explain(), Short: short, Columns: columns, Table: p.table(common, short, len(columns)), Points: p.points()}
 	c.Title = p.say("title", c.Answer)
 	for _, f := range p.r.Findings {
-		c.Findings = append(c.Findings, f.What+p.citation(f.Evidence))
+		c.Findings = append(c.Findings, p.english(f.What)+template.HTML(esc(p.citation(f.Evidence))))
+	}
+	for _, w := range p.r.Warnings {
+		c.Warnings = append(c.Warnings, p.english(w))
 	}
 	t, err := template.New("page").Funcs(template.FuncMap{"say": p.say, "count": digits.Group, "limit": func() string { return digits.Group(maxWide) }}).Parse(pageHTML)
 	if err != nil {
@@ -130,7 +151,7 @@ func (p *page) points() []point {
 	for i := range p.r.Points {
 		r := &p.r.Points[i]
 		q := point{Name: r.Name, Files: strings.Join(filesOf(r), ", "), Packets: digits.Group(int(r.Packets)), Clock: p.say("clock-unknown"), Misses: p.say("misses-of", report.Percent(r.Loss[0]), report.Percent(r.Loss[1]))}
-		if !r.First.IsZero() {
+		if r.Packets > 0 {
 			q.Covers = r.First.UTC().Format("2006-01-02 15:04:05.000") + " – " + r.Last.UTC().Format("15:04:05.000")
 		}
 		if o := r.ClockOffset; o != nil {

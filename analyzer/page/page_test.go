@@ -41,8 +41,8 @@ func many(n int) *analyzer.Report {
 func written(t *testing.T, r *analyzer.Report) string {
 	t.Helper()
 	var out strings.Builder
-	p := &page{words: english, r: r, groups: report.Groups(r)}
-	if err := p.write(&out, "en"); err != nil {
+	p := &page{words: english, lang: "en", r: r, groups: report.Groups(r)}
+	if err := p.write(&out); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -127,7 +127,7 @@ func TestTheAnswer(t *testing.T) {
 			"3 of 20,000 requests failed, and the captures do not decide who is at fault."},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			p := &page{words: english, r: row.r, groups: report.Groups(row.r)}
+			p := &page{words: english, lang: "en", r: row.r, groups: report.Groups(row.r)}
 			if got := p.answer(); got != row.want || p.mark() != row.mark {
 				t.Errorf("got %s %q\nwant %s %q", p.mark(), got, row.mark, row.want)
 			}
@@ -165,7 +165,7 @@ func TestWhoIsAtFaultIsMarkedOnThePathInWords(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			r := many(200)
 			row.edit(r)
-			got := string((&page{words: english, r: r, groups: report.Groups(r)}).topology())
+			got := string((&page{words: english, lang: "en", r: r, groups: report.Groups(r)}).topology())
 			for _, want := range row.wants {
 				if !strings.Contains(got, want) {
 					t.Errorf("%q is not in\n%s", want, got)
@@ -180,7 +180,7 @@ func TestEveryFailedRequestIsInTheTimeline(t *testing.T) {
 	for i := range r.Verdicts { // more kinds than have a line
 		r.Verdicts[i].Hop = fmt.Sprintf("hop%d", i%(maxLanes+4))
 	}
-	p := &page{words: english, r: r, groups: report.Groups(r)}
+	p := &page{words: english, lang: "en", r: r, groups: report.Groups(r)}
 	from, step := p.span()
 	lanes := p.lanes(from, step)
 	n := 0

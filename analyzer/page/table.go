@@ -69,11 +69,11 @@ func (p *page) table(common string, short bool, columns int) template.HTML {
 					row(&rows, v, common, short)
 				}
 			}
-			kind := p.say("kind", g.Hop, g.Cause, outcome, digits.Group(n))
+			kind := p.say("kind", g.Hop, g.Cause, p.outcome(outcome), digits.Group(n))
 			if g.Hop == "" {
-				kind = p.say("kind-open", outcome, digits.Group(n))
+				kind = p.say("kind-open", p.outcome(outcome), digits.Group(n))
 				if b := g.Verdicts[0].Between; len(b) > 0 {
-					kind += " (" + strings.Join(b, " … ") + ")"
+					kind += p.say("bracket", strings.Join(b, " … "))
 				}
 			}
 			fmt.Fprintf(&out, "<tbody><tr><th colspan=%d scope=rowgroup>%s\n%s</tbody>\n", columns, esc(kind), rows.String())

@@ -1,5 +1,13 @@
 package page
 
+import (
+	"maps"
+
+	"github.com/hopblame/hopblame/analyzer/report"
+)
+
+func init() { maps.Copy(english, report.English) }
+
 var english = words{
 	"title":        "hopblame: %s",
 	"skip":         "To the table of failed requests",
@@ -15,11 +23,23 @@ var english = words{
 	"part-open":    "undecided in %s",
 	"sure":         "Confidence %.4g.",
 	"sure-between": "Confidence %.4g to %.4g.",
+	"list-comma":   ", ",
+	"bracket":      " (%s)",
+	"colon":        ": ",
 	"outcomes":     "How they failed: %s.",
 	"outcome":      "%[1]s %[2]s",
 	"messenger":    "The RST is sent by %s, which is the messenger and not at fault.",
-	"settles":      "The captures do not decide %[1]s of them. To settle such a one: %[2]s.",
+	"settles":      "The captures do not decide %[1]s of them. To settle such a one: %[2]s",
 	"unnamed":      "Nobody said where these captures were taken; from the client on they are %s.",
+
+	"outcome-ok":        "ok",
+	"outcome-reset":     "reset",
+	"outcome-refused":   "refused",
+	"outcome-timeout":   "timeout",
+	"outcome-truncated": "truncated",
+	"outcome-error":     "error",
+	"outcome-tls-error": "tls-error",
+	"outcome-unknown":   "unknown",
 
 	"where":         "Where",
 	"where-note":    "The hops that were captured, client end first. ✗ is where requests died, ? is where the captures do not decide. A broken line joins hops between which no connection was seen.",
@@ -37,7 +57,7 @@ var english = words{
 	"why":           "Why",
 	"group":         "%[1]s — %[2]s: %[3]s of %[4]s",
 	"group-open":    "not decided: %[1]s of %[2]s",
-	"settle":        "To settle it: %s.",
+	"settle":        "To settle it: %s",
 	"example":       "Example: %[1]s → %[2]s, begun at %[3]s, %[4]s",
 	"evidence":      "Evidence",
 	"point":         "Point",

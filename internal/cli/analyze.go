@@ -40,12 +40,16 @@ is known to have failed as far as the connections on both sides of the proxy sho
   ssh gateway tcpdump -w - tcp | hopblame analyze client.pcap -`,
 		RunE: func(c *cobra.Command, args []string) error {
 			defer in.close()
+			lang, err := langOfPage(c, "html")
+			if err != nil {
+				return err
+			}
 			r, err := in.analyze(c, args)
 			if err != nil {
 				return err
 			}
 			if html != "" {
-				if err := writeWhole("--html", html, func(w io.Writer) error { return page.Write(c.Context(), w, in.points, r, page.Options{}) }); err != nil {
+				if err := writeWhole("--html", html, func(w io.Writer) error { return page.Write(c.Context(), w, in.points, r, page.Options{Language: lang}) }); err != nil {
 					return err
 				}
 			}
@@ -71,6 +75,7 @@ is known to have failed as far as the connections on both sides of the proxy sho
 	in.flags(c)
 	f.BoolVar(&asJSON, "json", false, "print the verdicts as JSON")
 	f.StringVar(&html, "html", "", "write the answer to `FILE` as a page that needs nothing else, too")
+	langFlag(c, false, "the page")
 	f.BoolVar(&fail, "fail", false, "exit with 1 if a request failed, or if there was none")
 	f.CountVarP(&verbose, "verbose", "v", "show every failed request; twice: with all evidence")
 	return c

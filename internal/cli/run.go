@@ -42,6 +42,9 @@ func newRun() *cobra.Command {
 			if c.Flags().Changed("out") && o.Out == "" {
 				return usage(errors.New("--out is empty: give a folder, or leave it out to keep nothing"))
 			}
+			if o.Language, err = langOfPage(c, "out"); err != nil {
+				return err
+			}
 			if o.Captures, err = scenarios.ParseKept(captures); err != nil {
 				return usage(fmt.Errorf("--%w", err))
 			}
@@ -72,6 +75,7 @@ func newRun() *cobra.Command {
 	f.StringVar(&captures, "captures", string(scenarios.KeepAll), "`WHAT` of the captures to keep and analyze: all; or failed, which is the failed requests, some others, and what is no request's")
 	f.IntVar(&o.SnapLen, "snaplen", 0, "`BYTES` of each frame to keep (default: all)")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	langFlag(c, false, "report.html")
 	return c
 }
 

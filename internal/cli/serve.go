@@ -16,7 +16,8 @@ func newServe() *cobra.Command {
 		Short: "The same in a browser, on this machine: runs to watch, reports, exercises",
 		Long: `Serve pages on which a scenario is chosen, watched while it runs, and its report read; on
 which exercises are done; and from which the captures are downloaded. Only programs on
-this machine reach them. What was run is kept until the server ends.`,
+this machine reach them. What was run is kept until the server ends. Without --lang, it is
+all in the language of LC_ALL, LC_MESSAGES or LANG, or else English.`,
 		Example: `  hopblame serve
   hopblame serve --listen 127.0.0.1:9000 --keep 1024`,
 		Args: cobra.NoArgs,
@@ -31,6 +32,10 @@ this machine reach them. What was run is kept until the server ends.`,
 				return usage(fmt.Errorf("--keep %d: must be %d to %d", keep, minKeep, maxKeep))
 			}
 			o.Keep = keep << 20
+			var err error
+			if o.Language, err = spoken(c); err != nil {
+				return err
+			}
 			if err := sandbox(); err != nil {
 				return err
 			}
@@ -47,6 +52,7 @@ this machine reach them. What was run is kept until the server ends.`,
 	f := c.Flags()
 	f.StringVar(&o.Listen, "listen", serve.DefaultListen, "`HOST:PORT` to listen on: 127.0.0.1, [::1] or localhost; port 0 is any that is free")
 	f.StringVar(&o.Dir, "dir", "", "folder in which runs are kept until the server ends (default: the one for temporary files)")
+	langFlag(c, false, "all pages, reports and exercises")
 	f.Int64Var(&keep, "keep", keep, "`MB` of runs and exercises to keep: the one that nobody has looked at for longest goes first")
 	return c
 }

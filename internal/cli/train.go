@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/hopblame/hopblame/analyzer"
-	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/train"
 	"github.com/spf13/cobra"
@@ -18,13 +17,17 @@ func newTrain() *cobra.Command {
 		Use:   "train",
 		Short: "Exercises: find the hop at fault yourself",
 		Long: `An exercise is a ticket in the customer's words and the captures of every hop. Find the
-hop at fault, the cause, and the frame that proves it.`,
+hop at fault, the cause, and the frame that proves it.
+
+Without --lang, it is all in the language of LC_ALL, LC_MESSAGES or LANG, or else English.
+An exercise keeps the language that it was started in.`,
 		Example: `  hopblame train start
   hopblame train hint exercise
   hopblame train answer exercise --hop f5 --cause no-pool-member --frame f5-0.0.pcapng:17
   hopblame train reveal exercise`,
 		Args: cobra.NoArgs,
 	}
+	langFlag(c, true, "all texts")
 	c.AddCommand(newTrainStart(), newTrainHint(), newTrainAnswer(), newTrainReveal(), newTrainWords(), newTrainList(), newTrainSheet())
 	return c
 }
@@ -75,6 +78,10 @@ func (o *trainStart) run(c *cobra.Command, args []string) error {
 		return usage(errors.New("--class and --seat: give both, or neither"))
 	case given("class") && (len(args) > 0 || given("seed")):
 		return usage(errors.New("--class chooses both scenario and seed: give neither"))
+	}
+	var err error
+	if o.options.Language, err = spoken(c); err != nil {
+		return err
 	}
 	list, err := o.choose(given("seed"), given("class"), args)
 	if err != nil {
@@ -154,7 +161,18 @@ func (o *trainStart) start(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return printText(c, fmt.Sprintf("Exercise %s is in %s. Begin with %s\n", e.ID(), shell.Quote(e.Dir), shell.Quote(filepath.Join(e.Dir, "ticket.txt"))), nil)
+	text, err := e.Started()
+	return printText(c, text, err)
+}
+
+// openExercise opens one, and sets another language than its own if --lang asks for it.
+func openExercise(c *cobra.Command, dir string) (*train.Exercise, error) {
+	e, err := train.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	e.Language, err = langOf(c, e.Language)
+	return e, err
 }
 
 func newTrainHint() *cobra.Command {
@@ -164,7 +182,7 @@ func newTrainHint() *cobra.Command {
 		Example: `  hopblame train hint exercise`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := train.Open(args[0])
+			e, err := openExercise(c, args[0])
 			if err != nil {
 				return err
 			}
@@ -185,7 +203,7 @@ Of each it is said whether it is right. A word that there is not costs nothing.`
 		Example: `  hopblame train answer exercise --hop f5 --cause no-pool-member --frame f5-0.0.pcapng:17`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := train.Open(args[0])
+			e, err := openExercise(c, args[0])
 			if err != nil {
 				return err
 			}
@@ -222,7 +240,7 @@ func newTrainReveal() *cobra.Command {
 		Example: `  hopblame train reveal exercise`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := train.Open(args[0])
+			e, err := openExercise(c, args[0])
 			if err != nil {
 				return err
 			}
@@ -239,7 +257,11 @@ func newTrainWords() *cobra.Command {
 		Example: `  hopblame train words`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := train.Words()
+			lang, err := spoken(c)
+			if err != nil {
+				return err
+			}
+			text, err := train.Words(lang)
 			return printText(c, text, err)
 		},
 	}
@@ -253,6 +275,10 @@ func newTrainList() *cobra.Command {
 		Example: `  hopblame train list`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			lang, err := spoken(c)
+			if err != nil {
+				return err
+			}
 			all, err := train.Exercises()
 			if err != nil {
 				return err
@@ -261,7 +287,7 @@ func newTrainList() *cobra.Command {
 			if names {
 				show = train.Names
 			}
-			text, err := show(all)
+			text, err := show(lang, all)
 			return printText(c, text, err)
 		},
 	}
@@ -284,11 +310,15 @@ func newTrainSheet() *cobra.Command {
 			if seats < 1 || seats > maxSeats {
 				return usage(fmt.Errorf("--seats %d: must be 1 to %d", seats, maxSeats))
 			}
+			lang, err := spoken(c)
+			if err != nil {
+				return err
+			}
 			all, err := train.Exercises()
 			if err != nil {
 				return err
 			}
-			text, err := train.Sheet(all, class, seats)
+			text, err := train.Sheet(lang, all, class, seats)
 			return printText(c, text, err)
 		},
 	}
