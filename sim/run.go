@@ -281,7 +281,7 @@ func (r *run) moodsOf(node string) (moods []*fault.Mood) {
 
 // startServer starts our own server, with its moods.
 func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
-	s, err := backend.Start(ctx, host, address, r.facts.Config.AnswerAfter, r.moodsOf(host.Name())...)
+	s, err := backend.Start(ctx, host, address, r.facts.Config.habits(), r.moodsOf(host.Name())...)
 	if err != nil {
 		return nil, err // and no nil *Server, which would not be nil
 	}
