@@ -8,8 +8,15 @@ type texts struct {
 	Foreign        bool // nobody has translated it: it is English in a page of another language
 }
 
-// texts finds them.
+// texts finds them, once: a translation is read from a file, and the first page has one of
+// every scenario.
 func (p *pages) texts(x *scenarios.Scenario) texts {
+	english := texts{Title: x.Title, Symptom: x.Symptom}
+	if known, ok := p.told.Load(english); ok {
+		return known.(texts)
+	}
 	shown, ok := x.In(p.language)
-	return texts{shown.Title, shown.Symptom, !ok}
+	t := texts{shown.Title, shown.Symptom, !ok}
+	p.told.Store(english, t)
+	return t
 }

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"sync"
 
 	"github.com/hopblame/hopblame/analyzer/page"
 	"github.com/hopblame/hopblame/internal/digits"
@@ -21,6 +22,7 @@ type pages struct {
 	words
 	language  string
 	templates *template.Template
+	told      sync.Map // texts of scenarios, by the English ones
 }
 
 func newPages(language string) (*pages, error) {

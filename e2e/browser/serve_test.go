@@ -36,6 +36,7 @@ func served(t *testing.T) (base string) {
 	}
 	kept := filepath.Join(dir, "kept")
 	c := exec.Command(command, "serve", "--listen", "127.0.0.1:0", "--dir", kept)
+	c.Env = append(os.Environ(), "LC_ALL=C") // in English, wherever the tests run
 	var says bytes.Buffer
 	c.Stderr = &says
 	out, err := c.StdoutPipe()
