@@ -35,9 +35,9 @@ test: go-version tools lint
 unit: go-version
 	$(GO) test ./internal/eventloop ./internal/arrows ./sim/ports ./analyzer/...
 
-## e2e: the Ginkgo suite, two processes side by side; leaves OUT/catalogue.txt, scenario × hop × cause
+## e2e: the Ginkgo suite, three processes side by side, for much of it is waiting; leaves OUT/catalogue.txt, scenario × hop × cause
 e2e: go-version tools
-	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) tool ginkgo -procs=2 --fail-on-empty --randomize-all --poll-progress-after=60s ./e2e
+	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) tool ginkgo -procs=3 --fail-on-empty --randomize-all --poll-progress-after=60s ./e2e
 
 ## e2e-rootless: the Ginkgo suite as nobody (wants root to become nobody)
 e2e-rootless: go-version

@@ -16,7 +16,7 @@ many=$("$go" list ./... | grep -E '/(topology|sim)(/|$)')
 "$go" test -count=1 -timeout 10m -v $("$go" list ./... | grep -vE '/(topology|sim|scenarios|serve|internal/cli|e2e)(/|$)') >"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 2 -timeout 10m -v $few >>"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 4 -timeout 10m -v $many >>"$log" 2>&1 &&
-	"$go" tool ginkgo -procs=2 --no-color -v --fail-on-empty ./e2e >>"$log" 2>&1 &&
+	"$go" tool ginkgo -procs=3 --no-color -v --fail-on-empty ./e2e >>"$log" 2>&1 &&
 	"$go" test -count=1 -timeout 10m -v ./e2e/testkit >>"$log" 2>&1 && # Ginkgo wants no -parallel
 	"$go" test -C examples/haproxy-suite -count=1 -v ./... -ginkgo.v -ginkgo.no-color >>"$log" 2>&1 || status=$?
 if [ $status != 0 ]; then
