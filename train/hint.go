@@ -35,6 +35,7 @@ func (e *Exercise) Hint() (string, error) {
 		}
 	}
 	text := ""
+	over := cost == 0
 	for i := first; i < last; i++ {
 		one, err := say(e.Language, "hint", struct {
 			N, Of, Cost int
@@ -45,5 +46,9 @@ func (e *Exercise) Hint() (string, error) {
 		}
 		text += one
 	}
-	return text, nil
+	left, err := say(e.Language, "hinted", struct {
+		All bool // hints are given
+		Score
+	}{over, e.Score()})
+	return text + left, err
 }

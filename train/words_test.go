@@ -77,7 +77,7 @@ func TestTheTicketIsTheCustomers(t *testing.T) {
 	r.Truths[2].Outcome, r.Truths[2].Status = client.Error, 503
 	r.Requests.Failed = 4
 	inEveryLanguage(t, func(t *testing.T, lang, of string) {
-		got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, Options{Dir: "DIR", Language: lang}, true)
+		got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, []string{"client", "link:client-f5", "f5", "link:f5-firewall", "firewall"}, Options{Dir: "DIR", Language: lang}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
