@@ -49,9 +49,9 @@ func shapeOf(filter string) shape {
 type which uint8
 
 const (
-	first  which = iota // they are one packet, tried several times
-	last                // the first ones are what it answers or repeats
-	beyond              // the first one where it came out, which is not as it went in
+	first  which = iota // of those at the point where the packet was seen last, or the only one
+	last                // of the same: the first ones are what it answers or repeats
+	beyond              // the first where it came out, which is not as it went in
 )
 
 // deciding says which frame decides about each cause, among those that prove it.
@@ -86,7 +86,7 @@ var deciding = map[analyzer.Cause]struct {
 	analyzer.ConnectionLimit:     {of: reset},
 	analyzer.IdleTimeout:         {of: reset | fin},
 	analyzer.ProtocolViolation:   {of: reset},
-	analyzer.TLSFailure:          {of: data | reset, at: last},
+	analyzer.TLSFailure:          {of: data | reset}, // an alert, or a RST
 	analyzer.NoListener:          {of: reset},
 	analyzer.NoRoute:             {of: reset | message},
 	analyzer.ZeroWindow:          {of: bare, at: last},
@@ -94,25 +94,40 @@ var deciding = map[analyzer.Cause]struct {
 }
 
 // decisive is the frame that a verdict stands on: of those that prove it, the one that its
-// cause speaks of, or else the first; nil if none proves it.
+// cause speaks of; nil if none proves it.
 func decisive(v *analyzer.Verdict) (out *analyzer.Evidence) {
-	by := deciding[v.Cause]
-	fits := false
+	best, at := 0, deciding[v.Cause].at
 	for i := range v.Evidence {
 		e := &v.Evidence[i]
-		if e.Kind != analyzer.KindFrame || roleIn(v, e) != proof {
-			continue
-		}
-		this := shapeOf(e.Filter)&by.of != 0
-		if by.at == beyond {
-			this = this && len(v.Between) == 2 && e.Point == v.Between[1]
-		}
-		switch {
-		case this && (!fits || by.at == last):
-			out, fits = e, true
-		case out == nil:
-			out = e
+		if n := weight(v, e); n > best || n == best && n == 3 && at == last {
+			out, best = e, n
 		}
 	}
 	return out
+}
+
+// weight says how much a frame decides, from 0, nothing.
+func weight(v *analyzer.Verdict, e *analyzer.Evidence) int {
+	if e.Kind != analyzer.KindFrame || roleIn(v, e) != proof {
+		return 0
+	}
+	by, point := deciding[v.Cause], e.Point
+	if n := len(v.Between); n > 0 {
+		point = v.Between[0]
+		if by.at == beyond {
+			point = v.Between[n-1]
+		}
+	}
+	switch {
+	case introduces(e):
+		return 1
+	case shapeOf(e.Filter)&by.of == 0 || e.Point != point:
+		return 2
+	}
+	return 3
+}
+
+// introduces tells whether a frame is cited to say which request it is about.
+func introduces(e *analyzer.Evidence) bool {
+	return e.What == "the client's SYN" || e.What == "the request" || strings.HasPrefix(e.What, "the trailer names ")
 }

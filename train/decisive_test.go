@@ -46,6 +46,8 @@ func TestTheDecisiveFrameIsWhatTheCauseSpeaksOf(t *testing.T) {
 			at("server2/eth0", 1, toF5+isSYNAck), at("server2/eth0", 2, toServer+isACK), at("server2/eth0", 3, toF5+isSYNAck)}, 3},
 		{"a SYN-ACK is lost: the SYN-ACK, not the SYN", analyzer.SYNAckDropped, "link:firewall-server1", []string{"server1/eth0", "firewall/feth10"}, []analyzer.Evidence{
 			at("server1/eth0", 1, toServer+isSYN), at("server1/eth0", 2, toF5+isSYNAck), at("server1/eth0", 3, toF5+isSYNAck)}, 2},
+		{"a response is lost before the client: the response at the f5, not the request at the client", analyzer.ResponseDropped, "link:client-f5", []string{"f5/0.0", "client/eth0"}, []analyzer.Evidence{
+			at("client/eth0", 1, fromClient+isData), at("f5/0.0", 2, toClient+isData), at("f5/0.0", 3, toClient+isData)}, 2},
 		{"a time stamp is rewritten: the data where it came out, not the SYN there", analyzer.Rewritten, "firewall", []string{"firewall/feth11", "firewall/feth10"}, []analyzer.Evidence{
 			at("firewall/feth11", 1, toServer+isData), at("firewall/feth10", 2, toServer+isData), at("firewall/feth10", 3, toServer+isSYN)}, 2},
 		{"it came late: the packet where it was late", analyzer.Delayed, "link:f5-firewall", []string{"f5/0.0", "firewall/feth11"}, []analyzer.Evidence{
