@@ -49,7 +49,7 @@ func failedConns(r *analyzer.Report) map[ends][]*analyzer.Verdict {
 
 // shows tells whether a packet at one of the points of a verdict proves it as well as what
 // the analyzer cites: that the client's window is shut, of which it cites what the f5 says;
-// or data on a connection that the server never took from its queue, and so never ACKs.
+// or ACKs and data on a connection that the server never took for established.
 func shows(v *analyzer.Verdict, p *analyzer.Packet) bool {
 	const told = analyzer.FlagSYN | analyzer.FlagFIN | analyzer.FlagRST
 	switch {
@@ -58,7 +58,7 @@ func shows(v *analyzer.Verdict, p *analyzer.Packet) bool {
 	case v.Cause == analyzer.ZeroWindow && v.Hop == "client":
 		return p.Src.String() == v.Request.Client && p.Window == 0 && p.Flags&told == 0
 	case v.Cause == analyzer.ListenQueueFull:
-		return p.Len > 0
+		return p.Flags&told == 0
 	}
 	return false
 }

@@ -87,6 +87,8 @@ func TestPacketsThatShowItUncited(t *testing.T) {
 		{"a RST has no window", analyzer.ZeroWindow, "client", analyzer.Packet{Src: client, Flags: analyzer.FlagRST}, false},
 		{"the server's is the server's", analyzer.ZeroWindow, "server2", analyzer.Packet{Src: client, Flags: analyzer.FlagACK}, false},
 		{"a request that nobody takes from the queue", analyzer.ListenQueueFull, "server2", analyzer.Packet{Flags: analyzer.FlagACK, Len: 208}, true},
+		{"the handshake's last ACK, again", analyzer.ListenQueueFull, "server2", analyzer.Packet{Flags: analyzer.FlagACK, Seq: 212}, true},
+		{"its SYN is like any other", analyzer.ListenQueueFull, "server2", analyzer.Packet{Flags: analyzer.FlagSYN}, false},
 		{"data in any other case", analyzer.NoAnswer, "server2", analyzer.Packet{Flags: analyzer.FlagACK, Len: 208}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
