@@ -48,9 +48,10 @@ example: go-version
 	@scripts/tools.sh haproxy
 	$(GO) test -C examples/haproxy-suite -count=1 ./...
 
-## browser: report.html in headless Chromium; leaves screenshots in OUT (HOPBLAME_MUST_RUN=1: it may not skip)
+## browser: report.html and hopblame serve in headless Chromium, with axe-core; leaves screenshots in OUT (HOPBLAME_MUST_RUN=1: it may not skip)
 browser: go-version
-	@scripts/tools.sh chromium
+	@scripts/tools.sh chromium npm
+	@scripts/axe.sh
 	HOPBLAME_ARTIFACTS=$(abspath $(HOPBLAME_ARTIFACTS)) $(GO) test -C e2e/browser -count=1 -v ./...
 
 ## ablate: things taken away from recorded runs, N times: no verdict may flip (N=…, SEED=…, RUNS=folder of run directories)
@@ -65,7 +66,7 @@ mutate: go-version
 race: go-version
 	@# Not the catalogue's scores: its labs run in the same process, and the detector slows
 	@# them so that good requests come as late as failing ones. ./sim has the same code.
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^TestEveryScenarioIsSolvedFromItsCapturesAlone$$' ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^TestEveryScenarioIsSolvedFromItsCapturesAlone$$' ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/... ./serve
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version

@@ -203,6 +203,13 @@ func (s *survey) leavesAlone(c *conn, at int64) {
 	}
 }
 
+// forNobody tells whether a connection is asked for on behalf of a client that is gone: it
+// has got no answer, however soon after its last SYN the capture ends.
+func (s *survey) forNobody(c *conn) bool {
+	x := s.attemptOf(c)
+	return x != nil && x.alone
+}
+
 // asking is what the client asked for last on a sealed connection, as well as can be
 // told: where nothing else is under way the first record since it was answered, else
 // the latest one.

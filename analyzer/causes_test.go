@@ -26,6 +26,13 @@ func (s *story) resets(at time.Duration, c *telling, sent int, text string, peer
 		rst: &f5trailer.RSTCause{Peer: peer, Text: text, Line: 1234}})
 }
 
+// defers lets a server that waits for data (TCP_DEFER_ACCEPT) repeat its SYN-ACK a second
+// after the handshake, and the f5 say how many bytes it has sent.
+func (s *story) defers(when time.Duration, b *telling, sent int) {
+	s.tell(when+time.Second, told{flow: b, flags: flagSYN | flagACK, seq: b.answer, ack: b.isn + 1})
+	s.tell(when+time.Second+4*hopDelay, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1 + uint32(sent), ack: b.answer + 1})
+}
+
 // rto is a sequence of retransmissions, RFC 6298.
 var rto = []time.Duration{0, 200 * time.Millisecond, 600 * time.Millisecond, 1400 * time.Millisecond, 3 * time.Second}
 
@@ -223,6 +230,32 @@ func TestCauses(t *testing.T) {
 			}
 			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
 		}, "server2", ListenQueueFull, ""},
+		{"the server waits for data before it takes a connection (TCP_DEFER_ACCEPT) and repeats its SYN-ACK meanwhile, and the firewall loses the data", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			when = s.handshake(when, b)
+			for _, r := range rto {
+				s.tell(when+r, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17), dies: "firewall/feth11"})
+			}
+			s.defers(when, b, len(post(17)))
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "firewall", DataDropped, ""},
+		{"the server waits for data, which comes late, and then it answers 503", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			when = s.handshake(when, b)
+			s.defers(when, b, 0)
+			s.exchange(when+1500*time.Millisecond, b, post(17), unavailable, nil)
+			n, m := uint32(len(post(17))), uint32(len(unavailable))
+			when += 1600 * time.Millisecond
+			s.tell(when, told{flow: c, flags: flagACK, seq: c.answer + 1, ack: c.isn + 1 + n, payload: unavailable})
+			s.tell(when+4*hopDelay, told{flow: c, toServer: true, flags: flagFIN | flagACK, seq: c.isn + 1 + n, ack: c.answer + 1 + m})
+			s.tell(when+8*hopDelay, told{flow: c, flags: flagFIN | flagACK, seq: c.answer + 1 + m, ack: c.isn + 2 + n})
+		}, "server2", AppError, ""},
+		{"the server repeats its SYN-ACK though it has the ACK, and was sent nothing else", func(s *story) {
+			c, b, when := s.opened(at, 17, 54373, 2, post(17))
+			when = s.handshake(when, b)
+			s.defers(when, b, 0)
+			s.resets(when+5*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
+		}, "", Inconclusive, "TCP_DEFER_ACCEPT"},
 		{"the handshake's last ACK comes damaged, so that the server repeats its SYN-ACK, and the data is lost", func(s *story) {
 			c, b, when := s.opened(at, 17, 54373, 2, post(17))
 			s.tell(when, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn})

@@ -126,8 +126,8 @@ func (d *downSink) data(b []byte) {
 
 // responseBytes follows what the server says.
 func (e *exchange) responseBytes(b []byte) {
-	if len(b) > 0 && e.active {
-		e.answered = true
+	if len(b) > 0 {
+		e.heard()
 	}
 	for len(b) > 0 {
 		var ev event
@@ -143,7 +143,7 @@ func (d *downSink) gap(n int) {
 		e.tls.gap(e, tlstap.Server, n, e.down.stream.at)
 		return
 	}
-	e.answered = e.answered || e.active
+	e.heard()
 	switch ev := e.down.skip(int64(n)); {
 	case ev == done:
 		e.complete()
@@ -151,6 +151,18 @@ func (d *downSink) gap(n int) {
 		e.active, e.failed = false, Error
 	}
 }
+
+// heard notes that a byte of the response came, whether it was captured or not.
+func (e *exchange) heard() {
+	if e.active {
+		e.answered, e.counts.answers = true, true
+	}
+}
+
+// owed tells whether a request that cannot be read is one to which there is to be an answer:
+// its head began as HTTP's does before it was cut off, or the server has answered others.
+// With IPv6 a short snap length leaves no byte of a head.
+func (e *exchange) owed() bool { return e.turns || e.counts.answers }
 
 // complete ends the active request with a whole response.
 func (e *exchange) complete() {
@@ -217,9 +229,9 @@ func (e *exchange) closed(c *conn, how closing) (Outcome, bool) {
 			return "", false
 		case e.down.status >= 500:
 			return Error, true
-		case e.turns && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&endBeyond == 0:
+		case e.owed() && !e.answered && c.flags&serverFIN != 0 && c.flags&clientFirst == 0 && c.flags&endBeyond == 0:
 			return Truncated, true
-		case e.turns && !e.answered:
+		case e.owed() && !e.answered:
 			return Timeout, true
 		}
 		return OK, true

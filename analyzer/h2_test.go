@@ -317,6 +317,8 @@ func TestHTTP1InsideTLSWithKeys(t *testing.T) {
 		"the f5 says 503, and the client closes":                                      "error firewall syn-dropped 17",
 		"the f5 says 503, and the client asks again with success":                     "error firewall syn-dropped 17",
 		"the f5 tries another member, and that fails as well":                         "error link:f5-firewall syn-dropped 17",
+		"the f5 gives up soon, the client closes, and the captures end":               "error firewall syn-dropped 17",
+		"the f5 gives up soon, and the captures end before anybody closes":            "error firewall syn-dropped 17",
 		"the server answers 503":                                                      "error server2 app-error 17",
 		"the f5 resets the connection: the firewall swallowed its SYNs":               "reset firewall syn-dropped 17",
 		"the second request of a connection has that fate":                            "reset firewall syn-dropped 17",

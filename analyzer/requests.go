@@ -134,7 +134,7 @@ func (s *survey) decide(c *conn, how closing, at int64, frame uint64) {
 			e.failed = Refused
 		}
 	case c.flags&sawSYN != 0 && c.synAcks == 0 && how != clientReset:
-		if how == replaced || s.until()-c.lastSYN >= synPatience || c.syns > 2 && s.until()-c.started >= callersPatience {
+		if how == replaced || s.until()-c.lastSYN >= synPatience || c.syns > 2 && s.until()-c.started >= callersPatience || s.forNobody(c) {
 			e.failed = Timeout
 		}
 	}

@@ -202,6 +202,27 @@ var failuresInside = []struct {
 		}
 		w.closes(when, t)
 	}, "", "", ""},
+	{"the f5 gives up soon, the client closes, and the captures end", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.tries(when, 64373, 2, "firewall/feth11", 0, 100*time.Millisecond, 200*time.Millisecond)
+		when = w.send(when+300*time.Millisecond, t.says(false, unavailable)...)
+		w.closes(when, t)
+		for _, p := range standardPoints {
+			s.cut[p.name] = when + 100*time.Millisecond
+		}
+	}, "unknown firewall syn-dropped", "unknown firewall syn-dropped", ""},
+	{"the f5 gives up soon, and the captures end before anybody closes", func(s *story, t *session) {
+		w, when := s.secured(at, 54373, t)
+		when = w.send(when, t.says(true, post(17))...)
+		w.flag(when, false, 0)
+		w.tries(when, 64373, 2, "firewall/feth11", 0, 100*time.Millisecond, 200*time.Millisecond)
+		when = w.send(when+300*time.Millisecond, t.says(false, unavailable)...)
+		for _, p := range standardPoints {
+			s.cut[p.name] = when + 100*time.Millisecond
+		}
+	}, "", "", ""},
 	{"the f5 still tries when the captures end", func(s *story, t *session) {
 		w, when := s.secured(at+16*time.Second, 54373, t)
 		when = w.send(when, t.says(true, post(17))...)

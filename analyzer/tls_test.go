@@ -202,10 +202,15 @@ func (s *story) securely(at time.Duration, id, port, server int, version uint16,
 // drops tells of a serverside connection whose SYNs, as often as the profile says, die
 // after a point; it returns when the proxy gives up.
 func (w *wire) drops(at time.Duration, port, server int, dies string) time.Duration {
+	w.tries(at, port, server, dies, retries...)
+	return at + 4*time.Second
+}
+
+// tries tells of the SYNs of one at such times.
+func (w *wire) tries(at time.Duration, port, server int, dies string, times ...time.Duration) {
 	b := w.serverFlow(port, server)
 	b.peer, w.f.peer = w.f, b
-	for _, r := range retries {
+	for _, r := range times {
 		w.tell(at+r, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn, dies: dies})
 	}
-	return at + 4*time.Second
 }

@@ -44,6 +44,7 @@ type RequestCounts struct {
 	Failed int `json:"failed"`
 
 	slowest int64 // ns from the first byte of a good request to the last of its response
+	answers bool  // some request has had a byte of an answer
 }
 
 // RequestRef identifies a request.

@@ -21,6 +21,10 @@ type view struct {
 	// last is the last point that has the SYN, of the verdicts that are inconclusive, and
 	// settle is in what would settle them; "" where they are not all of one kind.
 	last, settle string
+	// quiet: of some failures the client has enough by itself, without a RST.
+	quiet bool
+	// partly: the f5's own capture lacks some of its RSTs; who has sent these is not known.
+	partly bool
 }
 
 const (
@@ -30,26 +34,31 @@ const (
 
 // views are those of the scenarios with faults of the observer.
 var views = map[string]view{
-	"capture-loses-packets":        {0, 1, timedOut, inside, "firewall/feth10"},
-	"capture-point-missing":        {0, 0, timedOut, inside, "a capture on firewall's server-facing interface"},
-	"capture-clock-steps":          {0, 1, timedOut, inside, "its clock was set"},
-	"capture-clocks-disagree":      {0.9, 1, timedOut, inside, ""},
-	"capture-snaplen":              {0.9, 1, "", inside, ""},
-	"capture-one-direction":        {0, 0, timedOut, inside, "firewall/feth10"},
-	"capture-without-trailers":     {0.9, 1, "", inside, ""},
-	"capture-ends-early":           {0, 0.9, timedOut, inside, "firewall-feth10.pcapng, which is cut off"},
-	"capture-starts-late":          {0, 1, timedOut, inside, "firewall/feth10"},
-	"capture-duplicates":           {1, 1, timedOut, inside, ""},
-	"capture-blind-at-servers":     {0, 0.9, timedOut, "", ""},
-	"capture-snaplen-two-faults":   {0, 0.9, "", "", ""},
-	"capture-snaplen-hides-damage": {0, 0, timedOut, "", ""},
-	"capture-nobody-at-servers":    {0, 0, timedOut, "", "a capture on"},
+	"capture-loses-packets":        {least: 0, most: 1, cause: timedOut, last: inside, settle: "firewall/feth10"},
+	"capture-point-missing":        {least: 0, most: 0, cause: timedOut, last: inside, settle: "a capture on firewall's server-facing interface"},
+	"capture-clock-steps":          {least: 0, most: 1, cause: timedOut, last: inside, settle: "its clock was set"},
+	"capture-clocks-disagree":      {least: 0.9, most: 1, cause: timedOut, last: inside},
+	"capture-snaplen":              {least: 0.9, most: 1, last: inside},
+	"capture-one-direction":        {least: 0, most: 0, cause: timedOut, last: inside, settle: "firewall/feth10"},
+	"capture-without-trailers":     {least: 0.9, most: 1, last: inside},
+	"capture-ends-early":           {least: 0, most: 0.9, cause: timedOut, last: inside, settle: "firewall-feth10.pcapng, which is cut off"},
+	"capture-starts-late":          {least: 0, most: 1, cause: timedOut, last: inside, settle: "firewall/feth10"},
+	"capture-duplicates":           {least: 1, most: 1, cause: timedOut, last: inside},
+	"capture-blind-at-servers":     {least: 0, most: 0.9, cause: timedOut},
+	"capture-snaplen-two-faults":   {least: 0, most: 0.9},
+	"capture-snaplen-hides-damage": {least: 0, most: 0, cause: timedOut},
+	"capture-nobody-at-servers":    {least: 0, most: 0, cause: timedOut, settle: "a capture on"},
 	"capture-loses-at-client":      {}, // nothing fails
 
-	"capture-clocks-disagree-backwards": {1, 1, timedOut, "", ""},
-	"capture-tls-without-trailers":      {1, 1, "", "", ""},
-	"capture-doubled-at-servers":        {1, 1, timedOut, "", ""},
-	"capture-fastl4-one-side":           {0, 0, "", "", "its RST comes long"},
+	"capture-clocks-disagree-backwards": {least: 1, most: 1, cause: timedOut},
+	"capture-tls-without-trailers":      {least: 1, most: 1},
+	"capture-doubled-at-servers":        {least: 1, most: 1, cause: timedOut},
+	"capture-fastl4-one-side":           {least: 0, most: 0, settle: "its RST comes long"},
+	"capture-snaplen-silent-server":     {least: 0, most: 0.9, quiet: true},
+	"capture-loses-at-f5":               {least: 0.5, most: 1, partly: true},
+	"capture-nobody-at-f5":              {least: 0, most: 0.9, partly: true},
+	"capture-nobody-at-client":          {least: 1, most: 1},
+	"capture-bursts-at-f5":              {least: 0.3, most: 1, cause: timedOut, partly: true},
 }
 
 // observed is each scenario with faults of the observer, once for each IP version.
@@ -80,7 +89,9 @@ var _ = DescribeTable("what the captures lack leaves verdicts open, and makes no
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())
 		Expect(r.Observers).NotTo(BeEmpty())
-		Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
+		if s.F5.SNAT.Ports == 0 && !harmlessToo(s) { // else it is chance as well, or harms nobody
+			Expect(r.Ledger.Planned).To(HaveValue(Equal(r.Requests.Failed)))
+		}
 		if len(s.Expect) == 0 {
 			Expect(r.Requests.Failed).To(BeZero())
 			Expect(r.Report.Verdicts).To(BeEmpty())
@@ -96,8 +107,15 @@ var _ = DescribeTable("what the captures lack leaves verdicts open, and makes no
 			if s.F5.VirtualServer.Type == bigip.FastL4 { // the client's own handshake is refused
 				outcome = analyzer.Refused
 			}
+			rst := HaveValue(Equal(analyzer.RST{By: "f5", Cause: want.cause, Peer: want.cause != ""}))
+			if want.partly {
+				rst = Or(rst, HaveValue(Equal(analyzer.RST{})))
+			}
+			if want.quiet && v.RST == nil {
+				outcome, rst = analyzer.Timeout, BeNil()
+			}
 			Expect(v.Outcome).To(Equal(outcome))
-			Expect(v.RST).To(Equal(&analyzer.RST{By: "f5", Cause: want.cause, Peer: want.cause != ""}))
+			Expect(v.RST).To(rst)
 			Expect(v.Evidence).NotTo(BeEmpty())
 			if v.Cause == analyzer.Inconclusive {
 				if want.last != "" {

@@ -38,7 +38,7 @@ func startF5(ctx SpecContext, family topology.Family, profiles ...bigip.Profile)
 	DeferCleanup(f.Lab.Close)
 	pool := bigip.Pool{Members: []bigip.Member{{Name: topology.Server1, Address: f.Server1}, {Name: topology.Server2, Address: f.Server2}}}
 	for _, m := range pool.Members {
-		s, err := backend.Start(ctx, f.Host(m.Name), m.Address, 0)
+		s, err := backend.Start(ctx, f.Host(m.Name), m.Address, backend.Habits{})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(s.Close)
 	}

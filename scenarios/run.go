@@ -27,6 +27,9 @@ type Options struct {
 	SnapLen  int    // bytes of each frame that are kept, tcpdump's -s; 0: all
 	Language string // of report.html, of page.Languages; "": English
 	Progress func(Progress)
+	// Watch is told a few times a second what has been counted at each point and of each
+	// fault, see [sim.Config]; nil for nobody.
+	Watch func(sim.Counts)
 	// Configure has the last word on what is run, such as somebody else's
 	// client; nil changes nothing.
 	Configure func(*sim.Config)
@@ -73,11 +76,7 @@ func Run(ctx context.Context, s *Scenario, o Options) (*Result, error) {
 	if o.Configure != nil {
 		o.Configure(&config)
 	}
-	room := config.Requests
-	if len(s.Observe.Faults) > 0 { // the captures are there twice: as they were, and as the analyzer gets them
-		room *= 2
-	}
-	dir, err := openRunDir(o.Out, room)
+	dir, err := openRunDir(o.Out, s.captured(config.Requests))
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +103,7 @@ func play(ctx context.Context, s *Scenario, config sim.Config, dir *runDir, o Op
 			o.Progress(Progress{Phase: p.Phase, Done: p.Done, Total: p.Total, Failed: p.Failed})
 		}
 	}
+	config.Watch = o.Watch
 	facts, err := sim.Run(ctx, config)
 	if err != nil {
 		return nil, err

@@ -97,13 +97,30 @@ func checkEmpty(path string) error {
 	return nil
 }
 
+// Room is how many bytes of disk the captures of s may take: what is asked of a disk before
+// a run, and seldom used up.
+func (s *Scenario) Room() int64 {
+	return int64(room(s.captured(s.Config(0).Requests)))
+}
+
+// captured is for how many requests there are captures: where the observer has faults they
+// are there twice, as they were, and as the analyzer gets them.
+func (s *Scenario) captured(requests int) int {
+	if len(s.Observe.Faults) > 0 {
+		return 2 * requests
+	}
+	return requests
+}
+
+func room(requests int) uint64 { return uint64(requests)*bytesPerRequest + bytesToSpare }
+
 // checkSpace sees that the captures will fit.
 func checkSpace(at string, requests int) error {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(at, &disk); err != nil {
 		return fmt.Errorf("run directory %s: %w", at, err)
 	}
-	need := uint64(requests)*bytesPerRequest + bytesToSpare
+	need := room(requests)
 	if free := disk.Bavail * uint64(disk.Bsize); free < need {
 		return fmt.Errorf("%w: the captures of %d requests take about %d MB and %s has %d MB left; give --out on another disk, or fewer --requests",
 			ErrNoSpace, requests, need>>20, at, free>>20)

@@ -50,11 +50,15 @@ type Traffic struct {
 	Timeout     time.Duration `yaml:"timeout"`     // of a request, at the client; 0 means two minutes
 	// AnswerAfter is how long the servers take for a request, as reports do; 0 is at once.
 	AnswerAfter time.Duration `yaml:"answer-after"`
+	// DeferAccept has the servers wait for a connection's first data before they take it.
+	DeferAccept bool `yaml:"defer-accept"`
 	// Protocol is what the client speaks; the f5's virtual server must understand it.
 	Protocol client.Protocol `yaml:"protocol"`
 	// RequestsPerConnection is how many requests in a row share a connection: with
 	// https one after the other, with h2 at once as streams. 0 means 1, and 8 with h2.
 	RequestsPerConnection int `yaml:"requests-per-connection"`
+	// SequenceNumbers are those of the client's connections.
+	SequenceNumbers client.SequenceNumbers `yaml:"sequence-numbers"`
 	// LargeRequests is which part of the requests has a body that no packet holds
 	// whole: 0 to 1.
 	LargeRequests float64 `yaml:"large-requests"`
@@ -106,8 +110,8 @@ const (
 func (s *Scenario) Config(seed uint64) sim.Config {
 	c := sim.Config{
 		Family: s.Lab.Family, F5: s.F5, Firewall: s.Firewall,
-		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter,
-		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, LargeRequests: s.Traffic.LargeRequests,
+		Requests: s.Traffic.Requests, Only: s.Traffic.Only, Concurrency: s.Traffic.Concurrency, Timeout: s.Traffic.Timeout, AnswerAfter: s.Traffic.AnswerAfter, DeferAccept: s.Traffic.DeferAccept,
+		Protocol: s.Traffic.Protocol, RequestsPerConnection: s.Traffic.RequestsPerConnection, SequenceNumbers: s.Traffic.SequenceNumbers, LargeRequests: s.Traffic.LargeRequests,
 		Faults: s.Faults, Seed: seed,
 	}
 	if c.Requests == 0 {

@@ -136,6 +136,7 @@ func inYAML(words []string) (all []any) {
 var words = map[reflect.Type][]string{
 	reflect.TypeFor[topology.Family]():         list(topology.IPv4, topology.IPv6),
 	reflect.TypeFor[client.Protocol]():         list(client.HTTP, client.HTTPS, client.HTTP2),
+	reflect.TypeFor[client.SequenceNumbers]():  list(client.RandomSequence, client.WrapSequence),
 	reflect.TypeFor[bigip.VirtualServerType](): list(bigip.Standard, bigip.FastL4, bigip.Reject),
 	reflect.TypeFor[bigip.State]():             list(bigip.Enabled, bigip.Disabled),
 	reflect.TypeFor[bigip.Profile]():           list(bigip.ProfileTCP, bigip.ProfileHTTP, bigip.ProfileHTTP2, bigip.ProfileClientSSL, bigip.ProfileOneConnect),

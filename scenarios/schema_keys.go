@@ -25,8 +25,10 @@ var properties = map[string]property{
 	"traffic.concurrency":             {what: "Requests in flight. Default: 256.", least: 1, most: 8192},
 	"traffic.timeout":                 {what: "How long the client waits for a response: 100ms to 10m. Default: 2m."},
 	"traffic.answer-after":            {what: "How long the servers work on each request, such as 4s. Default: no time at all."},
+	"traffic.defer-accept":            {what: "Whether the servers' kernels wait a second for a connection's first data before they take it (TCP_DEFER_ACCEPT), as nginx's deferred has it. Default: false."},
 	"traffic.protocol":                {what: "What the client speaks; the virtual server needs the profiles for it. Default: http."},
 	"traffic.requests-per-connection": {what: "Requests that share a connection: one after the other with https, at once with h2. Default: 1, with h2 8.", least: 1, most: 1000},
+	"traffic.sequence-numbers":        {what: "Where those of the client's connections begin: random, or wrap, so that they pass 2³² among the first bytes. Default: random."},
 	"traffic.large-requests":          {what: "Which part of the requests has a body of 4 kB, too large for one packet: 0 to 1. Default: none.", least: 0, most: 1},
 	"traffic.key-log":                 {what: "Whether the TLS secrets of the client lie beside the captures. Default: true where there are any."},
 

@@ -11,9 +11,9 @@ status=0
 # those tests that say so run in company (t.Parallel): most of their time is waiting for
 # timeouts. Not in a large one where an analyzer is at work between the actors. What needs
 # no lab keeps the processors busy, all of them.
-few=$("$go" list ./... | grep -E '/(scenarios|internal/cli)(/|$)')
+few=$("$go" list ./... | grep -E '/(scenarios|serve|internal/cli)(/|$)')
 many=$("$go" list ./... | grep -E '/(topology|sim)(/|$)')
-"$go" test -count=1 -timeout 10m -v $("$go" list ./... | grep -vE '/(topology|sim|scenarios|internal/cli|e2e)(/|$)') >"$log" 2>&1 &&
+"$go" test -count=1 -timeout 10m -v $("$go" list ./... | grep -vE '/(topology|sim|scenarios|serve|internal/cli|e2e)(/|$)') >"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 2 -timeout 10m -v $few >>"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 4 -timeout 10m -v $many >>"$log" 2>&1 &&
 	"$go" tool ginkgo -procs=2 --no-color -v --fail-on-empty ./e2e >>"$log" 2>&1 &&

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hopblame/hopblame/sim/backend"
 	"github.com/hopblame/hopblame/sim/bigip"
 	"github.com/hopblame/hopblame/sim/capture"
 	"github.com/hopblame/hopblame/sim/client"
@@ -33,10 +34,14 @@ type Config struct {
 	// AnswerAfter is how long our own servers take for a request that is answered in
 	// good order: what is slow by nature is no fault. 0 is at once.
 	AnswerAfter time.Duration
+	// DeferAccept has their kernels wait for a connection's first data before they take
+	// it: see [backend.Habits].
+	DeferAccept bool
 	Protocol    client.Protocol
 	// RequestsPerConnection is how many requests share a connection; 0 means the
 	// protocol's own number.
 	RequestsPerConnection int
+	SequenceNumbers       client.SequenceNumbers // of the client's connections
 	// LargeRequests is which part of the requests has a body of several packets, chosen
 	// by the seed; 0 is none. Of a client that is not ours nobody knows.
 	LargeRequests float64
@@ -64,6 +69,9 @@ type Config struct {
 	Create func(*capture.Point) (io.WriteCloser, error)
 	// Progress is told of the run, often and from several goroutines; nil for nobody.
 	Progress func(Progress)
+	// Watch is told a few times a second, by one goroutine, what has been counted so far;
+	// nil for nobody, and then nobody counts.
+	Watch func(Counts)
 }
 
 // Proxy is a full proxy at work.
@@ -277,12 +285,17 @@ func (c *Config) servers() []bigip.Member {
 func (c *Config) batch() client.Batch {
 	a := topology.StandardAddresses(c.Family)
 	b := client.Batch{Server: a.VIP, Local: a.Client, Requests: c.Requests, Only: c.Only, Concurrency: c.Concurrency, Timeout: c.Timeout,
-		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, KeyLog: c.KeyLog}
+		Protocol: c.Protocol, PerConnection: c.RequestsPerConnection, SequenceNumbers: c.SequenceNumbers, KeyLog: c.KeyLog}
 	if c.LargeRequests > 0 {
 		b.Large = c.large
 	}
 	b.Limits.HeaderSize, b.Limits.HeaderCount = c.F5.HTTP.HeaderLimits()
 	return b
+}
+
+// habits are those of our own servers.
+func (c *Config) habits() backend.Habits {
+	return backend.Habits{AnswerAfter: c.AnswerAfter, DeferAccept: c.DeferAccept}
 }
 
 // descriptorsPerRequest: the client's, the proxy's two, the server's. Over TLS the

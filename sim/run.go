@@ -98,6 +98,8 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 	if err := r.startActors(ctx, cancel); err != nil {
 		return err
 	}
+	unwatch := r.watch()
+	defer unwatch()
 	before, err := r.serverSegments()
 	if err != nil {
 		return err
@@ -167,6 +169,7 @@ func (r *run) play(ctx context.Context, start time.Time) error {
 		return err
 	}
 	r.facts.outdated -= outdated
+	unwatch()
 	err = r.collect(ctx)
 	r.facts.Timing.Teardown = time.Since(begin)
 	return err
@@ -278,7 +281,7 @@ func (r *run) moodsOf(node string) (moods []*fault.Mood) {
 
 // startServer starts our own server, with its moods.
 func (r *run) startServer(ctx context.Context, host *topology.Host, address netip.AddrPort) (io.Closer, error) {
-	s, err := backend.Start(ctx, host, address, r.facts.Config.AnswerAfter, r.moodsOf(host.Name())...)
+	s, err := backend.Start(ctx, host, address, r.facts.Config.habits(), r.moodsOf(host.Name())...)
 	if err != nil {
 		return nil, err // and no nil *Server, which would not be nil
 	}

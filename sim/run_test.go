@@ -698,7 +698,7 @@ func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				served[address] = true
-				return backend.Start(ctx, at, address, 0)
+				return backend.Start(ctx, at, address, backend.Habits{})
 			}
 			if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
 				t.Errorf("planned %v, %v, %v before anybody knows its ports", planned, predictable, err)

@@ -120,6 +120,22 @@ func fromHintToReveal(t *testing.T, lang, of string) {
 	}
 }
 
+func TestHintsThatWereGivenAreReadAgainForNothing(t *testing.T) {
+	e := furnished(t)
+	for given := range 5 {
+		text, left, err := e.Given()
+		if err != nil || left != 4-given || strings.Count(text, "Hint ") != given || strings.Contains(text, "points") {
+			t.Errorf("after %d: %d left (%v)\n%s", given, left, err, text)
+		}
+		if s := e.Score(); s.Hints != given {
+			t.Errorf("%d hints are counted, want %d", s.Hints, given)
+		}
+		if _, err := e.Hint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestWhatIsRevealedGivesNoPoints(t *testing.T) {
 	e := furnished(t)
 	if _, err := e.Reveal(); err != nil {

@@ -34,10 +34,30 @@ func (e *Exercise) Hint() (string, error) {
 			return "", err
 		}
 	}
+	text, err := sayHints(e.Language, all, first, last, cost)
+	if err != nil {
+		return "", err
+	}
+	left, err := say(e.Language, "hinted", struct {
+		All bool // are given
+		Score
+	}{cost == 0, e.Score()})
+	return text + left, err
+}
+
+// Given is the text of the hints that were given so far, and how many are left.
+func (e *Exercise) Given() (text string, left int, err error) {
+	all := e.solution.hints(e.Language)
+	given := min(e.progress.Hints, len(all))
+	text, err = sayHints(e.Language, all, 0, given, 0)
+	return text, len(all) - given, err
+}
+
+// sayHints puts some of the hints into words of a language, and what each costs.
+func sayHints(lang string, all []hint, first, last, cost int) (string, error) {
 	text := ""
-	over := cost == 0
 	for i := first; i < last; i++ {
-		one, err := say(e.Language, "hint", struct {
+		one, err := say(lang, "hint", struct {
 			N, Of, Cost int
 			hint
 		}{i + 1, len(all), cost, all[i]})
@@ -46,9 +66,5 @@ func (e *Exercise) Hint() (string, error) {
 		}
 		text += one
 	}
-	left, err := say(e.Language, "hinted", struct {
-		All bool // hints are given
-		Score
-	}{over, e.Score()})
-	return text + left, err
+	return text, nil
 }

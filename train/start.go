@@ -33,7 +33,10 @@ type Options struct {
 	Seed     uint64 // of the first attempt
 	Language string // of its texts, of locale.Tags; "": English
 	Progress func(scenarios.Progress)
-	Again    func(why error) // called before another attempt, with no word of the answer; nil: not called
+	// Bare leaves out of the ticket how to answer on the command line: who starts the exercise
+	// asks in another way.
+	Bare  bool
+	Again func(why error) // called before another attempt, with no word of the answer; nil: not called
 }
 
 // Start plays a scenario and makes an exercise of it. A run that its own check finds

@@ -41,7 +41,8 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, hops []string, o 
 		Miss           int
 		CapturesFolder string
 		Hops           []string
-	}{Hops: hops, Symptom: played.Symptom, Dir: o.Dir, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+		Bare           bool
+	}{Hops: hops, Symptom: played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {

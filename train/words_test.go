@@ -82,6 +82,10 @@ func TestTheTicketIsTheCustomers(t *testing.T) {
 			t.Fatal(err)
 		}
 		golden(t, "ticket"+of, got)
+		bare, err := writeTicket(r, nil, nil, Options{Bare: true, Language: lang}, true)
+		if title, _, _ := strings.Cut(got, "\n"); err != nil || !strings.HasPrefix(bare, title+"\n") || strings.Contains(bare, "hopblame") {
+			t.Errorf("a ticket without the command line (%v):\n%s", err, bare)
+		}
 	})
 }
 

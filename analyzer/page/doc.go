@@ -11,7 +11,7 @@
 //
 //	page                 what is on the page, and the file around it
 //	answer               the sentence at its head
-//	topology, timeline   pictures of where and when
+//	topology, timeline   pictures of where and when; picture draws the former
 //	groups               failed requests that are alike, one of them in full
 //	table                all failed requests
 //	words, words_…       everything the page says, by language

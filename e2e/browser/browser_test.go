@@ -1,4 +1,5 @@
-// Package browser opens report.html in headless Chromium, as a reader does. It is a module
+// Package browser opens report.html and the pages of hopblame serve in headless Chromium, as
+// a reader does, and asks axe-core whether everybody can read them. It is a module
 // of its own, so that nobody who imports hopblame gets a browser's driver with it.
 package browser
 
@@ -76,22 +77,29 @@ func (b *tab) complain(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Sprintf(format, args...))
 }
 
-// open starts a browser of its own and opens a file in it.
+// open starts a browser of its own and opens a file in it, which may ask for nothing else.
 func open(t *testing.T, file string, before ...chromedp.Action) *tab {
 	t.Helper()
+	address := "file://" + file
+	return visit(t, address, func(url string) bool { return url == address || strings.HasPrefix(url, address+"#") }, before...)
+}
+
+// visit starts a browser of its own and opens an address in it. Whatever it asks for
+// besides what it may, it complains of.
+func visit(t *testing.T, address string, may func(url string) bool, before ...chromedp.Action) *tab {
+	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU)
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(stop)
 	ctx, stopBrowser := chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stopBrowser)
 	ctx, closeTab := chromedp.NewContext(ctx)
 	t.Cleanup(closeTab)
 	b := &tab{Context: ctx}
-	address := "file://" + file
 	chromedp.ListenTarget(ctx, func(event any) {
 		switch e := event.(type) {
 		case *network.EventRequestWillBeSent:
-			if e.Request.URL != address && !strings.HasPrefix(e.Request.URL, address+"#") {
+			if !may(e.Request.URL) {
 				b.complain("%s is requested", e.Request.URL)
 			}
 		case *runtime.EventConsoleAPICalled:
@@ -110,6 +118,16 @@ func run(t *testing.T, b *tab, actions ...chromedp.Action) {
 	t.Helper()
 	if err := chromedp.Run(b, actions...); err != nil {
 		t.Fatal(errors.Join(err, fmt.Errorf("complaints: %q", b.complaints())))
+	}
+}
+
+// screenshot keeps a picture of the page, as long as it is.
+func screenshot(t *testing.T, b *tab, name string) {
+	t.Helper()
+	var shot []byte
+	run(t, b, chromedp.FullScreenshot(&shot, 100))
+	if err := os.WriteFile(filepath.Join(artefacts(t), name+".png"), shot, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -163,11 +181,8 @@ func TestThePageIsReadInLightDarkNarrowAndOnPaper(t *testing.T) {
 			if dark != (row.scheme == "dark") {
 				t.Errorf("dark is %v", dark)
 			}
-			var shot []byte
-			run(t, b, chromedp.FullScreenshot(&shot, 100))
-			if err := os.WriteFile(filepath.Join(artefacts(t), "report-"+row.name+".png"), shot, 0o644); err != nil {
-				t.Fatal(err)
-			}
+			screenshot(t, b, "report-"+row.name)
+			accessible(t, b)
 			if c := b.complaints(); len(c) > 0 {
 				t.Errorf("complaints: %q", c)
 			}

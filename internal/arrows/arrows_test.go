@@ -15,7 +15,8 @@ const module = "github.com/hopblame/hopblame/"
 // packages are leaves that anybody may use, but for cli.
 var may = map[string][]string{
 	"cmd":          {"internal/cli"},
-	"internal/cli": {"train", "scenarios", "sim", "topology", "analyzer"},
+	"internal/cli": {"serve", "train", "scenarios", "sim", "topology", "analyzer"},
+	"serve":        {"train", "scenarios", "sim", "analyzer"},
 	"train":        {"scenarios", "topology", "analyzer"},
 	"scenarios":    {"sim", "topology", "analyzer"},
 	"sim":          {"topology", "analyzer/f5trailer"},

@@ -153,7 +153,7 @@ No root, no other program, nothing left behind.`,
 		said := goWords.ReplaceAllString(err.Error(), "")
 		return usage(fmt.Errorf("%s; %s --help shows the flags", said, c.CommandPath()))
 	})
-	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newAnnotate(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newTrain(), newDoctor(), newVersion())
+	root.AddCommand(newRun(), newReplay(), newPlan(), newList(), newSchema(), newAnalyze(), newLadder(), newAnnotate(), newVerify(), newScore(), newTrial(), newMerge(), newCorpus(), newShrink(), newTrain(), newServe(), newDoctor(), newVersion())
 	root.SetHelpTemplate(root.HelpTemplate() + `
 Exit codes: 0 as expected, 1 the check failed, 2 usage or malformed input,
 3 this machine cannot, 4 the run is invalid or an I/O error, 130 interrupted.

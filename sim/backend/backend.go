@@ -15,10 +15,12 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
+	"golang.org/x/sys/unix"
 )
 
 // Server is a running backend.
@@ -32,26 +34,53 @@ type Server struct {
 	ended chan error
 }
 
+// Habits are what a server does with every request. The zero value answers at once.
+type Habits struct {
+	AnswerAfter time.Duration // how long an answer in good order takes
+	// DeferAccept has the kernel wait a second for a connection's first data before it
+	// takes the connection (TCP_DEFER_ACCEPT of tcp(7)), as nginx's deferred does.
+	DeferAccept bool
+}
+
 // Start serves on an address of a host, in whatever moods; the first that strikes a
-// request has it. Each answer in good order takes so long; 0 is at once. Close ends it.
-func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, after time.Duration, moods ...*fault.Mood) (*Server, error) {
+// request has it. Close ends it.
+func Start(ctx context.Context, host *topology.Host, address netip.AddrPort, habits Habits, moods ...*fault.Mood) (*Server, error) {
 	l, err := host.Listen(ctx, "tcp", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("backend: %w", err)
 	}
-	s := &Server{name: host.Name(), after: after, moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
+	s := &Server{name: host.Name(), after: habits.AnswerAfter, moods: moods, stop: make(chan struct{}), ended: make(chan error, 1)}
 	s.http = http.Server{
 		ReadHeaderTimeout: time.Minute,
 		ErrorLog:          log.New(io.Discard, "", 0), // the captures tell what happened
 		Handler:           http.HandlerFunc(s.serve),
 	}
 	if slices.ContainsFunc(moods, neverReads) {
-		if err := shrinkWindow(l); err != nil {
+		if err := set(l, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
 			return nil, errors.Join(fmt.Errorf("backend: receive buffer of %s: %w", address, err), l.Close())
+		}
+	}
+	if habits.DeferAccept {
+		const seconds = 1
+		if err := set(l, unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, seconds); err != nil {
+			return nil, errors.Join(fmt.Errorf("backend: TCP_DEFER_ACCEPT of %s: %w", address, err), l.Close())
 		}
 	}
 	go func() { s.ended <- s.http.Serve(listener{l, s}) }()
 	return s, nil
+}
+
+// set sets an option of a listener's socket.
+func set(l net.Listener, level, option, value int) error {
+	raw, err := l.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, option, value) }); err != nil {
+		return err
+	}
+	return failed
 }
 
 // serve answers a request, or does what a mood says.

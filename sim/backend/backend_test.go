@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T)
 		t.Run(string(family), func(t *testing.T) {
 			lab := labtest.Build(t, family)
 			at := topology.StandardAddresses(family).Server2
-			s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0)
+			s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,23 +67,65 @@ func TestEveryRequestIsAnsweredWithTheServersNameAndWhatItReceived(t *testing.T)
 	}
 }
 
+// deferred is how many handshakes' last ACKs a host has let pass by because it waits for
+// data, as its kernel counts them.
+func deferred(t *testing.T, host *topology.Host) string {
+	t.Helper()
+	var b []byte
+	if err := host.Run(func() (err error) { b, err = os.ReadFile("/proc/thread-self/net/netstat"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	names, counts := strings.Fields(lines[0]), strings.Fields(lines[1])
+	i := slices.Index(names, "TCPDeferAcceptDrop")
+	if i < 0 {
+		t.Fatalf("the kernel does not count TCPDeferAcceptDrop: %s", lines[0])
+	}
+	return counts[i]
+}
+
+func TestAServerThatDefersTakesAConnectionWithItsFirstData(t *testing.T) {
+	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
+		lab := labtest.Build(t, family)
+		at := topology.StandardAddresses(family).Server2
+		s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{DeferAccept: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := lab.Host(topology.F5).Dial(t.Context(), "tcp", at.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		await(t, "an ACK that is let pass by", func() bool { return deferred(t, lab.Host(topology.Server2)) == "1" })
+		_ = c.SetDeadline(time.Now().Add(patience))
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: vs\r\nConnection: close\r\n\r\n")
+		if got, err := io.ReadAll(c); !strings.HasPrefix(string(got), "HTTP/1.1 200 ") || err != nil {
+			t.Errorf("%s: got %q, %v", family, got, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAnAddressThatIsTakenOrNotTheHostsIsAnError(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
-	s, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0)
+	s, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, Habits{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0); err == nil || !strings.Contains(err.Error(), "backend: node server1: listen on 198.18.160.81:8000") {
+	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, Habits{}); err == nil || !strings.Contains(err.Error(), "backend: node server1: listen on 198.18.160.81:8000") {
 		t.Errorf("a port that is taken gives %v", err)
 	}
-	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server2, 0); err == nil {
+	if _, err := Start(t.Context(), lab.Host(topology.Server1), a.Server2, Habits{}); err == nil {
 		t.Error("an address of another host was listened on")
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	again, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0)
+	again, err := Start(t.Context(), lab.Host(topology.Server1), a.Server1, Habits{})
 	if err != nil {
 		t.Fatal("after Close:", err)
 	}
@@ -102,7 +145,7 @@ func TestCloseEndsOpenConnectionsAndLeavesNothing(t *testing.T) {
 		return [2]int{len(fds), runtime.NumGoroutine()}
 	}
 	round := func() {
-		s, err := Start(t.Context(), lab.Host(topology.Server1), at, 0)
+		s, err := Start(t.Context(), lab.Host(topology.Server1), at, Habits{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ func TestAServerDoesWhatItsMoodSaysAndWritesItDown(t *testing.T) {
 				t.Parallel()
 				lab := labtest.Build(t, family)
 				never, always := fault.NewMood(fault.Fault{Name: "never", Do: fault.Reset}, 1), mood(row.do)
-				s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0, never, always, mood(fault.Reset))
+				s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{}, never, always, mood(fault.Reset))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -125,7 +125,7 @@ func TestAServerDoesWhatItsMoodSaysAndWritesItDown(t *testing.T) {
 func TestAServerThatIsSlowByNatureTakesItsTimeForEveryRequest(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
 	at := topology.StandardAddresses(topology.IPv4).Server2
-	s, err := Start(t.Context(), lab.Host(topology.Server2), at, slow)
+	s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{AnswerAfter: slow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestAServerThatIsClosedGivesUpItsMoods(t *testing.T) {
 	for _, do := range []fault.Do{fault.StaySilent, fault.AnswerSlowly} {
 		f := fault.Fault{Name: "x", Do: do, After: time.Hour, Probability: 1}
 		m := fault.NewMood(f, 1)
-		s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0, m)
+		s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{}, m)
 		if err != nil {
 			t.Fatal(err)
 		}

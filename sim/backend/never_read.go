@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/hopblame/hopblame/sim/fault"
@@ -17,7 +16,8 @@ import (
 
 // receiveBuffer is what a server that never reads asks for, in bytes; the kernel takes
 // twice that, half of it for its own book-keeping (socket(7), tcp(7): tcp_adv_win_scale).
-// A header fits into what is left for the window.
+// A header fits into what is left for the window. Its listener must have it, for a window
+// that has been advertised is not taken back (RFC 9293 §3.8.6).
 const receiveBuffer = 2048
 
 // tooLarge is the least Content-Length that never fits into the window, in bytes: nearly
@@ -25,23 +25,6 @@ const receiveBuffer = 2048
 const tooLarge = 2 * receiveBuffer * 9 / 10
 
 func neverReads(m *fault.Mood) bool { return m.Fault().Do == fault.NeverRead }
-
-// shrinkWindow gives a listener's connections a small receive buffer. It must be done
-// before the handshake: a window that has been advertised is not taken back (RFC 9293
-// §3.8.6).
-func shrinkWindow(l net.Listener) error {
-	raw, err := l.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
-	}); err != nil {
-		return err
-	}
-	return failed
-}
 
 // unread is a connection of a server that may never read: before each read it looks at
 // what there is and leaves it where it is.

@@ -46,7 +46,7 @@ func TestAServerThatNeverReadsShutsItsWindow(t *testing.T) {
 			lab := labtest.Build(t, family)
 			at := topology.StandardAddresses(family).Server2
 			never := mood(fault.NeverRead)
-			s, err := Start(t.Context(), lab.Host(topology.Server2), at, 0, never)
+			s, err := Start(t.Context(), lab.Host(topology.Server2), at, Habits{}, never)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/hopblame/hopblame/internal/pcapng"
@@ -111,6 +112,7 @@ type pointState struct {
 	taps    []*tapState
 	trailer []byte
 	packets uint64
+	written atomic.Uint64 // packets as of the last sweep, for [Session.Packets]
 }
 
 type tapState struct {
@@ -262,8 +264,20 @@ func (s *Session) write(quietUntil int64) error {
 		if err := p.write(quietUntil); err != nil {
 			return fmt.Errorf("capture at %s: %w", p.Name(), err)
 		}
+		p.written.Store(p.packets)
 	}
 	return nil
+}
+
+// Packets are how many packets each point's file holds so far, in the order of the points
+// given to [Start]. It may be asked from any goroutine until Stop is called; Stop's result
+// has the last word.
+func (s *Session) Packets() []uint64 {
+	n := make([]uint64, len(s.points))
+	for i, p := range s.points {
+		n[i] = p.written.Load()
+	}
+	return n
 }
 
 // write merges the queued frames of a point's taps by time.

@@ -29,6 +29,8 @@ type Batch struct {
 	// after the other, with HTTP2 at once. 0 means [Protocol.PerConnection].
 	PerConnection int
 	Timeout       time.Duration // of one request; 0 means two minutes
+	// SequenceNumbers are those of the client's connections.
+	SequenceNumbers SequenceNumbers
 	// Large says which requests have a body of [LargeBody] bytes or a few more; nil: none.
 	Large func(ordinal int) bool
 	// KeyLog is written the secrets of the client's TLS, in the NSS key log format;
@@ -148,6 +150,9 @@ func (b *Batch) Validate() error {
 		bad("requests-per-connection %d: must be 1 to %d", b.PerConnection, maxPerConnection)
 	case b.PerConnection > 1 && protocol == HTTP:
 		bad("requests-per-connection %d: with protocol http every request has a connection of its own; say https or h2", b.PerConnection)
+	}
+	if s := b.SequenceNumbers; s != "" && s != RandomSequence && s != WrapSequence {
+		bad("sequence-numbers %q: must be random or wrap", s)
 	}
 	for _, m := range b.Moods {
 		f := m.Fault()

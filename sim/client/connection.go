@@ -42,7 +42,7 @@ func (l *lanes) open(ctx context.Context, first *Record) (*connection, error) {
 // dial is the transport's way to connect.
 func (l *lanes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c := ctx.Value(connectionKey{}).(*connection)
-	tcp, err := dial(ctx, l.host, c.own.Local, l.Server, nil)
+	tcp, err := l.Batch.dial(ctx, l.host, c.own, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func misbehave(ctx context.Context, host *topology.Host, b *Batch, record *Recor
 // dial connects to the virtual server.
 func (v *visit) dial(ctx context.Context) (*net.TCPConn, error) {
 	v.Hooks.dialing(v.own())
-	return dial(ctx, v.host, v.record.Local, v.Server, nil)
+	return v.Batch.dial(ctx, v.host, v.own(), nil)
 }
 
 func (v *visit) own() Dial { return Dial{v.record.Ordinal, v.record.Local, v.Server} }
@@ -108,7 +108,7 @@ func (v *visit) own() Dial { return Dial{v.record.Ordinal, v.record.Local, v.Ser
 // with TCP itself finds it in the second.
 func (v *visit) connect(ctx context.Context, before func(fd int) error) (net.Conn, *net.TCPConn, error) {
 	v.Hooks.dialing(v.own())
-	tcp, err := dial(ctx, v.host, v.record.Local, v.Server, before)
+	tcp, err := v.Batch.dial(ctx, v.host, v.own(), before)
 	if err != nil || !v.Protocol.Secure() {
 		return tcp, tcp, err
 	}

@@ -45,22 +45,23 @@ type connectError struct{ error }
 func (e *connectError) Error() string { return "connect: " + e.error.Error() }
 func (e *connectError) Unwrap() error { return e.error }
 
-// dial connects from an address of a host. The socket is one of the host's namespace;
+// dial opens a connection of a batch from a host. The socket is one of the host's namespace;
 // waiting for the answer is done here, so that no thread of the host's is held up; an error is a [connectError].
 // before, if it is not nil, sees the socket before its SYN leaves.
-func dial(ctx context.Context, host *topology.Host, local, server netip.AddrPort, before func(fd int) error) (*net.TCPConn, error) {
+func (b *Batch) dial(ctx context.Context, host *topology.Host, own Dial, before func(fd int) error) (*net.TCPConn, error) {
 	var file *os.File
 	err := host.Run(func() error {
-		fd, err := eventloop.TCP(local)
+		fd, err := eventloop.TCP(own.Local)
 		if err != nil {
 			return err
 		}
 		file = os.NewFile(uintptr(fd), "tcp")
-		if before != nil {
+		err = b.number(fd, own.Ordinal)
+		if err == nil && before != nil {
 			err = before(fd)
 		}
 		if err == nil {
-			err = unix.Connect(fd, eventloop.Sockaddr(server))
+			err = unix.Connect(fd, eventloop.Sockaddr(own.Server))
 		}
 		if errors.Is(err, unix.EINPROGRESS) {
 			err = nil

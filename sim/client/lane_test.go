@@ -27,7 +27,7 @@ func behindF5(t *testing.T, f5 bigip.Config) (host *topology.Host, b Batch, end 
 	t.Helper()
 	lab := labtest.Build(t, topology.IPv4)
 	a := topology.StandardAddresses(topology.IPv4)
-	server, err := backend.Start(t.Context(), lab.Host(topology.Server1), a.Server1, 0)
+	server, err := backend.Start(t.Context(), lab.Host(topology.Server1), a.Server1, backend.Habits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,9 @@ func (r *request) connect() error {
 		return err
 	}
 	r.fd = fd
+	if err := r.sender.number(fd, r.record.Ordinal); err != nil {
+		return err
+	}
 	r.sender.Hooks.dialing(r.dial())
 	if err := unix.Connect(fd, eventloop.Sockaddr(r.sender.Server)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		return &connectError{err}

@@ -235,6 +235,9 @@ func (i *Injector) Busy(ctx context.Context) (string, error) {
 	return "", nil
 }
 
+// Hits is how many packets the fault has hit so far, by the kernel's counter.
+func (i *Injector) Hits() (uint64, error) { return i.kernel.Count() }
+
 func (i *Injector) closeWire() error {
 	if i.wire == nil {
 		return nil

@@ -38,6 +38,13 @@ func (m *Mood) Note(source, destination netip.AddrPort, ordinal int) {
 	m.entries = append(m.entries, e)
 }
 
+// Hits is how often the actor has misbehaved so far.
+func (m *Mood) Hits() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return uint64(len(m.entries))
+}
+
 // Report returns the ledger. The actor itself is the only one who counts; what its
 // face's capture can confirm is for the caller to compare.
 func (m *Mood) Report() Report {

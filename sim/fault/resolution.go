@@ -262,6 +262,17 @@ func (r *Resolution) Report(ctx context.Context) (Report, error) {
 	return report, err
 }
 
+// Hits is how many questions or answers have been dropped so far, by the kernel's counter.
+// Which segments that costs is known at the end only: until then they may wait.
+func (r *Resolution) Hits() (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.rule == nil {
+		return 0, nil
+	}
+	return r.rule.Count()
+}
+
 // missing lists which of some packets have not left. A segment that was sent several times
 // waits several times, and it is the last of them that gets away.
 func missing(all []nflog.Packet, left []nft.Segment) (lost []nflog.Packet) {

@@ -72,6 +72,17 @@ func (f *Firewall) Report(ctx context.Context) ([]fault.Report, error) {
 	return reports, errors.Join(errs...)
 }
 
+// Hits is how many packets have been refused so far, one count for each of [Config.Faults].
+func (f *Firewall) Hits() ([]uint64, error) {
+	counts := make([]uint64, len(f.faults))
+	var errs []error
+	for i := range f.faults {
+		n, err := f.table.Count(nft.Refusal(i))
+		counts[i], errs = n, append(errs, err)
+	}
+	return counts, errors.Join(errs...)
+}
+
 // Close frees the firewall; the table itself ends with the lab.
 func (f *Firewall) Close() error {
 	var errs []error
