@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -198,7 +199,7 @@ func others(ctx context.Context, points []analyzer.Point, r *analyzer.Report, si
 }
 
 // repeat gives repetitions their roles: those of packets whenever they were seen, and those
-// of what is no TCP while the request waited.
+// of what is no TCP while a request waited, or if they were in vain.
 func (s *solution) repeat(file string, at *sieve, r *analyzer.Report) {
 	roles := s.Roles[file]
 	all := map[sameness]role{}
@@ -227,17 +228,26 @@ func (s *solution) repeat(file string, at *sieve, r *analyzer.Report) {
 	}
 }
 
-// asked are the repetitions of a frame that is no TCP in a span of time.
+// asksAgain is how soon a hop asks again that was not told, generously: RFC 1122 §2.3.2.1
+// recommends at most one question a second, RFC 4861 §10 has RETRANS_TIMER at one.
+const asksAgain = int64(2500 * time.Millisecond)
+
+// asked are the repetitions of a frame that is no TCP: those in a span of time, and those
+// that soon are repeated themselves, and so were in vain.
 func (s *sieve) asked(frame uint64, from, to time.Time) (frames []uint64) {
-	for i := range s.others {
-		if s.others[i].frame != frame {
+	i := slices.IndexFunc(s.others, func(o other) bool { return o.frame == frame })
+	if i < 0 {
+		return nil
+	}
+	next := int64(math.MaxInt64) // when it is repeated
+	for _, o := range slices.Backward(s.others) {
+		if o.digest != s.others[i].digest {
 			continue
 		}
-		for k := range s.others {
-			if o := &s.others[k]; o.digest == s.others[i].digest && o.time >= from.UnixNano() && o.time <= to.UnixNano() {
-				frames = append(frames, o.frame)
-			}
+		if next-o.time <= asksAgain || o.time >= from.UnixNano() && o.time <= to.UnixNano() {
+			frames = append(frames, o.frame)
 		}
+		next = o.time
 	}
 	return frames
 }
