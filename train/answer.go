@@ -32,7 +32,7 @@ type Reply struct {
 type PartReply struct {
 	What, Given string
 	Right       bool
-	Why         string // of a frame that is not right: "symptom", "bystander" or "unrelated"
+	Why         string // of a frame that is not right: "symptom", "bystander", "idle", "healthy" or "unrelated"
 }
 
 // Score is how far somebody has come.
@@ -50,6 +50,7 @@ func (r *Reply) Right() bool {
 
 // Answer judges an answer and counts what it costs: each part that is not right, once.
 func (e *Exercise) Answer(a Answer) (*Reply, error) {
+	a.Hop = e.hopOf(a.Hop)
 	file, number, err := e.check(a)
 	if err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func (e *Exercise) Answer(a Answer) (*Reply, error) {
 	if a.Frame != "" {
 		is := e.solution.roleOf(file, number)
 		judge("frame", frameName(file, number), is == proof, &e.progress.Frame)
-		r.Parts[len(r.Parts)-1].Why = map[role]string{symptom: "symptom", bystander: "bystander", unrelated: "unrelated"}[is]
+		r.Parts[len(r.Parts)-1].Why = map[role]string{symptom: "symptom", bystander: "bystander", idle: "idle", healthy: "healthy", unrelated: "unrelated"}[is]
 	}
 	if over {
 		e.progress.Misses = before // it is over, and costs nothing any more
@@ -89,7 +90,7 @@ func (e *Exercise) check(a Answer) (file string, number uint64, err error) {
 		errs = append(errs, errors.New("an answer needs --hop, --cause or --frame, or all of them"))
 	}
 	if a.Hop != "" && !slices.Contains(e.Hops, a.Hop) {
-		errs = append(errs, fmt.Errorf("--hop %s: no such hop%s; there are %s", a.Hop, nearest.Hint(a.Hop, e.Hops), strings.Join(e.Hops, ", ")))
+		errs = append(errs, e.noHop(a.Hop))
 	}
 	if known := Causes(); a.Cause != "" && !slices.Contains(known, a.Cause) {
 		errs = append(errs, fmt.Errorf("--cause %s: no such cause%s; hopblame train words explains them all", a.Cause, nearest.Hint(a.Cause, known)))
@@ -103,6 +104,39 @@ func (e *Exercise) check(a Answer) (file string, number uint64, err error) {
 		return "", 0, WordError{errors.Join(errs...)}
 	}
 	return file, number, nil
+}
+
+// hopOf is a hop as the exercise names it: case makes no difference, nor which end of a link
+// comes first.
+func (e *Exercise) hopOf(given string) string {
+	other := given
+	if kind, pair, ok := strings.Cut(given, ":"); ok {
+		if a, b, ok := strings.Cut(pair, "-"); ok {
+			other = kind + ":" + b + "-" + a
+		}
+	}
+	for _, hop := range e.Hops {
+		if strings.EqualFold(hop, given) || strings.EqualFold(hop, other) {
+			return hop
+		}
+	}
+	return given
+}
+
+// noHop says what there is instead of a hop.
+func (e *Exercise) noHop(given string) error {
+	if strings.EqualFold(given, "switch") {
+		var within []string
+		for _, hop := range e.Hops {
+			if strings.HasPrefix(hop, "link:firewall-server") {
+				within = append(within, hop)
+			}
+		}
+		if len(within) > 0 {
+			return fmt.Errorf("--hop %s: nothing was captured at the switch; it is within %s: name a link", given, strings.Join(within, " and "))
+		}
+	}
+	return fmt.Errorf("--hop %s: no such hop%s; there are %s", given, nearest.Hint(given, e.Hops), strings.Join(e.Hops, ", "))
 }
 
 // Causes are what an answer can give as cause, by name.

@@ -10,7 +10,7 @@
 // wants to cheat can, as with any answers at the back of a book.
 //
 // What proves an answer is what the analyzer cites, in a run of which the testbed knows that
-// the analyzer is right about every request.
+// the analyzer is right about every request, and every repetition of that at the same point.
 //
 // All that a trainee reads is in words/, a folder a language, and in the scenarios of the
 // catalogue. An exercise keeps the language that it was started in. What the analyzer says

@@ -53,6 +53,9 @@ func Open(dir string) (*Exercise, error) {
 	e := &Exercise{Dir: dir}
 	text, err := os.ReadFile(e.file(exerciseFile))
 	if errors.Is(err, fs.ErrNotExist) {
+		if a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b"); exists(filepath.Join(a, exerciseFile)) && exists(filepath.Join(b, exerciseFile)) {
+			return nil, &FileError{dir, fmt.Sprintf("is a pair of exercises; give one of them, %s or %s", a, b)}
+		}
 		return nil, &FileError{dir, "is no exercise; hopblame train start makes one"}
 	}
 	if err != nil {

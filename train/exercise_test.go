@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/locale"
 	"github.com/hopblame/hopblame/topology"
 )
 
@@ -102,7 +103,10 @@ func fromHintToReveal(t *testing.T, lang, of string) {
 	hint()
 	answer(Answer{Hop: "f5", Cause: analyzer.SYNDropped, Frame: "f5-0.0.pcapng:30"})
 	answer(Answer{Hop: "f5"}) // what was wrong once costs nothing again
-	answer(Answer{Hop: "firewall", Frame: "captures/f5-0.0:6"})
+	answer(Answer{Hop: "Firewall", Frame: "captures/f5-0.0:6"})
+	for _, frame := range []string{"6", "7", "8"} { // of no request, of one that succeeded, of one that failed
+		answer(Answer{Frame: "firewall-feth11:" + frame})
+	}
 	hint()
 	hint()
 	hint()
@@ -111,7 +115,7 @@ func fromHintToReveal(t *testing.T, lang, of string) {
 	answer(Answer{Hop: "client"}) // it is over
 	reveal()
 	golden(t, "story"+of, story.String())
-	if s := reopened(t, e).Score(); s.Points != 100-4*hintCosts-3*missCosts || !s.Solved || s.Revealed {
+	if s := reopened(t, e).Score(); s.Points != 100-4*hintCosts-6*missCosts || !s.Solved || s.Revealed {
 		t.Errorf("%+v", s)
 	}
 }
@@ -162,6 +166,9 @@ func TestWordsThatThereAreNotCostNothing(t *testing.T) {
 		{"a capture", Answer{Frame: "firewall-feth1.pcapng:5"}, `--frame firewall-feth1.pcapng:5: no such capture; did you mean "firewall-feth10.pcapng"?; there are client-eth0.pcapng, f5-0.0.pcapng, firewall-feth11.pcapng, firewall-feth10.pcapng, server1-eth0.pcapng`},
 		{"no number", Answer{Frame: "f5-0.0.pcapng"}, `--frame f5-0.0.pcapng: must be FILE:NUMBER, such as client-eth0.pcapng:17, the number being Wireshark's`},
 		{"frame 0", Answer{Frame: "f5-0.0.pcapng:0"}, `--frame f5-0.0.pcapng:0: "0" is no frame number; Wireshark counts from 1`},
+		{"a frame behind the last one", Answer{Frame: "firewall-feth11.pcapng:9999999"}, "--frame firewall-feth11.pcapng:9999999: no frame 9999999: the capture has 20,312"},
+		{"an abbreviation is near nothing", Answer{Hop: "fw"}, "--hop fw: no such hop; there are client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1"},
+		{"the switch, at which nothing was captured", Answer{Hop: "switch"}, "--hop switch: nothing was captured at the switch; it is within link:firewall-server1: name a link"},
 		{"nothing at all", Answer{}, "an answer needs --hop, --cause or --frame, or all of them"},
 		{"two at once", Answer{Hop: "x", Cause: "y", Frame: "f5-0.0:1"}, "--hop x: no such hop; there are client, link:client-f5, f5, link:f5-firewall, firewall, link:firewall-server1, server1\n--cause y: no such cause; hopblame train words explains them all"},
 	} {
@@ -176,6 +183,51 @@ func TestWordsThatThereAreNotCostNothing(t *testing.T) {
 				t.Errorf("%d points are left", s.Points)
 			}
 		})
+	}
+}
+
+func TestAHopIsKnownByOtherNames(t *testing.T) {
+	for _, row := range []struct{ name, given, want string }{
+		{"as it is", "link:f5-firewall", "link:f5-firewall"},
+		{"a link from its other end", "link:server1-firewall", "link:firewall-server1"},
+		{"in capitals", "F5", "f5"},
+		{"both", "Link:Firewall-F5", "link:f5-firewall"},
+		{"a link that there is not", "link:client-firewall", "link:client-firewall"},
+		{"no hop", "router", "router"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := furnished(t).hopOf(row.given); got != row.want {
+				t.Errorf("got %s, want %s", got, row.want)
+			}
+		})
+	}
+}
+
+func TestThePairsFolderIsNoExercise(t *testing.T) {
+	dir := t.TempDir()
+	for _, one := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(dir, one), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, one, exerciseFile), []byte("{}"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Open(dir)
+	if want := dir + ": is a pair of exercises; give one of them, " + dir + "/a or " + dir + "/b"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestNobodyElseIsNamedWhereThereIsNobody(t *testing.T) {
+	e := furnished(t)
+	e.solution.Example.Eliminated = nil
+	for _, lang := range locale.Tags {
+		e.Language = lang
+		text, err := e.Reveal()
+		if err != nil || strings.Contains(text, "WHY NOBODY ELSE") || strings.Contains(text, "为什么不是别人") || strings.Contains(text, "\n\n\n") {
+			t.Errorf("%v\n%s", err, text)
+		}
 	}
 }
 

@@ -34,7 +34,15 @@ func (e *Exercise) Hint() (string, error) {
 			return "", err
 		}
 	}
-	return sayHints(e.Language, all, first, last, cost)
+	text, err := sayHints(e.Language, all, first, last, cost)
+	if err != nil {
+		return "", err
+	}
+	left, err := say(e.Language, "hinted", struct {
+		All bool // are given
+		Score
+	}{cost == 0, e.Score()})
+	return text + left, err
 }
 
 // Given is the text of the hints that were given so far, and how many are left.

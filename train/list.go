@@ -42,7 +42,7 @@ func List(lang string, all []*scenarios.Scenario) (string, error) {
 func Names(lang string, all []*scenarios.Scenario) (string, error) {
 	var list []seat
 	for i, s := range all {
-		list = append(list, seat{i + 1, s, answerOf(s)})
+		list = append(list, seat{i + 1, s, hopsOf(s)})
 	}
 	return say(lang, "names", list)
 }

@@ -1,25 +1,20 @@
 package train
 
-import (
-	"strings"
-
-	"github.com/hopblame/hopblame/scenarios"
-)
+import "github.com/hopblame/hopblame/scenarios"
 
 // seat is a line of the trainer's sheet.
 type seat struct {
 	N        int
 	Scenario *scenarios.Scenario
-	Answer   string
+	Hops     []string // each right: it may lie on the way to either pool member
 }
 
-// answerOf is the right answer, or, where it lies on the way to both pool members, both.
-func answerOf(s *scenarios.Scenario) (hop string) {
-	var hops []string
+// hopsOf are the hops of a scenario, each of which is right.
+func hopsOf(s *scenarios.Scenario) (hops []string) {
 	for _, e := range s.Expect {
 		hops = append(hops, e.Hop)
 	}
-	return strings.Join(hops, ", ")
+	return hops
 }
 
 // Sheet is what the trainer of a class needs, in Markdown: who has which exercise, what is
@@ -32,7 +27,7 @@ func Sheet(lang string, all []*scenarios.Scenario, seed uint64, seats int) (stri
 			return "", err
 		}
 		shown, _ := s.In(lang) // or in English
-		list = append(list, seat{n + 1, shown, answerOf(s)})
+		list = append(list, seat{n + 1, shown, hopsOf(s)})
 	}
 	return say(lang, "sheet", struct {
 		Seed  uint64

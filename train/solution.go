@@ -22,18 +22,22 @@ type solution struct {
 	Repeat   string           // the command that plays the run again
 	Answers  []scenarios.Pair // each right; all of one cause
 	Lesson   scenarios.Lesson
-	Roles    map[string]map[uint64]role // by file's name and frame
+	Roles    map[string]map[uint64]role // of what the analyzer cites and what repeats it, by file's name and frame
 	Example  analyzer.Verdict           // of one request that failed
 	Ladder   string                     // of the same
-	Proof    analyzer.Evidence          // for the last hint, one frame of the same
+	Proof    analyzer.Evidence          // for the last hint, the decisive frame of the same
+	// Background says of every frame what it is of, cited or not, by file's name, frame 1 first.
+	Background map[string][]role
 }
 
 // role is what a frame is to a request that failed.
 type role uint8
 
 const (
-	unrelated role = iota // to none that the analyzer cites
-	bystander             // it is of one, and the fault is elsewhere
+	unrelated role = iota // of no request's connection
+	healthy               // of a connection in which no request failed
+	idle                  // of one in which one did, and cited by none
+	bystander             // it is cited, and the fault is elsewhere
 	symptom               // it shows that it failed, and not where
 	proof                 // it shows where it failed
 )
@@ -69,13 +73,11 @@ func solve(r *scenarios.Result) (*solution, error) {
 		}
 		s.cast(v)
 	}
-	for _, e := range s.Example.Evidence {
-		if e.Kind == analyzer.KindFrame && roleIn(&s.Example, &e) == proof {
-			s.Proof = e
-			break
-		}
+	e := decisive(&s.Example)
+	if e != nil {
+		s.Proof = *e
 	}
-	if s.Proof.Frame == 0 || slices.ContainsFunc(s.Answers, func(p scenarios.Pair) bool { return p.Cause != s.Answers[0].Cause }) {
+	if e == nil || slices.ContainsFunc(s.Answers, func(p scenarios.Pair) bool { return p.Cause != s.Answers[0].Cause }) {
 		return nil, errUncertain
 	}
 	return s, nil
@@ -127,7 +129,15 @@ func isReset(v *analyzer.Verdict, e *analyzer.Evidence) bool {
 }
 
 // roleOf is the role of a frame.
-func (s *solution) roleOf(file string, frame uint64) role { return s.Roles[base(file)][frame] }
+func (s *solution) roleOf(file string, frame uint64) role {
+	if is := s.Roles[base(file)][frame]; is != unrelated {
+		return is
+	}
+	if all := s.Background[base(file)]; frame >= 1 && frame <= uint64(len(all)) {
+		return all[frame-1]
+	}
+	return unrelated
+}
 
 // draw adds the ladder of the example.
 func (s *solution) draw(ctx context.Context, points []analyzer.Point, r *analyzer.Report) error {

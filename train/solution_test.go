@@ -69,6 +69,10 @@ func sample() *solution {
 		panic(err)
 	}
 	s.Ladder = "(the ladder)\n"
+	// The other frames: some of a request that succeeded, some of the one that failed, and ARP.
+	all := make([]role, 20312)
+	all[6], all[7] = healthy, idle
+	s.Background = map[string][]role{"firewall-feth11.pcapng": all}
 	return s
 }
 
@@ -109,7 +113,9 @@ func TestWhatFramesAreToAFailure(t *testing.T) {
 		{"the same at the client", "client-eth0.pcapng", 31, symptom},
 		{"the client's own SYN", "client-eth0.pcapng", 3, bystander},
 		{"the SYN at the f5, which clears the f5", "f5-0.0.pcapng", 6, bystander},
-		{"some other frame", "firewall-feth11.pcapng", 6, unrelated},
+		{"a frame of a request that succeeded", "firewall-feth11.pcapng", 7, healthy},
+		{"one of this request that decides nothing", "firewall-feth11.pcapng", 8, idle},
+		{"a frame of no request", "firewall-feth11.pcapng", 6, unrelated},
 		{"a frame that is not there", "server1-eth0.pcapng", 1 << 40, unrelated},
 	} {
 		t.Run(row.name, func(t *testing.T) {

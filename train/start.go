@@ -82,9 +82,9 @@ func (e *Exercise) Started() (string, error) {
 func CheckFree(dir string) error {
 	switch entries, err := os.ReadDir(dir); {
 	case err == nil && len(entries) > 0:
-		return &FileError{dir, "holds other files already; give another folder, or empty it"}
+		return &FileError{dir, "holds other files already; give another folder with -o, or empty it"}
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return &FileError{dir, "cannot be used: " + errno(err).Error() + "; give another folder"}
+		return &FileError{dir, "cannot be used: " + errno(err).Error() + "; give another folder with -o"}
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 		e.about.Captures = append(e.about.Captures, points[i].File)
 		points[i].File = capturesDir + "/" + points[i].File // as the verdicts cite it
 	}
-	if err := s.draw(ctx, points, r.Report); err != nil {
+	if err := errors.Join(s.draw(ctx, points, r.Report), s.sift(ctx, points, r.Report)); err != nil {
 		return nil, err
 	}
 	if e.about.Hops, err = o.Scenario.Hops(); err != nil {
@@ -151,7 +151,7 @@ func furnish(ctx context.Context, o Options, s *solution, r *scenarios.Result, r
 	if err != nil {
 		return nil, err
 	}
-	ticket, err := writeTicket(r, points, o, exists(filepath.Join(run, capturesDir, "keys.log")))
+	ticket, err := writeTicket(r, points, e.about.Hops, o, exists(filepath.Join(run, capturesDir, "keys.log")))
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type complaint struct {
 type captureNote struct{ File, Hop, Face string }
 
 // writeTicket says what a customer says: nothing of it comes from any place but the client.
-func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys bool) (string, error) {
+func writeTicket(r *scenarios.Result, points []analyzer.Point, hops []string, o Options, keys bool) (string, error) {
 	played, _ := r.Played.In(o.Language) // or in English
 	data := struct {
 		Symptom, Dir   string
@@ -40,8 +40,9 @@ func writeTicket(r *scenarios.Result, points []analyzer.Point, o Options, keys b
 		Full, Hint     int
 		Miss           int
 		CapturesFolder string
+		Hops           []string
 		Bare           bool
-	}{Symptom: played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
+	}{Hops: hops, Symptom: played.Symptom, Dir: o.Dir, Bare: o.Bare, Sent: r.Requests.Sent, Failed: r.Requests.Failed,
 		Addresses: topology.StandardAddresses(r.Played.Lab.Family), Full: full, Hint: hintCosts, Miss: missCosts, CapturesFolder: capturesDir,
 		Keys: keys, Log: r.Played.F5.RSTCause.Log}
 	for i := range r.Truths {

@@ -77,12 +77,12 @@ func TestTheTicketIsTheCustomers(t *testing.T) {
 	r.Truths[2].Outcome, r.Truths[2].Status = client.Error, 503
 	r.Requests.Failed = 4
 	inEveryLanguage(t, func(t *testing.T, lang, of string) {
-		got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, Options{Dir: "DIR", Language: lang}, true)
+		got, err := writeTicket(r, []analyzer.Point{{File: "captures/client-eth0.pcapng", Hop: "client", Face: "eth0"}}, []string{"client", "link:client-f5", "f5", "link:f5-firewall", "firewall"}, Options{Dir: "DIR", Language: lang}, true)
 		if err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "ticket"+of, got)
-		bare, err := writeTicket(r, nil, Options{Bare: true, Language: lang}, true)
+		bare, err := writeTicket(r, nil, nil, Options{Bare: true, Language: lang}, true)
 		if title, _, _ := strings.Cut(got, "\n"); err != nil || !strings.HasPrefix(bare, title+"\n") || strings.Contains(bare, "hopblame") {
 			t.Errorf("a ticket without the command line (%v):\n%s", err, bare)
 		}

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/nearest"
+	"github.com/hopblame/hopblame/internal/shell"
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/train"
 	"github.com/spf13/cobra"
@@ -57,7 +60,7 @@ the answer; hopblame train list --names is for trainers.`,
 		RunE:              func(c *cobra.Command, args []string) error { return o.run(c, args) },
 	}
 	f := c.Flags()
-	f.Uint64Var(&o.class, "class", 0, "`SEED` of a class; needs --seat")
+	f.Var((*classSeed)(&o.class), "class", "`SEED` of a class, a number; needs --seat")
 	f.IntVar(&o.seat, "seat", 0, "seat in the class, from 1")
 	f.BoolVar(&o.pair, "pair", false, "two exercises, in DIR/a and DIR/b: one symptom, two causes")
 	f.StringVarP(&o.options.Dir, "out", "o", "exercise", "folder to make")
@@ -129,6 +132,14 @@ func (o *trainStart) choose(seeded, class bool, args []string) ([]*scenarios.Sce
 	switch {
 	case len(args) > 0:
 		s, err = scenarios.Find(args[0])
+		var unknown *scenarios.UnknownError
+		if errors.As(err, &unknown) {
+			var names []string
+			for _, s := range all {
+				names = append(names, s.Name)
+			}
+			err = usage(fmt.Errorf("no exercise %q%s; hopblame train list --names has all, with their answers", args[0], nearest.Hint(args[0], names)))
+		}
 	case class:
 		s, err = train.Seat(all, o.class, o.seat)
 		err = usage(err)
@@ -234,20 +245,27 @@ Of each it is said whether it is right. A word that there is not costs nothing.`
 }
 
 func newTrainReveal() *cobra.Command {
-	return &cobra.Command{
-		Use:     "reveal DIR",
-		Short:   "Tell an exercise's whole story; unless it is solved, it gives no points then",
-		Example: `  hopblame train reveal exercise`,
-		Args:    cobra.ExactArgs(1),
+	var giveUp bool
+	c := &cobra.Command{
+		Use:   "reveal DIR",
+		Short: "Tell the whole story of an exercise that is solved, or given up",
+		Example: `  hopblame train reveal exercise
+  hopblame train reveal --give-up exercise`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			e, err := openExercise(c, args[0])
 			if err != nil {
 				return err
 			}
+			if s := e.Score(); !giveUp && !s.Solved && !s.Revealed {
+				return usage(fmt.Errorf("%s: is not solved, and to reveal it costs all of the %d points that are left: add --give-up, or ask for a hint (hopblame train hint %[1]s)", shell.Quote(args[0]), s.Points))
+			}
 			text, err := e.Reveal()
 			return printText(c, text, err)
 		},
 	}
+	c.Flags().BoolVar(&giveUp, "give-up", false, "reveal it although it is not solved, for all points")
+	return c
 }
 
 func newTrainWords() *cobra.Command {
@@ -322,10 +340,27 @@ func newTrainSheet() *cobra.Command {
 			return printText(c, text, err)
 		},
 	}
-	c.Flags().Uint64Var(&class, "class", 0, "`SEED` of the class")
+	c.Flags().Var((*classSeed)(&class), "class", "`SEED` of the class, a number")
 	c.Flags().IntVar(&seats, "seats", 0, "seats in the class")
 	return c
 }
+
+// classSeed is the seed of a class, which people take for the class's name.
+type classSeed uint64
+
+func (s *classSeed) Set(text string) error {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return errors.New("a number is wanted, the same one for all seats, such as 2026")
+	}
+	*s = classSeed(n)
+	return nil
+}
+
+func (s *classSeed) String() string { return strconv.FormatUint(uint64(*s), 10) }
+
+// Type implements pflag.Value.
+func (*classSeed) Type() string { return "uint" }
 
 // maxSeats is more than any room has.
 const maxSeats = 1000

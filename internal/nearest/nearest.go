@@ -11,6 +11,9 @@ import (
 // "" if none is near, which is when more than half of it would have to be changed.
 func Hint[T ~string](word T, known []T) string {
 	best, distance := T(""), 1+(len(word)+1)/3
+	if len(word) < 3 {
+		distance = 1 // half of it is as far as any other word
+	}
 	for _, k := range slices.SortedFunc(slices.Values(known), cmp.Compare[T]) {
 		if d := distanceOf(string(word), string(k)); d < distance {
 			best, distance = k, d
