@@ -271,10 +271,14 @@ func (a *analysis) collect(ctx context.Context, tuples []tuple, keys map[uint64]
 		slices.Sort(only[up])
 		slices.Sort(only[down])
 	}
+	waits := make([][]wait, len(a.surveys))
+	for i, s := range a.surveys {
+		waits[i] = s.waits()
+	}
 	out := make([]*collection, len(a.surveys))
 	for i, s := range a.surveys {
 		out[i] = newCollection(s, tuples, keys)
-		out[i].holes = a.holesSeenFrom(i)
+		out[i].holes = a.holesSeenFrom(i, waits)
 		out[i].only = a.wanted.only
 		if a.isBehind(i) {
 			out[i].isns, out[i].byISN = isns, map[uint32][]tuple{}
@@ -307,7 +311,7 @@ const maxHoles = 256
 // holesSeenFrom lists the pauses at other points which this point's traffic
 // can expose. Only traffic with an address that the other point also carries
 // counts, and only between captures whose clocks are linked.
-func (a *analysis) holesSeenFrom(i int) []*hole {
+func (a *analysis) holesSeenFrom(i int, waits [][]wait) []*hole {
 	var out []*hole
 	s := a.surveys[i]
 	for j, q := range a.surveys {
@@ -325,13 +329,12 @@ func (a *analysis) holesSeenFrom(i int) []*hole {
 			continue
 		}
 		const edge = int64(20e6) // packets under way when the pause begins or ends
-		waits := q.waits()
 		for k, g := range q.gaps {
 			off := a.cal.offset(j, i, g.from)
 			h := gap{from: g.from + off.hi + edge, to: g.to + off.lo - edge}
 			if h.to > h.from {
 				held := map[uint32]bool{}
-				for _, w := range waits {
+				for _, w := range waits[j] {
 					if w.from <= g.from && g.to <= w.to {
 						held[s.names.idOf(w.host)] = true
 					}

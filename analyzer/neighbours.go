@@ -173,10 +173,11 @@ func (l *neighbourLog) about(host netip.Addr) (out []*neighbourEvent) {
 // asking are the events of a host, without the questions of those who never sent to a
 // server here: a monitor that asks everybody on the link for it tells nothing of who does.
 func (s *survey) asking(host netip.Addr) []*neighbourEvent {
-	return slices.DeleteFunc(s.neighbours.about(host), func(e *neighbourEvent) bool {
-		known := len(s.forwarders) > 0 && len(s.forwarders) < maxNextHops
-		return e.what == asked && known && !slices.Contains(s.forwarders, e.from)
-	})
+	events := s.neighbours.about(host)
+	if n := len(s.forwarders); n == 0 || n == maxNextHops {
+		return events // nobody knows who all of them are
+	}
+	return slices.DeleteFunc(events, func(e *neighbourEvent) bool { return e.what == asked && !slices.Contains(s.forwarders, e.from) })
 }
 
 // wait is a time in which nothing can have left for a host.

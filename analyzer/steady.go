@@ -126,12 +126,16 @@ func guessSteps(offsets [][2]middle) []stepGuess {
 	out := make([]stepGuess, len(offsets))
 	for way := range 2 {
 		base := slices.IndexFunc(offsets, func(m [2]middle) bool { return len(m[way].all) > 0 })
-		for i := max(base, 0); base >= 0 && i < len(offsets); i++ {
+		if base < 0 {
+			continue
+		}
+		first := offsets[base][way].median()
+		for i := base; i < len(offsets); i++ {
 			m := &offsets[i][way]
 			if len(m.all) == 0 {
 				continue
 			}
-			g, step := &out[i], m.median()-offsets[base][way].median()
+			g, step := &out[i], m.median()-first
 			if near(step, 0) {
 				step = 0
 			}

@@ -22,10 +22,9 @@ type translation struct {
 	} `yaml:"lesson"`
 }
 
-// In returns the scenario with title, symptom and lesson in a language of [locale.Tags], "" being
-// English. One
-// that nobody has translated stays as it is, in English, and so does one that is not the
-// catalogue's: ok is false then.
+// In returns the scenario with title, symptom and lesson in a language of [locale.Tags], ""
+// being English. One that nobody has translated stays as it is, in English, and so does one
+// that is not the catalogue's: ok is false then.
 func (s *Scenario) In(lang string) (translated *Scenario, ok bool) {
 	if lang == "" || lang == locale.English {
 		return s, true

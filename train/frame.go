@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hopblame/hopblame/internal/digits"
 	"github.com/hopblame/hopblame/internal/nearest"
 )
 
@@ -37,16 +38,7 @@ func (e *Exercise) parseFrame(text string) (file string, number uint64, err erro
 		return "", 0, fmt.Errorf("--frame %s: no such capture%s; there are %s", text, nearest.Hint(file, e.Files), strings.Join(e.Files, ", "))
 	}
 	if n := uint64(len(e.solution.Background[file])); n > 0 && number > n {
-		return "", 0, fmt.Errorf("--frame %s: no frame %d: the capture has %s", text, number, grouped(n))
+		return "", 0, fmt.Errorf("--frame %s: no frame %d: the capture has %s", text, number, digits.Group(int(n)))
 	}
 	return file, number, nil
-}
-
-// grouped writes a number with a comma between thousands.
-func grouped(n uint64) string {
-	text := strconv.FormatUint(n, 10)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }

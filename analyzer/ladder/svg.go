@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hopblame/hopblame/analyzer"
+	"github.com/hopblame/hopblame/internal/locale"
 )
 
 // Measures of a picture, in its own units, which are pixels at full size.
@@ -142,7 +143,7 @@ func cutAt(s string, most int) string {
 
 // para writes wrapped lines and moves down.
 func (p *picture) para(x int, s, class string, letters int) {
-	for _, line := range wrap(s, letters) {
+	for _, line := range locale.Wrap(s, letters) {
 		p.y += svgLine
 		p.text(x, p.y, "start", class, line)
 	}
@@ -179,7 +180,7 @@ func (p *picture) row(r *Row) {
 	for _, s := range r.Seen {
 		p.number(p.x(s.Column), y, s.Frame)
 	}
-	for i, line := range wrap(r.What, svgWords/svgLetter-2) {
+	for i, line := range locale.Wrap(r.What, svgWords/svgLetter-2) {
 		if i > 0 {
 			p.y += svgLine
 		}

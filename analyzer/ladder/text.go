@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/internal/digits"
+	"github.com/hopblame/hopblame/internal/locale"
 )
 
 // TextOptions tunes [Ladder.Text]. The zero value is plain text of 100 columns.
@@ -124,30 +124,12 @@ func (t *text) paint(s ink, v string) string {
 
 // para writes words wrapped at the width; what follows the first line is indented.
 func (t *text) para(s string, indent int) {
-	for i, line := range wrap(t.plain(printable(s)), t.o.Width-indent) {
+	for i, line := range locale.Wrap(t.plain(printable(s)), t.o.Width-indent) {
 		if i > 0 {
 			t.w.WriteString(strings.Repeat(" ", indent))
 		}
 		t.w.WriteString(line + "\n")
 	}
-}
-
-// wrap breaks words into lines; a word that is too long has one for itself.
-func wrap(s string, width int) []string {
-	var out []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width:
-			out = append(out, line)
-			line = word
-		default:
-			line += " " + word
-		}
-	}
-	return append(out, line)
 }
 
 func (t *text) preamble() {
@@ -214,13 +196,13 @@ func (t *text) row(r *Row) {
 		})
 		return
 	}
-	label := wrap(t.plain(r.What), max(leastLabel, t.o.Width-t.label))
+	label := locale.Wrap(t.plain(r.What), max(leastLabel, t.o.Width-t.label))
 	style := ink("")
 	if r.Cited {
 		style = strong
 	}
 	if t.stacked {
-		label = wrap(t.plain(r.What), max(leastLabel, t.o.Width-timeColumns-2))
+		label = locale.Wrap(t.plain(r.What), max(leastLabel, t.o.Width-timeColumns-2))
 		for _, line := range label {
 			t.grid(func(g *grid) {
 				g.put(timeColumns+2, line, style)
