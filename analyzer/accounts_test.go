@@ -1,17 +1,35 @@
 package analyzer
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
+
+// toServer is a packet of one connection of a test, from its client.
+func toServer(flags byte, seq, length, ack uint32) packet {
+	return packet{src: []byte{198, 18, 0, 1}, dst: []byte{198, 18, 0, 2}, sport: 40000, dport: 80, flags: flags, seq: seq, length: int(length), ack: ack}
+}
+
+// toClient is one from its server.
+func toClient(flags byte, seq, length, ack uint32) packet {
+	return packet{src: []byte{198, 18, 0, 2}, dst: []byte{198, 18, 0, 1}, sport: 80, dport: 40000, flags: flags, seq: seq, length: int(length), ack: ack}
+}
+
+// surveyOf is the survey of packets that come one after the other, so far apart.
+func surveyOf(apart time.Duration, packets []packet) *survey {
+	s := newSurvey(Point{}, 0, false)
+	for i, p := range packets {
+		p.frame, p.time = uint64(i+1), int64(1e18)+int64(i)*int64(apart)
+		s.note(p.frame, p.time)
+		s.digest(&p, nil, 0)
+	}
+	return s
+}
 
 // Only a packet whose absence would be noticed tells anything of the capture's loss.
 func TestWhatIsAcknowledgedMeasuresTheLoss(t *testing.T) {
-	const client, server = 40000, 80
-	up := func(flags byte, seq, length, ack uint32) packet {
-		return packet{src: []byte{198, 18, 0, 1}, dst: []byte{198, 18, 0, 2}, sport: client, dport: server, flags: flags, seq: seq, length: int(length), ack: ack}
-	}
-	down := func(flags byte, seq, length, ack uint32) packet {
-		return packet{src: []byte{198, 18, 0, 2}, dst: []byte{198, 18, 0, 1}, sport: server, dport: client, flags: flags, seq: seq, length: int(length), ack: ack}
-	}
-	other := packet{src: []byte{198, 18, 0, 9}, dst: []byte{198, 18, 0, 2}, sport: 1, dport: server, flags: flagSYN}
+	other := packet{src: []byte{198, 18, 0, 9}, dst: []byte{198, 18, 0, 2}, sport: 1, dport: 80, flags: flagSYN}
+	up, down := toServer, toClient
 	syn, synAck, ack := up(flagSYN, 99, 0, 0), down(flagSYN|flagACK, 499, 0, 100), up(flagACK, 100, 0, 500)
 	for _, row := range []struct {
 		name                                   string
@@ -32,12 +50,7 @@ func TestWhatIsAcknowledgedMeasuresTheLoss(t *testing.T) {
 		{"a hole that is filled late", []packet{syn, synAck, ack, up(flagACK, 200, 50, 500), up(flagACK, 100, 100, 500), down(flagACK, 500, 0, 250)}, 3, 0, 1, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			s := newSurvey(Point{}, 0, false)
-			for i, p := range row.packets {
-				p.frame, p.time = uint64(i+1), int64(1e18)+int64(i)*int64(1e9)
-				s.note(p.frame, p.time)
-				s.digest(&p, nil, 0)
-			}
+			s := surveyOf(time.Second, row.packets)
 			k := s.chunks[0]
 			got := [4]uint32{k.seen[wayOf(true)], k.missed[wayOf(true)], k.seen[wayOf(false)], k.missed[wayOf(false)]}
 			if want := [4]uint32{row.seenUp, row.missedUp, row.seenDown, row.missedDown}; got != want {

@@ -31,7 +31,7 @@ func (s *sampler) add(t tuple, c *conn) {
 	if h > s.limit {
 		return
 	}
-	s.all = append(s.all, handshake{t, h, c.started, c.synAckAt, c.syns, c.synAcks, c.ttl, c.flags&completed != 0, [2]uint16{c.synEpoch, c.answerEpoch}})
+	s.all = append(s.all, handshake{t, h, c.started, c.synAckAt, c.syns, c.synAcks, c.ttl, c.shook(), [2]uint16{c.synEpoch, c.answerEpoch}})
 	for len(s.all) > 2*sampleSize {
 		s.limit /= 2
 		s.all = slices.DeleteFunc(s.all, func(x handshake) bool { return x.hash > s.limit })

@@ -92,6 +92,7 @@ type connection struct {
 	answerEpoch  uint16 // of synAckAt
 	lastEpoch    uint16 // of last
 	lastSYNEpoch uint16 // of lastSYN
+	firstACK     bool   // the client sent what follows its SYN, and not only bytes that may be another connection's
 }
 
 // afterSYN is the connection as its first SYN left it.
@@ -354,6 +355,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			s.forwards(p.link, frame)
 		}
 		c.flags |= completed
+		c.firstACK = c.firstACK || fromClient && p.seq == c.isn+1
 	}
 	if p.length > 0 && !fromClient {
 		c.flags |= served
@@ -524,6 +526,14 @@ func (s *survey) feed(c *conn, p *packet, frame []byte, wireLength int, fromClie
 	if e.failed != OK {
 		s.fail(c, e, p.time, p.frame)
 	}
+}
+
+// shook tells whether the handshake that c began with is the one that completed. Behind a
+// pause of the capture the packets of a tuple may be those of its next connection, whose
+// numbers are near: an initial one grows by 2^24 in a second (RFC 9293 §3.4.1; Linux counts
+// 64 ns: net/core/secure_seq.c).
+func (c *conn) shook() bool {
+	return c.flags&completed != 0 && (c.synAcks > 0 || c.firstACK)
 }
 
 // tuple tells who talks to whom, initiator first.
