@@ -26,12 +26,16 @@ func (a *analysis) bursts(ms []*matter) []Finding {
 	if len(ms) < 2*fewReused {
 		return nil
 	}
-	start := ms[0].start
+	follows := ms[0].follows
 	bad := rhythm{}
 	for _, m := range ms {
-		bad.add(m.f.start + start.stepOf(m.f.epochs[0]))
+		at := m.f.start
+		if off := a.cal.offset(m.start.index, follows.index, at); m.start != follows && off.bounded() {
+			at += (off.lo + off.hi) / 2
+		}
+		bad.add(at + m.start.stepOf(m.f.epochs[0]))
 	}
-	good := start.log.good
+	good := follows.log.good
 	seconds := make([]int64, 0, len(good))
 	for s := range good {
 		seconds = append(seconds, s)

@@ -25,7 +25,7 @@ func (a *analysis) sizes(ms []*matter) []Finding {
 			n++
 		}
 	}
-	good, all := ms[0].start.log.sizes, 0
+	good, all := ms[0].follows.log.sizes, 0
 	for _, k := range good {
 		all += k
 	}

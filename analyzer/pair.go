@@ -18,7 +18,8 @@ type pairing struct {
 type matter struct {
 	a       *analysis
 	f       *failure
-	start   *survey
+	start   *survey // the point where it begins
+	follows *survey // the one where the client's requests are followed; it may miss this one
 	client  *flowView
 	proxied bool
 	pairing pairing
@@ -116,7 +117,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	var out []*matter
 	for i := range fs {
 		f := &fs[i]
-		m := &matter{a: a, f: f, start: start}
+		m := &matter{a: a, f: f, start: start, follows: start}
 		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 		m.client.within(group)
 		if f.reused {
@@ -357,6 +358,16 @@ func (v *flowView) firstSeen() int64 {
 	return 0
 }
 
+// lastSeen is when a point saw the last packet of a view; 0 if it saw none.
+func (v *flowView) lastSeen(at int) int64 {
+	for i := range v.steps {
+		if s := &v.steps[i]; s.at == at && len(s.packets) > 0 {
+			return s.packets[len(s.packets)-1].time
+		}
+	}
+	return 0
+}
+
 // during finds the connection of a tuple that was in use while the request
 // was: the tuple alone does not tell, it may come round again.
 func (a *analysis) during(n named, m *matter) *flowView {
@@ -380,10 +391,14 @@ func (a *analysis) during(n named, m *matter) *flowView {
 		var isn uint32
 		var last int64
 		found, inside, sent, answered := false, false, false, false
-		best, ok := uint32(0), false
+		var best *flowView
 		flush := func() {
-			if found && last >= from && inside {
-				best, ok = isn, true
+			if !found || last < from || !inside {
+				return
+			}
+			// What came last may be a later connection's, whose SYN this capture missed.
+			if v := a.view(a.cols, i, n.tuple, isn, true); v.lastSeen(at) >= from {
+				best = v
 			}
 		}
 		for j := range a.cols[at].seen[i] {
@@ -404,8 +419,8 @@ func (a *analysis) during(n named, m *matter) *flowView {
 			last = g.time
 		}
 		flush()
-		if ok {
-			return a.view(a.cols, i, n.tuple, best, true)
+		if best != nil {
+			return best
 		}
 		if exact && found {
 			return nil

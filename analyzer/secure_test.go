@@ -265,6 +265,30 @@ func TestFailuresInsideTLS(t *testing.T) {
 	}
 }
 
+// TestRequestsInsideTLSThatTheClientsCaptureMisses: of the connection only the f5's capture
+// tells, and the requests are followed at the client.
+func TestRequestsInsideTLSThatTheClientsCaptureMisses(t *testing.T) {
+	s := newStory(t)
+	s.blind = func(point string, _ time.Duration, p told) bool {
+		return point == "client/eth0" && p.flow.client.Port() == 54373
+	}
+	ts := newSession(t, tls.VersionTLS13, "http/1.1")
+	w, when := s.secured(at, 54373, ts)
+	when = w.send(when, ts.says(true, post(17))...)
+	w.flag(when, false, 0)
+	when = w.drops(when, 64373, 2, "firewall/feth11")
+	w.closes(w.send(when, ts.says(false, unavailable)...), ts)
+	s.background(0, 300)
+	for i := range 20 {
+		s.securely(time.Duration(i)*300*time.Millisecond, 500+i, 30000+i, 1+i%2, tls.VersionTLS13, "http/1.1")
+	}
+	s.background(at+12*time.Second, 100)
+	r := s.analyze()
+	if len(r.Verdicts) != 1 || r.Verdicts[0].Hop != "firewall" || r.Verdicts[0].Cause != SYNDropped || r.Verdicts[0].Request.StartPoint != "f5/0.0" {
+		t.Errorf("got %s", show(r))
+	}
+}
+
 // TestConnectionsThatNothingTiesToClients: without trailers and keys, what came to
 // nothing may be anyone's. It is told as a finding.
 func TestConnectionsThatNothingTiesToClients(t *testing.T) {

@@ -54,6 +54,9 @@ func (a *analysis) view(cols []*collection, index int, t tuple, isn uint32, know
 		}
 		v.steps = append(v.steps, step{at: i, s: a.surveys[i], tuple: t, packets: mine, request: mine, all: all})
 	}
+	if known {
+		v.untangle()
+	}
 	return v
 }
 
