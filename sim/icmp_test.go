@@ -61,6 +61,7 @@ func TestWhatOnlyAnotherFaultMakesIsHitWhereThatOneStrikes(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+", "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(60, 16, row.cause, row.loss)
 				c.Family, c.F5.Serverside = family, probes
 				planned, predictable, err := c.Plan()
@@ -103,6 +104,7 @@ func TestARouterAnswersWhatComesWithATTLThatIsUp(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+", "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(60, 16, row.faults...)
 				c.Family = family
 				f := checked(t, play(t, c))
@@ -157,6 +159,7 @@ func TestWhoseFINIsLostSucceedsEvenSo(t *testing.T) {
 	for _, way := range []fault.Direction{fault.ToServer, fault.ToClient} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(fmt.Sprintf("%s, %s", way, family), func(t *testing.T) {
+				t.Parallel()
 				x := of(fault.FIN, drop("x", "firewall", fault.PerConnection, 0.2))
 				x.Direction = way
 				c := config(40, 16, x)
@@ -177,6 +180,7 @@ func TestWhoseFINIsLostSucceedsEvenSo(t *testing.T) {
 }
 
 func TestHalfAResponseIsNotWholeForWantOfAFIN(t *testing.T) {
+	t.Parallel()
 	cuts := act("cuts", "server1", fault.CutResponse, 0.3)
 	c := config(40, 16, cuts, back(fault.FIN, drop("x", "firewall", fault.PerConnection, 1)))
 	c.Timeout = time.Second

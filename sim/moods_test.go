@@ -19,6 +19,7 @@ func TestAServerThatAtTimesNeverReadsHasItsOtherMoodsToo(t *testing.T) {
 	}{{fault.Reset, client.Reset}, {fault.Die, client.Reset}, {fault.CutResponse, client.Truncated}, {fault.StaySilent, client.Timeout}, {fault.AnswerError, client.Error}}
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run(string(family), func(t *testing.T) {
+			t.Parallel()
 			var faults []fault.Fault
 			want := map[string]client.Outcome{"never": client.Reset}
 			for i, m := range moods {

@@ -153,6 +153,7 @@ func TestADelayThatOutlastsPatienceFailsWhatItHits(t *testing.T) {
 	} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(row.name+" "+string(family), func(t *testing.T) {
+				t.Parallel()
 				c := config(40, 16, append([]fault.Fault{row.late}, row.others...)...)
 				c.Family, c.Timeout = family, time.Second
 				f := checked(t, play(t, c))
