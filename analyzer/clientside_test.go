@@ -71,6 +71,24 @@ func TestWhatIsLostBetweenClientAndProxyIsNoFaultOfWhoWaitsForIt(t *testing.T) {
 			s.keepsTrying(c, when)
 			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
 		}, Reset, "link:client-f5", DataDropped, ""},
+		{"the same, and the client's capture has missed the handshake", func(s *story) {
+			s.blind = func(point string, _ time.Duration, p told) bool {
+				return point == "client/eth0" && p.flags&flagSYN != 0 && p.flow.client.Port() == 54373
+			}
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			s.keepsTrying(c, when)
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", DataDropped, ""},
+		{"the same, and the f5's has missed it, too", func(s *story) {
+			s.blind = func(_ string, _ time.Duration, p told) bool {
+				return p.flags&flagSYN != 0 && p.flow.client.Port() == 54373
+			}
+			c := s.clientFlow(54373)
+			when := s.handshake(at, c)
+			s.keepsTrying(c, when)
+			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+		}, Reset, "link:client-f5", DataDropped, ""},
 		{"the request is lost, and the client gives up", func(s *story) {
 			c := s.clientFlow(54373)
 			when := s.handshake(at, c)

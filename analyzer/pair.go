@@ -91,6 +91,11 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	if err != nil {
 		return nil, err
 	}
+	for i := range fs {
+		if f := &fs[i]; !f.knowsISN {
+			f.isn, f.knowsISN = a.onlyISN(cols, f.tuple)
+		}
+	}
 	before := len(w.tuples)
 	for i := range fs { // what only the second pass could find
 		if fs[i].hidden() {
@@ -120,7 +125,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		m := &matter{a: a, f: f, start: start, follows: start}
 		m.client = a.view(cols, w.index[f.tuple], f.tuple, f.isn, f.knowsISN)
 		m.client.within(group)
-		if f.reused {
+		if f.reused || !f.knowsISN && f.began != 0 {
 			m.client.narrow(f.seq)
 		}
 		if f.pending && !m.ending() {
@@ -148,6 +153,33 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	a.disown(start, out, candidates)
 	sortBy(out, func(m **matter) int64 { return (*m).f.start })
 	return out, nil
+}
+
+// onlyISN is the initial sequence number of a client's connection whose beginning the
+// capture where requests are followed has missed: the one that the other points have of its
+// tuple, if they all have the same.
+func (a *analysis) onlyISN(cols []*collection, t tuple) (isn uint32, ok bool) {
+	on := a.topo.path(t)
+	for _, i := range on {
+		if a.cal.translated(on, i, t.server) != nil {
+			continue
+		}
+		for j := range cols[i].seen[a.wanted.index[t]] {
+			g := &cols[i].seen[a.wanted.index[t]][j]
+			n := g.seq
+			switch {
+			case !g.is(flagSYN, 0) || g.toServer == g.is(flagACK, 0):
+				continue
+			case !g.toServer:
+				n = g.ack - 1
+			}
+			if ok && n != isn {
+				return 0, false
+			}
+			isn, ok = n, true
+		}
+	}
+	return isn, ok
 }
 
 // wanted numbers the tuples that the second pass gathers.
