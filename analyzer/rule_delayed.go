@@ -2,7 +2,6 @@ package analyzer
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -18,8 +17,8 @@ import (
 //
 // Two things must be certain, whatever the clocks' offset inside its interval: that the
 // packet had passed the first point with at least half of the wait still to come, and that
-// it passed the second after the end. Which copy of several it is their checksums tell,
-// which cover the time stamps. Who gives up sooner than good requests take is impatient,
+// it passed the second after the end. Which copy of several it is their time stamps tell
+// (RFC 7323 §3), or their checksums. Who gives up sooner than good requests take is impatient,
 // and judged by [clientAbort].
 var delayed = rule{cause: Delayed, match: func(v *flowView, m *matter) *conclusion {
 	at, end := m.gaveUp()
@@ -125,12 +124,24 @@ func (c *calibration) surely(p int, t int64, q int, u int64) bool {
 func (v *flowView) copyOf(seen []*sighting, p, q int, k kind) (same *sighting) {
 	came := seen[0]
 	all := v.steps[p].of(k)
-	told := slices.DeleteFunc(slices.Clone(all), func(g *sighting) bool {
-		return g.seq != came.seq || g.length != came.length || g.sum != came.sum
-	})
+	var told []*sighting
+	stamped := false
+	for _, g := range all {
+		switch {
+		case g.seq != came.seq || g.length != came.length: // another segment
+		case g.stamped && came.stamped: // also where sums are left to a card
+			if stamped = true; g.tsval == came.tsval {
+				told = append(told, g)
+			}
+		case g.sum == came.sum:
+			told = append(told, g)
+		}
+	}
 	switch {
 	case len(told) > 1 && len(told) == len(all) && len(all) == len(seen):
 		return all[0] // all alike, and all came
+	case len(told) == 0 && stamped:
+		return nil // it was sent once more, and step p missed that
 	case len(told) == 0: // other segments, or sums that are left to a card
 		told = all
 	}

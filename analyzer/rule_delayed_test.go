@@ -36,6 +36,23 @@ func (s *story) synsHeldUp(syn, answer told) {
 	s.resets(when+4*time.Second, c, len(post(17)), "TCP retransmit timeout", true)
 }
 
+// answeredAgain tells of SYN-ACKs that the firewall drops, of which the server repeats the
+// last when the f5 has given up. The server's capture misses that one, and the firewall's
+// has no other.
+func (s *story) answeredAgain() {
+	c, b, when := s.opened(at, 17, 54373, 2, post(17))
+	again := when + time.Second
+	s.blind = func(point string, at time.Duration, p told) bool {
+		return p.flow == b && p.flags&flagACK != 0 && (point == "server2/eth0") == (at >= again) && point != "firewall/feth11"
+	}
+	for i, r := range []time.Duration{0, 100 * time.Millisecond} {
+		s.tell(when+r, told{flow: b, toServer: true, flags: flagSYN, seq: b.isn, stamp: 5000 + uint32(i)*100})
+		s.tell(when+r+4*hopDelay, told{flow: b, flags: flagSYN | flagACK, seq: b.answer, ack: b.isn + 1, dies: "firewall/feth10", stamp: 9000 + uint32(i)*100})
+	}
+	s.resets(when+400*time.Millisecond, c, len(post(17)), retransmitTimeout, true)
+	s.tell(again+4*hopDelay, told{flow: b, flags: flagSYN | flagACK, seq: b.answer, ack: b.isn + 1, dies: "firewall/feth10", stamp: 10_000})
+}
+
 func TestWhoHoldsAPacketUpIsToBlameAndNotWhoGivesUp(t *testing.T) {
 	held := func(point string, by time.Duration) told { return told{stays: point, by: by} }
 	for _, c := range []struct {
@@ -47,6 +64,7 @@ func TestWhoHoldsAPacketUpIsToBlameAndNotWhoGivesUp(t *testing.T) {
 		{"the SYNs, before the firewall", func(s *story) { s.synsHeldUp(held("f5/0.0", 6*time.Second), told{}) }, "link:f5-firewall", Delayed},
 		{"the SYNs, in the firewall", func(s *story) { s.synsHeldUp(held("firewall/feth11", 6*time.Second), told{}) }, "firewall", Delayed},
 		{"the SYN-ACKs, behind the firewall", func(s *story) { s.synsHeldUp(told{}, held("server2/eth0", 6*time.Second)) }, "link:firewall-server2", Delayed},
+		{"nobody: the SYN-ACK that comes late was sent late", (*story).answeredAgain, "firewall", SYNAckDropped},
 		{"the request, in the firewall", func(s *story) { s.patient(5*time.Second, held("firewall/feth11", 8*time.Second), told{}, 0) }, "firewall", Delayed},
 		{"the response, before the firewall", func(s *story) { s.patient(5*time.Second, told{}, held("firewall/feth11", 8*time.Second), 0) }, "link:f5-firewall", Delayed},
 		{"nobody: the server is slow", func(s *story) { s.patient(5*time.Second, told{}, told{}, 8*time.Second) }, "server2", AppSilent},
