@@ -296,6 +296,9 @@ func (t *trial) certainty() string {
 	return ""
 }
 
+// hasFace tells whether a point is named as somebody's face, and not only numbered.
+func hasFace(point string) bool { return strings.Contains(point, "/") }
+
 // cause: it is one, it can be at such a hop, and the evidence has what it needs.
 func (t *trial) cause() string {
 	v := t.v
@@ -305,7 +308,11 @@ func (t *trial) cause() string {
 	}
 	if v.Hop != "" {
 		link := strings.HasPrefix(v.Hop, "link:")
-		if link && !v.Cause.CanBeAt(analyzer.AtLink) || !link && !v.Cause.CanBeAt(analyzer.AtForwarder|analyzer.AtProxy|analyzer.AtServer|analyzer.AtClient) {
+		places := analyzer.AtLink
+		if link && !slices.ContainsFunc(v.Between, hasFace) {
+			places |= analyzer.AtForwarder // between captures that nobody named may be whatever forwards
+		}
+		if link && !v.Cause.CanBeAt(places) || !link && !v.Cause.CanBeAt(analyzer.AtForwarder|analyzer.AtProxy|analyzer.AtServer|analyzer.AtClient) {
 			return fmt.Sprintf("%s cannot be at %s", v.Cause, v.Hop)
 		}
 	}

@@ -1,6 +1,30 @@
 package verify
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"github.com/hopblame/hopblame/analyzer"
+)
+
+func TestWhereACauseCanBe(t *testing.T) {
+	for _, row := range []struct {
+		name, hop string
+		between   []string
+		cause     analyzer.Cause
+		refused   bool
+	}{
+		{"a firewall holds a session", "firewall", []string{"firewall/feth11", "firewall/feth10"}, analyzer.TupleReused, false},
+		{"a wire does not", "link:f5-firewall", []string{"f5/0.0", "firewall/feth11"}, analyzer.TupleReused, true},
+		{"what lies between two captures that nobody named may be a firewall", "link:p3-p4", []string{"p3", "p4"}, analyzer.TupleReused, false},
+		{"and is no server", "link:p3-p4", []string{"p3", "p4"}, analyzer.AppSilent, true},
+	} {
+		tr := &trial{c: &checker{}, v: &analyzer.Verdict{Hop: row.hop, Between: row.between, Cause: row.cause}}
+		if why := tr.cause(); strings.Contains(why, "cannot be at") != row.refused {
+			t.Errorf("%s: %q", row.name, why)
+		}
+	}
+}
 
 func TestWhatMayBeAnAlertUnderEncryption(t *testing.T) {
 	const (

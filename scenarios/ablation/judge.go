@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
 	"github.com/hopblame/hopblame/scenarios"
@@ -140,8 +141,14 @@ func pointNames(c *observe.Captures, report *analyzer.Report) map[string]string 
 	return names
 }
 
+// inARow is how soon behind the end of a request the next one on its connection is sent.
+// A port that is taken again by another connection is free for longer before.
+const inARow = 50 * time.Millisecond
+
 // request finds the request that a verdict is about: by id, else by address and
-// the nearest start; nil if there is none.
+// the nearest start; nil if there is none. Where a request cannot be read, in TLS without
+// keys or with a short snap length, it may seem to begin with one before it on its
+// connection, and is the first that fails from there on.
 func (j *judge) request(v *analyzer.Verdict) *scenarios.Truth {
 	if v.Request.ID != "" {
 		for i := range j.run.Truths {
@@ -167,13 +174,30 @@ func (j *judge) request(v *analyzer.Verdict) *scenarios.Truth {
 		clock = p.Clock
 	}
 	var best *scenarios.Truth
-	nearest := math.Inf(1)
-	for _, use := range j.run.ends[client] {
+	from, nearest := 0, math.Inf(1)
+	uses := j.run.ends[client]
+	for i, use := range uses {
 		if d := math.Abs(float64(v.Request.Start.UnixNano() - clock(use.start.UnixNano()))); d < nearest && use.ordinal < len(j.run.Truths) && use.ordinal >= 0 {
-			best, nearest = &j.run.Truths[use.ordinal], d
+			best, nearest, from = &j.run.Truths[use.ordinal], d, i
 		}
 	}
-	return best
+	if best == nil || best.Failed() {
+		return best
+	}
+	for t := best; ; from++ {
+		if t.Failed() {
+			return t
+		}
+		if from+1 == len(uses) || uses[from+1].ordinal >= len(j.run.Truths) || uses[from+1].start.Sub(ended(t)) > inARow {
+			return best
+		}
+		t = &j.run.Truths[uses[from+1].ordinal]
+	}
+}
+
+// ended is when a client had done with a request.
+func ended(t *scenarios.Truth) time.Time {
+	return t.Start.Add(time.Duration(t.Duration * float64(time.Second)))
 }
 
 func (j *judge) verdict(v *analyzer.Verdict, t *scenarios.Truth) Judgement {
@@ -277,7 +301,7 @@ func (j *judge) failing(p *observe.Capture, client netip.AddrPort, at int64) int
 			continue
 		}
 		t := &j.run.Truths[use.ordinal]
-		begin, end := p.Clock(t.Start.UnixNano()), p.Clock(t.Start.UnixNano()+int64(t.Duration*1e9))
+		begin, end := p.Clock(t.Start.UnixNano()), p.Clock(ended(t).UnixNano())
 		if t.Failed() && t.Client == client && at >= min(begin, end)-slack && at <= max(begin, end)+slack {
 			return use.ordinal
 		}

@@ -149,11 +149,19 @@ func TestAVerdictFindsItsRequest(t *testing.T) {
 		{"by address and time", "198.18.50.88:1001", at(59), nil, 4},
 		{"by the proxy's address, where the client was not captured", "198.18.60.247:2001", at(0), nil, 1},
 		{"by a clock that is wrong", "198.18.50.88:1001", at(60), observe.Shift{Point: "client/eth0", By: time.Minute}, 1},
+		{"by the first that fails in a row on a connection", "198.18.50.88:1009", at(0), nil, 6},
+		{"not by one on a later connection from there", "198.18.50.88:1010", at(0), nil, 7},
 		{"by an address that nobody used", "198.18.50.88:77", at(0), nil, -1},
 		{"by what is no address", "the client", at(0), nil, -1},
 	} {
 		t.Run(row.says, func(t *testing.T) {
 			run, before := inhabited(t)
+			for i, tr := range []scenarios.Truth{{Client: port(1009), Start: at(0), Outcome: client.OK}, {Client: port(1009), Start: at(1), Outcome: client.Reset},
+				{Client: port(1010), Start: at(0), Outcome: client.OK}, {Client: port(1010), Start: at(3), Outcome: client.Reset}} {
+				tr.Ordinal, tr.Duration = 5+i, 1
+				run.Truths = append(run.Truths, tr)
+				run.use(tr.Client, tr.Ordinal, tr.Start)
+			}
 			after := before.Clone()
 			if row.alter != nil {
 				row.alter.Apply(after)
