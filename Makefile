@@ -66,7 +66,9 @@ mutate: go-version
 race: go-version
 	@# Not the catalogue's scores: its labs run in the same process, and the detector slows
 	@# them so that good requests come as late as failing ones. ./sim has the same code.
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^TestEveryScenarioIsSolvedFromItsCapturesAlone$$' ./analyzer/... ./internal/... ./sim/... ./topology/... ./scenarios/... ./serve
+	@# Not the command's scripts, which put together what the packages below are, nor mutants,
+	@# which are compiled without the detector: they take as long as half of the rest.
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^(TestEveryScenarioIsSolvedFromItsCapturesAlone|TestScripts)$$' ./analyzer/... ./internal/... ./sim/... ./topology/... $$($(GO) list ./scenarios/... | grep -v /mutation) ./serve
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version

@@ -16,7 +16,7 @@ type absent struct {
 }
 
 const (
-	transit   = int64(50 * time.Millisecond) // a packet's way between neighbouring points, generously
+	transit   = int64(50 * time.Millisecond) // a packet's way between neighbouring points, generously; see transitOf
 	holeVotes = 3                            // packets elsewhere that make a pause a hole in the capture
 	// absenceSlack is how much longer than it must an absence is looked for, at either end.
 	absenceSlack = int64(250 * time.Millisecond)
@@ -55,11 +55,12 @@ func (v *flowView) absence(p, q int, seen []*sighting, k kind) absent {
 	slack := absenceSlack
 	begin, end := s.coverage()
 	previous := int64(-far)
+	late := cal.transitOf(v.steps[p].at, v.steps[q].at, k.toServer)
 	var times []int64
 	low, high := int64(far), int64(-far)
 	for _, g := range seen {
 		off := cal.offset(v.steps[p].at, v.steps[q].at, g.time)
-		a, b := g.time+off.lo, g.time+off.hi+transit
+		a, b := g.time+off.lo, g.time+off.hi+late
 		low, high = min(low, a-slack), max(high, b+slack)
 		if g.time-previous < disorder {
 			continue // a copy, as SPAN ports make them

@@ -52,12 +52,13 @@ type calibration struct {
 	compared []comparison
 	proxy    proxyHabits
 	hops     map[hopsAsked]hopCount // what was asked for: see hopsBetween
+	transits map[wayBetween]int64   // what was asked for: see transitOf
 	// What boxes between two points do to connections, p < q.
 	translations map[[2]int]*translation
 }
 
 func calibrate(surveys []*survey, topo *pathFinder) *calibration {
-	c := &calibration{surveys: surveys, topo: topo, pairs: map[[2]int]*clockPair{}, hops: map[hopsAsked]hopCount{}}
+	c := &calibration{surveys: surveys, topo: topo, pairs: map[[2]int]*clockPair{}, hops: map[hopsAsked]hopCount{}, transits: map[wayBetween]int64{}}
 	c.measureClocks()
 	c.findTranslations()
 	c.link()

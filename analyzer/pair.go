@@ -92,8 +92,8 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		return nil, err
 	}
 	for i := range fs {
-		if f := &fs[i]; !f.knowsISN {
-			f.isn, f.knowsISN = a.onlyISN(cols, f.tuple)
+		if f := &fs[i]; !f.knowsISN && !f.hidden() {
+			f.isn, f.knowsISN = a.onlyISN(cols, start, f)
 		}
 	}
 	before := len(w.tuples)
@@ -156,30 +156,46 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 }
 
 // onlyISN is the initial sequence number of a client's connection whose beginning the
-// capture where requests are followed has missed: the one that the other points have of its
-// tuple, if they all have the same.
-func (a *analysis) onlyISN(cols []*collection, t tuple) (isn uint32, ok bool) {
-	on := a.topo.path(t)
+// capture where requests are followed has missed: the one that other points have of its
+// tuple from before the request, if they all have the same. Has that capture the SYN, behind
+// the connection's first packets, they are copies, and what it begins with is not told.
+func (a *analysis) onlyISN(cols []*collection, start *survey, f *failure) (isn uint32, ok bool) {
+	on := a.topo.path(f.tuple)
 	for _, i := range on {
-		if a.cal.translated(on, i, t.server) != nil {
+		off := a.cal.offset(start.index, i, f.start)
+		if !off.bounded() || a.cal.translated(on, i, f.tuple.server) != nil {
 			continue
 		}
-		for j := range cols[i].seen[a.wanted.index[t]] {
-			g := &cols[i].seen[a.wanted.index[t]][j]
-			n := g.seq
+		for j := range cols[i].seen[a.wanted.index[f.tuple]] {
+			g := &cols[i].seen[a.wanted.index[f.tuple]][j]
+			n, begins := g.begins()
 			switch {
-			case !g.is(flagSYN, 0) || g.toServer == g.is(flagACK, 0):
-				continue
-			case !g.toServer:
-				n = g.ack - 1
-			}
-			if ok && n != isn {
+			case !begins:
+			case i == start.index:
+				if f.seq-n < window {
+					return 0, false
+				}
+			case g.time > f.start+off.hi: // a later connection's
+			case ok && n != isn:
 				return 0, false
+			default:
+				isn, ok = n, true
 			}
-			isn, ok = n, true
 		}
 	}
-	return isn, ok
+	return isn, ok && (f.began == 0 || f.seq-isn < window)
+}
+
+// begins is the initial sequence number of the connection that a SYN or SYN-ACK begins;
+// false for what is neither.
+func (s *sighting) begins() (isn uint32, ok bool) {
+	switch {
+	case s.toServer && s.is(flagSYN, flagACK):
+		return s.seq, true
+	case !s.toServer && s.is(flagSYN|flagACK, 0):
+		return s.ack - 1, true
+	}
+	return 0, false
 }
 
 // wanted numbers the tuples that the second pass gathers.
