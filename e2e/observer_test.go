@@ -59,6 +59,7 @@ var views = map[string]view{
 	"capture-nobody-at-f5":              {least: 0, most: 0.9, partly: true},
 	"capture-nobody-at-client":          {least: 1, most: 1},
 	"capture-bursts-at-f5":              {least: 0.3, most: 1, cause: timedOut, partly: true},
+	"capture-misses-syns-at-f5":         {least: 0.5, most: 1, cause: timedOut, partly: true},
 }
 
 // observed is each scenario with faults of the observer, once for each IP version.
