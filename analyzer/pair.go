@@ -127,6 +127,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 		m.client.within(group)
 		if f.reused || !f.knowsISN && f.began != 0 {
 			m.client.narrow(f.seq)
+			m.settleBegin()
 		}
 		if f.pending && !m.ending() {
 			continue
@@ -153,6 +154,18 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 	a.disown(start, out, candidates)
 	sortBy(out, func(m **matter) int64 { return (*m).f.start })
 	return out, nil
+}
+
+// settleBegin corrects when a request began whose first byte came behind others that were
+// never captured: it was put down only when these were acknowledged.
+func (m *matter) settleBegin() {
+	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	if i < 0 || m.f.hidden() || m.f.start != m.f.began {
+		return
+	}
+	if seen := m.client.steps[i].of(byteKind(m.client, true, m.f.seq)); len(seen) > 0 && seen[0].time < m.f.began {
+		m.f.start, m.f.began, m.f.epochs[0] = seen[0].time, seen[0].time, uint16(m.start.epochOf(seen[0].frame))
+	}
 }
 
 // onlyISN is the initial sequence number of a client's connection whose beginning the
