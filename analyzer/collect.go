@@ -42,6 +42,18 @@ func (s *sighting) is(set, clear byte) bool {
 	return !s.icmp && s.flags&set == set && s.flags&clear == 0
 }
 
+// begins is the initial sequence number of the connection that a SYN or SYN-ACK begins;
+// false for what is neither.
+func (s *sighting) begins() (isn uint32, ok bool) {
+	switch {
+	case s.toServer && s.is(flagSYN, flagACK):
+		return s.seq, true
+	case !s.toServer && s.is(flagSYN|flagACK, 0):
+		return s.ack - 1, true
+	}
+	return 0, false
+}
+
 // maxSightings bounds what is kept of one tuple at one point. Beyond it the
 // flow is too long for this kind of judgement.
 const maxSightings = 1 << 14

@@ -29,7 +29,8 @@
 //	pace, anchors, translate           what proxies and boxes on the way do
 //	collect                            the second pass: packets of failed requests
 //	pair, eliminate                    the two sides of the proxy
-//	view, delivery, absence, kinds     one connection over all points
+//	view, untangle, delivery, kinds    one connection over all points
+//	absence, transit                   what it means that a point does not have a packet
 //	neighbours                         who asked for whose hardware address
 //	judge, rule_…                      one file a cause
 //	hypotheses, findings, finding_…    rivals, and what failures share

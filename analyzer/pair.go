@@ -199,18 +199,6 @@ func (a *analysis) onlyISN(cols []*collection, start *survey, f *failure) (isn u
 	return isn, ok && (f.began == 0 || f.seq-isn < window)
 }
 
-// begins is the initial sequence number of the connection that a SYN or SYN-ACK begins;
-// false for what is neither.
-func (s *sighting) begins() (isn uint32, ok bool) {
-	switch {
-	case s.toServer && s.is(flagSYN, flagACK):
-		return s.seq, true
-	case !s.toServer && s.is(flagSYN|flagACK, 0):
-		return s.ack - 1, true
-	}
-	return 0, false
-}
-
 // wanted numbers the tuples that the second pass gathers.
 type wanted struct {
 	tuples []tuple

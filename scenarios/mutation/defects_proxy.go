@@ -24,7 +24,7 @@ var proxied = []Mutant{
 	{Says: "a serverside connection may belong to a request that came after it", File: "pair.go", By: "capture-bursts-at-f5",
 		Old: "from, to := m.f.startOfWork()+off.lo, m.f.ended+off.hi", New: "from, to := off.lo, m.f.ended+off.hi"},
 	{Says: "what comes behind a 5-tuple's next SYN, if a capture missed that, is the earlier connection's", File: "untangle.go", By: "capture-misses-syns-at-f5",
-		Old: "if len(later) == 0 {", New: "if len(later) >= 0 {"},
+		Old: "if nearest == math.MaxUint32 {", New: "if nearest <= math.MaxUint32 {"},
 	{Says: "a serverside connection may belong to a request that was over before it", File: "pair.go", By: "firewall-cluster-half-dead",
 		Old: "isn, inside, sent, answered = true, first, g.time <= to,", New: "isn, inside, sent, answered = true, first, to > 0,"},
 	{Says: "the proxy's pace is known to the microsecond", File: "pace.go", By: "capture-loses-at-f5",
