@@ -36,6 +36,8 @@ var noAnswer = rule{cause: NoAnswer, match: func(v *flowView, m *matter) *conclu
 		c.settle = absent.settle + ": " + absent.doubt
 	case v.refusalMayBeMissed(p, seen[len(seen)-1].time):
 		c.settle = fmt.Sprintf("a capture at %s that loses less: a proxy that passes connections on answers no SYN by itself, and the one RST with which it gives up may have been missed", v.point(p))
+	case v.challengeMayBeMissed(p, seen):
+		c.settle = fmt.Sprintf("a capture at %s that loses less: the tuple was in use before, and a server that still holds that connection answers by one challenge ACK in half a second, which may have been missed", v.point(p))
 	case v.queueMayBeFull(p, seen):
 		c.settle = fmt.Sprintf("the listen queue of %s at %s (ss -lnt, nstat TcpExtListenOverflows): it answered no SYN at that time, and held connections that it did not serve",
 			v.server, stamp(seen[0].time).Format(clockFormat))
@@ -54,6 +56,14 @@ func (v *flowView) refusalMayBeMissed(p int, at int64) bool {
 	s := &v.steps[p]
 	loss := v.a.cal.losses[s.at]
 	return s.s.point.Side == Both && loss.missedAll(down, []int64{at}) > loss.limit(down)
+}
+
+// challengeMayBeMissed tells whether the silence may be that of a server which has the
+// tuple's earlier connection in TIME-WAIT, or open: it answers a SYN by a challenge ACK (RFC
+// 9293 §3.10.7.4), and the next ones only after half a second (net.ipv4.tcp_invalid_ratelimit).
+func (v *flowView) challengeMayBeMissed(p int, seen []*sighting) bool {
+	loss := v.a.cal.losses[v.steps[p].at]
+	return v.before(p, p, seen[0]) != nil && loss.missedAll(down, []int64{seen[0].time}) > loss.limit(down)
 }
 
 // queueMayBeFull tells whether the listener's state explains the silence as well:

@@ -46,3 +46,36 @@ func TestAProxyThatWaitedForAnotherIsNotSilent(t *testing.T) {
 		})
 	}
 }
+
+// A server that holds an earlier connection of a tuple answers four SYNs in a row by one
+// packet. Where that may have been missed, its silence proves nothing.
+func TestAServerThatHoldsTheTupleMayHaveSaidSoOnce(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		used bool    // the tuple, before
+		loss float64 // of other connections' packets, at the server's capture
+		hop  string
+	}{
+		{"a used tuple, and a capture that misses nothing", true, 0, "server2"},
+		{"a used tuple, and a capture that misses one packet in twenty", true, 0.05, ""},
+		{"a tuple that is new, and a capture that misses one packet in twenty", false, 0.05, "server2"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := newStory(t)
+			r := rand.New(rand.NewPCG(1, 1))
+			s.blind = func(point string, _ time.Duration, p told) bool {
+				return point == "server2/eth0" && p.flow.client.Port() != 64373 && r.Float64() < row.loss
+			}
+			if row.used {
+				s.good(at-2*time.Second, 5, 54373, 2)
+			}
+			s.failing(at, 17, 54373, 2, "server2/eth0", "")
+			s.background(0, 300)
+			s.background(at+8*time.Second, 200)
+			report := s.analyze()
+			if len(report.Verdicts) != 1 || report.Verdicts[0].Hop != row.hop {
+				t.Errorf("got %s", show(report))
+			}
+		})
+	}
+}
