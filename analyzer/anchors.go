@@ -145,3 +145,29 @@ func (s *survey) anchorRequest(c *conn, p *packet) {
 func (a *anchorage) sort() {
 	slices.SortStableFunc(a.all, func(x, y *anchor) int { return cmp.Compare(x.key, y.key) })
 }
+
+// sameKeys calls f for each key that both of two sorted lists have, with the anchors that
+// have it in either.
+func sameKeys(a, b []*anchor, f func(xs, ys []*anchor)) {
+	for len(a) > 0 && len(b) > 0 {
+		i, j := ofOneKey(a), ofOneKey(b)
+		switch x, y := a[0].key, b[0].key; {
+		case x < y:
+			a = a[i:]
+		case x > y:
+			b = b[j:]
+		default:
+			f(a[:i], b[:j])
+			a, b = a[i:], b[j:]
+		}
+	}
+}
+
+// ofOneKey is how many anchors at the beginning of a list have the key of its first.
+func ofOneKey(l []*anchor) int {
+	n := 1
+	for n < len(l) && l[n].key == l[0].key {
+		n++
+	}
+	return n
+}

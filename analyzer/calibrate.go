@@ -224,21 +224,9 @@ func shared(p, q *survey, f func(x, y *handshake)) {
 
 // sharedRequests calls f for each sampled request that both points saw, once.
 func sharedRequests(p, q *survey, f func(x, y *anchor)) {
-	a, b := p.anchors.all, q.anchors.all
-	single := func(l []*anchor, i int) bool {
-		return (i == 0 || l[i-1].key != l[i].key) && (i+1 == len(l) || l[i+1].key != l[i].key)
-	}
-	for i, j := 0, 0; i < len(a) && j < len(b); {
-		switch x, y := a[i], b[j]; {
-		case x.key < y.key:
-			i++
-		case x.key > y.key:
-			j++
-		default:
-			if single(a, i) && single(b, j) {
-				f(x, y)
-			}
-			i, j = i+1, j+1
+	sameKeys(p.anchors.all, q.anchors.all, func(xs, ys []*anchor) {
+		if len(xs) == 1 && len(ys) == 1 {
+			f(xs[0], ys[0])
 		}
-	}
+	})
 }

@@ -15,6 +15,15 @@ func (s *story) keepsTrying(c *telling, when time.Duration) {
 	}
 }
 
+// neverAsks is a client whose request gets no further than itself, until the f5's idle timer
+// ends the connection.
+func (s *story) neverAsks() {
+	c := s.clientFlow(54373)
+	when := s.handshake(at, c)
+	s.keepsTrying(c, when)
+	s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+}
+
 // hangsUp has the client send its FIN, and a f5 without such a connection answer it.
 func (s *story) hangsUp(c *telling, when time.Duration, sent uint32) {
 	s.tell(when, told{flow: c, toServer: true, flags: flagFIN | flagACK, seq: c.isn + 1 + sent, ack: c.answer + 1})
@@ -65,29 +74,18 @@ func TestWhatIsLostBetweenClientAndProxyIsNoFaultOfWhoWaitsForIt(t *testing.T) {
 		cause   Cause
 		settle  string
 	}{
-		{"the request is lost, and the f5's idle timer ends the connection", func(s *story) {
-			c := s.clientFlow(54373)
-			when := s.handshake(at, c)
-			s.keepsTrying(c, when)
-			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
-		}, Reset, "link:client-f5", DataDropped, ""},
+		{"the request is lost, and the f5's idle timer ends the connection", (*story).neverAsks, Reset, "link:client-f5", DataDropped, ""},
 		{"the same, and the client's capture has missed the handshake", func(s *story) {
 			s.blind = func(point string, _ time.Duration, p told) bool {
 				return point == "client/eth0" && p.flags&flagSYN != 0 && p.flow.client.Port() == 54373
 			}
-			c := s.clientFlow(54373)
-			when := s.handshake(at, c)
-			s.keepsTrying(c, when)
-			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+			s.neverAsks()
 		}, Reset, "link:client-f5", DataDropped, ""},
 		{"the same, and the f5's has missed it, too", func(s *story) {
 			s.blind = func(_ string, _ time.Duration, p told) bool {
 				return p.flags&flagSYN != 0 && p.flow.client.Port() == 54373
 			}
-			c := s.clientFlow(54373)
-			when := s.handshake(at, c)
-			s.keepsTrying(c, when)
-			s.resets(when+4*time.Second, c, 0, "Flow expired (sweeper)", false)
+			s.neverAsks()
 		}, Reset, "link:client-f5", DataDropped, ""},
 		{"the request is lost, and the client gives up", func(s *story) {
 			c := s.clientFlow(54373)

@@ -183,7 +183,7 @@ func (a *analysis) windowOf(m *matter) synWindow {
 	h := &a.cal.proxy
 	began := m.f.began
 	if h.at != w.at {
-		step := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == h.at })
+		step := m.client.stepAt(h.at)
 		if step < 0 {
 			return w
 		}

@@ -30,8 +30,10 @@ func (a *analysis) bursts(ms []*matter) []Finding {
 	bad := rhythm{}
 	for _, m := range ms {
 		at := m.f.start
-		if off := a.cal.offset(m.start.index, follows.index, at); m.start != follows && off.bounded() {
-			at += (off.lo + off.hi) / 2
+		if m.start != follows {
+			if off := a.cal.offset(m.start.index, follows.index, at); off.bounded() {
+				at += (off.lo + off.hi) / 2
+			}
 		}
 		bad.add(at + m.start.stepOf(m.f.epochs[0]))
 	}

@@ -1,9 +1,6 @@
 package analyzer
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // outcome is how the request ended for the client; another point may have the
 // RST that the start point's capture missed.
@@ -63,7 +60,7 @@ func (m *matter) rst() *RST {
 // and its own first bytes, at the point where requests are followed.
 func (m *matter) requestEvidence() (out []Evidence) {
 	v := m.client
-	at := slices.IndexFunc(v.steps, func(s step) bool { return s.at == m.start.index })
+	at := v.stepAt(m.start.index)
 	if at < 0 {
 		return nil
 	}

@@ -159,7 +159,7 @@ func (a *analysis) pair(ctx context.Context, start *survey, fs []failure) ([]*ma
 // settleBegin corrects when a request began whose first byte came behind others that were
 // never captured: it was put down only when these were acknowledged.
 func (m *matter) settleBegin() {
-	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	i := m.client.stepAt(m.start.index)
 	if i < 0 || m.f.hidden() || m.f.start != m.f.began {
 		return
 	}
@@ -179,8 +179,9 @@ func (a *analysis) onlyISN(cols []*collection, start *survey, f *failure) (isn u
 		if !off.bounded() || a.cal.translated(on, i, f.tuple.server) != nil {
 			continue
 		}
-		for j := range cols[i].seen[a.wanted.index[f.tuple]] {
-			g := &cols[i].seen[a.wanted.index[f.tuple]][j]
+		seen := cols[i].seen[a.wanted.index[f.tuple]]
+		for j := range seen {
+			g := &seen[j]
 			n, begins := g.begins()
 			switch {
 			case !begins:
@@ -409,12 +410,11 @@ func (v *flowView) firstSeen() int64 {
 
 // lastSeen is when a point saw the last packet of a view; 0 if it saw none.
 func (v *flowView) lastSeen(at int) int64 {
-	for i := range v.steps {
-		if s := &v.steps[i]; s.at == at && len(s.packets) > 0 {
-			return s.packets[len(s.packets)-1].time
-		}
+	i := v.stepAt(at)
+	if i < 0 || len(v.steps[i].packets) == 0 {
+		return 0
 	}
-	return 0
+	return v.steps[i].packets[len(v.steps[i].packets)-1].time
 }
 
 // during finds the connection of a tuple that was in use while the request
@@ -452,10 +452,7 @@ func (a *analysis) during(n named, m *matter) *flowView {
 		}
 		for j := range a.cols[at].seen[i] {
 			g := &a.cols[at].seen[i][j]
-			syn, first := g.toServer && g.is(flagSYN, flagACK), g.seq
-			if !g.toServer && g.is(flagSYN|flagACK, 0) {
-				syn, first = true, g.ack-1
-			}
+			first, syn := g.begins()
 			switch {
 			case syn && found && first != isn && !g.toServer && sent && !answered:
 				// It answers the latest SYN, which has become another on its way.
@@ -483,7 +480,7 @@ func (a *analysis) during(n named, m *matter) *flowView {
 // from the beginning of the connection's next request.
 func (m *matter) endedAt(at int) (int64, bool) {
 	_, end := m.client.numbered(m.start, m.f.endFrame)
-	i := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == at })
+	i := m.client.stepAt(at)
 	if end == nil || i < 0 {
 		return 0, false
 	}
@@ -523,7 +520,7 @@ func (m *matter) acquitted() bool {
 	if m.f.inside || m.f.outcome != Timeout && m.f.outcome != Truncated {
 		return false
 	}
-	own := slices.IndexFunc(m.client.steps, func(s step) bool { return s.at == m.start.index })
+	own := m.client.stepAt(m.start.index)
 	from, ok := m.client.begins(false)
 	if own < 0 || !ok {
 		return false

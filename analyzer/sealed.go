@@ -204,7 +204,7 @@ func (m *matter) speaks() bool {
 // the capture where requests are followed misses it, the next point that has it counts.
 func (m *matter) settleStart() {
 	v := m.client
-	i := slices.IndexFunc(v.steps, func(s step) bool { return s.at == m.start.index })
+	i := v.stepAt(m.start.index)
 	if i < 0 {
 		return
 	}

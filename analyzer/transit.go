@@ -71,31 +71,11 @@ func sameRequests(p, q *survey, f func(x, y *anchor)) {
 		}
 		return same
 	}
-	a, b := p.anchors.all, q.anchors.all
-	for len(a) > 0 && len(b) > 0 {
-		i, j := ofOneKey(a), ofOneKey(b)
-		switch {
-		case a[0].key < b[0].key:
-			a = a[i:]
-			continue
-		case a[0].key > b[0].key:
-			b = b[j:]
-			continue
-		}
-		for _, x := range a[:min(i, maxSends)] { // more often it is nobody's own message
-			if y := single(b[:j], x); y != nil && single(a[:i], x) != nil {
+	sameKeys(p.anchors.all, q.anchors.all, func(xs, ys []*anchor) {
+		for _, x := range xs[:min(len(xs), maxSends)] { // more often it is nobody's own message
+			if y := single(ys, x); y != nil && single(xs, x) != nil {
 				f(x, y)
 			}
 		}
-		a, b = a[i:], b[j:]
-	}
-}
-
-// ofOneKey is how many anchors at the beginning of a list have the key of its first.
-func ofOneKey(l []*anchor) int {
-	n := 1
-	for n < len(l) && l[n].key == l[0].key {
-		n++
-	}
-	return n
+	})
 }

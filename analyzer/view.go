@@ -69,8 +69,7 @@ func connectionOf(all []sighting, isn uint32) []sighting {
 	for i := range all {
 		g := &all[i]
 		if start < 0 {
-			if g.is(flagSYN, flagACK) && g.toServer && g.seq == isn ||
-				g.is(flagSYN|flagACK, 0) && !g.toServer && g.ack-1 == isn {
+			if n, begins := g.begins(); begins && n == isn {
 				start = i
 			}
 			continue
@@ -83,6 +82,11 @@ func connectionOf(all []sighting, isn uint32) []sighting {
 		return all[start:]
 	}
 	return bySequence(all, isn)
+}
+
+// stepAt is the step of a point, by its index; -1 if the point is not on the path.
+func (v *flowView) stepAt(point int) int {
+	return slices.IndexFunc(v.steps, func(s step) bool { return s.at == point })
 }
 
 // within leaves out the points that nothing ties to the others of a group.

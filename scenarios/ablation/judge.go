@@ -184,15 +184,16 @@ func (j *judge) request(v *analyzer.Verdict) *scenarios.Truth {
 	if best == nil || best.Failed() {
 		return best
 	}
-	for t := best; ; from++ {
-		if t.Failed() {
+	t := best
+	for _, next := range uses[from+1:] {
+		if next.ordinal < 0 || next.ordinal >= len(j.run.Truths) || next.start.Sub(ended(t)) > inARow {
+			break
+		}
+		if t = &j.run.Truths[next.ordinal]; t.Failed() {
 			return t
 		}
-		if from+1 == len(uses) || uses[from+1].ordinal >= len(j.run.Truths) || uses[from+1].start.Sub(ended(t)) > inARow {
-			return best
-		}
-		t = &j.run.Truths[uses[from+1].ordinal]
 	}
+	return best
 }
 
 // ended is when a client had done with a request.
