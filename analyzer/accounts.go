@@ -24,8 +24,10 @@ func wayOf(toServer bool) int {
 	return down
 }
 
-// mss is what a missing stretch is divided by to count its packets.
+// mss is what a missing stretch of sequence numbers is divided by to count its packets.
 const mss = 1448
+
+func packetsIn(numbers uint32) uint32 { return (numbers + mss - 1) / mss }
 
 // plausibleJump is how far an ACK may run ahead of what was seen and still be
 // believed; more is garbage, or a stretch in which nothing was captured.
@@ -60,7 +62,7 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	if n > 0 {
 		mine.add(p.seq, p.seq+n)
 	}
-	if p.flags&flagACK == 0 {
+	if p.flags&flagACK == 0 || !fromClient && c.heldByServer(p) {
 		return
 	}
 	if !theirs.known {
@@ -80,6 +82,16 @@ func (s *survey) account(c *conn, p *packet, fromClient bool) {
 	k.missed[1-way] += missed
 }
 
+// heldByServer tells whether a packet is the challenge ACK (RFC 9293 3.10.7.4, RFC 5961 4)
+// of a server that holds the tuple's connection before: its numbers are that one's, and
+// it answers a SYN where nothing else has come.
+//
+//	SYN 42576 ──▶
+//	◀── ACK 85838    not 43262 bytes that this capture missed
+func (c *conn) heldByServer(p *packet) bool {
+	return p.flags&flagSYN == 0 && c.flags&sawSYN != 0 && c.synAcks == 0 && c.up.end == c.isn+1 && p.ack != c.up.end
+}
+
 // add notes a packet's stretch of sequence numbers.
 func (b *bytesSeen) add(from, to uint32) {
 	switch ahead := int32(from - b.end); {
@@ -89,14 +101,14 @@ func (b *bytesSeen) add(from, to uint32) {
 		if b.holes == 0 {
 			b.hole = b.end
 		}
-		b.holes = uint8(min(255, uint32(b.holes)+1+uint32(ahead)/mss))
+		b.holes = uint8(min(255, uint32(b.holes)+packetsIn(uint32(ahead))))
 		b.end = to
 		b.fresh++
 	case int32(to-b.end) > 0:
 		b.end = to
 		b.fresh++
-	case b.holes > 0: // late or sent again
-		b.holes--
+	case b.holes > 0 && int32(to-b.hole) > 0: // late or sent again
+		b.holes -= uint8(min(uint32(b.holes), packetsIn(to-from)))
 		b.fresh++
 	}
 }
@@ -111,7 +123,7 @@ func (b *bytesSeen) acked(ack uint32) (seen, missed uint32) {
 		seen, b.fresh = uint32(b.fresh), 0
 	}
 	if d > 0 && d < plausibleJump {
-		missed += 1 + uint32(d)/mss
+		missed += packetsIn(uint32(d))
 		b.end = ack
 	}
 	return seen, missed

@@ -1,6 +1,7 @@
 package analyzer
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -31,6 +32,7 @@ func TestWhatIsAcknowledgedMeasuresTheLoss(t *testing.T) {
 	other := packet{src: []byte{198, 18, 0, 9}, dst: []byte{198, 18, 0, 2}, sport: 1, dport: 80, flags: flagSYN}
 	up, down := toServer, toClient
 	syn, synAck, ack := up(flagSYN, 99, 0, 0), down(flagSYN|flagACK, 499, 0, 100), up(flagACK, 100, 0, 500)
+	before := []packet{syn, synAck, ack, up(flagACK|flagFIN, 100, 50, 500), down(flagACK|flagFIN, 500, 0, 151), up(flagACK, 151, 0, 501)}
 	for _, row := range []struct {
 		name                                   string
 		packets                                []packet
@@ -48,6 +50,12 @@ func TestWhatIsAcknowledgedMeasuresTheLoss(t *testing.T) {
 		{"data that is acknowledged and not there", []packet{syn, synAck, ack, down(flagACK, 500, 0, 150)}, 1, 1, 1, 0},
 		{"a hole in data, acknowledged", []packet{syn, synAck, ack, up(flagACK, 100, 50, 500), up(flagACK, 200, 50, 500), down(flagACK, 500, 0, 250)}, 3, 1, 1, 0},
 		{"a hole that is filled late", []packet{syn, synAck, ack, up(flagACK, 200, 50, 500), up(flagACK, 100, 100, 500), down(flagACK, 500, 0, 250)}, 3, 0, 1, 0},
+		{"a whole segment that comes late", []packet{syn, synAck, ack, up(flagACK, 1548, 50, 500), up(flagACK, 100, 1448, 500), down(flagACK, 500, 0, 1598)}, 3, 0, 1, 0},
+		{"two of them that were captured as one", []packet{syn, synAck, ack, up(flagACK, 2996, 50, 500), up(flagACK, 100, 2896, 500), down(flagACK, 500, 0, 3046)}, 3, 0, 1, 0},
+		{"a whole segment that is not there", []packet{syn, synAck, ack, up(flagACK, 1548, 50, 500), down(flagACK, 500, 0, 1598)}, 2, 1, 1, 0},
+		{"one that is not there, while what came before it is sent again", []packet{syn, synAck, ack, up(flagACK, 100, 50, 500), up(flagACK, 200, 50, 500), up(flagACK, 100, 50, 500), down(flagACK, 500, 0, 250)}, 3, 1, 1, 0},
+		{"a challenge ACK, by a server that still holds the tuple's connection before", slices.Concat(before, []packet{up(flagSYN, 79, 0, 0), down(flagACK, 501, 0, 151)}), 2, 0, 2, 0},
+		{"and the SYN that is answered then", slices.Concat(before, []packet{up(flagSYN, 79, 0, 0), down(flagACK, 501, 0, 151), up(flagSYN, 79, 0, 0), down(flagSYN|flagACK, 899, 0, 80), up(flagACK, 80, 0, 900)}), 3, 0, 3, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := surveyOf(time.Second, row.packets)

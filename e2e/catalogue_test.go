@@ -128,6 +128,12 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		if _, listed := sightings[name]; listed && family == topology.IPv4 {
 			Expect(causesByTshark(ctx, dir)).To(Equal(r.RSTCauses), "the causes of the f5's RSTs, as tshark reads them")
 		}
+		for _, p := range r.Report.Points {
+			if slices.ContainsFunc(s.Faults, func(f fault.Fault) bool { return f.Do == fault.Detour }) {
+				break // some of what came to the hop did not come by this face
+			}
+			Expect(p.Loss[0]).To(BeZero(), "the capture at %s has every packet, as its tap proved; the analyzer says that it misses %v of them", p.Name, p.Loss)
+		}
 		if len(s.Expect) == 0 {
 			Expect(r.Report.Verdicts).To(BeEmpty())
 			return
