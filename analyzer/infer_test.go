@@ -40,6 +40,17 @@ func places(r *Report, was map[string]string) string {
 
 const inPathOrder = "p1=client/eth0 p2=f5/0.0 p3=firewall/feth11 p4=firewall/feth10 p5=server1/eth0 p6=server2/eth0"
 
+// atFirewall tells of a request that was sent to a server, and what came of it then, with
+// captures of the firewall alone, and nothing but who talks to whom to tell where they were
+// made.
+func (s *story) atFirewall(then func(when time.Duration, b *telling, sent, answered uint32)) {
+	s.noAddrs, s.skip = true, []string{"client/eth0", "f5/0.0", "server1/eth0", "server2/eth0"}
+	_, b, when := s.opened(at, 17, 54373, 2, post(17))
+	when = s.handshake(when, b)
+	s.tell(when, told{flow: b, toServer: true, flags: flagACK, seq: b.isn + 1, ack: b.answer + 1, payload: post(17)})
+	then(when, b, b.isn+1+uint32(len(post(17))), b.answer+1)
+}
+
 // TestUnlabelledCapturesComeInPathOrder shuffles captures that nobody named.
 func TestUnlabelledCapturesComeInPathOrder(t *testing.T) {
 	dropped := func(s *story) { s.failing(at, 17, 54373, 2, "firewall/feth11", "") }
@@ -134,6 +145,37 @@ func TestUnlabelledCapturesComeInPathOrder(t *testing.T) {
 			s.skip = []string{"client/eth0", "f5/0.0", "server1/eth0", "server2/eth0"}
 			dropped(s)
 		}, "p1=firewall/feth11 p2=firewall/feth10", "link:p1-p2", SYNDropped, ""},
+		{"the firewall's two captures, before which a RST is forged to the server", func(s *story, _ *rand.Rand) {
+			s.atFirewall(func(when time.Duration, b *telling, sent, answered uint32) {
+				s.tell(when+4*hopDelay, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: sent, ack: answered})
+				s.tell(when+6*hopDelay, told{flow: b, toServer: true, flags: flagACK, seq: sent, ack: answered})
+			})
+		}, "p1=firewall/feth11 p2=firewall/feth10", "", Inconclusive, ""},
+		{"the firewall's two captures, before which a RST is forged to the client", func(s *story, _ *rand.Rand) {
+			s.atFirewall(func(when time.Duration, b *telling, sent, answered uint32) {
+				s.tell(when+4*hopDelay, told{flow: b, flags: flagACK, seq: answered, ack: sent})
+				s.tell(when+8*hopDelay, told{flow: b, toServer: true, flags: flagRST, seq: sent})
+			})
+		}, "p1=firewall/feth11 p2=firewall/feth10", "", Inconclusive, ""},
+		{"the firewall's two captures, and the client does give up", func(s *story, _ *rand.Rand) {
+			s.atFirewall(func(when time.Duration, b *telling, sent, answered uint32) {
+				s.tell(when+4*hopDelay, told{flow: b, flags: flagACK, seq: answered, ack: sent})
+				s.tell(when+8*hopDelay, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: sent, ack: answered})
+			})
+		}, "p1=firewall/feth11 p2=firewall/feth10", "p1", ClientAbort, ""},
+		{"captures of the firewall and before a server, whose RST is forged behind that", func(s *story, _ *rand.Rand) {
+			s.atFirewall(func(when time.Duration, b *telling, sent, answered uint32) {
+				s.tell(when+4*hopDelay, told{flow: b, flags: flagRST | flagACK, seq: answered, ack: sent})
+				s.tell(when+6*hopDelay, told{flow: b, flags: flagACK, seq: answered, ack: sent})
+			})
+			s.skip = s.skip[:3]
+		}, "p1=firewall/feth11 p2=firewall/feth10 p3=server2/eth0", "", Inconclusive, ""},
+		{"captures of the firewall and of a server, which does reset it", func(s *story, _ *rand.Rand) {
+			s.atFirewall(func(when time.Duration, b *telling, sent, answered uint32) {
+				s.tell(when+4*hopDelay, told{flow: b, flags: flagRST | flagACK, seq: answered, ack: sent})
+			})
+			s.skip = s.skip[:3]
+		}, "p1=firewall/feth11 p2=firewall/feth10 p3=server2/eth0", "p3", AppReset, ""},
 		{"the f5's capture and the firewall's last", func(s *story, _ *rand.Rand) {
 			s.skip = []string{"client/eth0", "firewall/feth11", "server1/eth0", "server2/eth0"}
 			dropped(s)

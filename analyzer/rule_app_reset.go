@@ -23,5 +23,8 @@ var appReset = rule{cause: AppReset, match: func(v *flowView, m *matter) *conclu
 	if at, _ := v.furthest(responseKind(v)); w.answer != nil && at > 0 {
 		return nil // its answer was lost as well: two things went wrong
 	}
+	if doubt := v.notItsOwn(w.at, w.rst); doubt != nil && v.bare(w.at) { // else it is the server's own capture
+		return doubt
+	}
 	return v.appVerdict(w, w.rst, "the server resets the connection")
 }}

@@ -59,8 +59,8 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 }}
 
 // disowned tells whether the client's end of the connection is not known to have given up:
-// all that came of it is a RST without ACK, by which a host that has no such connection
-// answers a packet of it (RFC 9293 §3.10.7.1). Somebody had ended it there before.
+// all that came of it is the RST of a host that has no such connection (see noSuch).
+// Somebody had ended it there before.
 //
 //	f5        feth10     server2
 //	 |--POST---->|--------->|
@@ -70,7 +70,7 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 func (v *flowView) disowned(w *appView) bool {
 	gaveUp := kind{toServer: true, is: func(g *sighting) bool { return g.toServer && (g.is(flagFIN, 0) || g.is(flagRST|flagACK, 0)) }}
 	at, _ := v.furthest(gaveUp)
-	return at < 0 && w.end.is(flagRST, flagACK)
+	return at < 0 && w.end.noSuch()
 }
 
 // requestOf returns the step's packets of a kind from the request on.

@@ -35,6 +35,9 @@ var clientAbort = rule{cause: ClientAbort, match: func(v *flowView, m *matter) *
 		return &conclusion{between: []string{c.point(at)}, direction: ToServer, evidence: []Evidence{c.frame(at, end, "the client ends "+what+" first")},
 			settle: "a capture at the client, which tells whether it ended the connection itself"}
 	}
+	if doubt := c.notItsOwn(p, g[0]); doubt != nil {
+		return doubt
+	}
 	waited := time.Duration(end.time - m.f.began)
 	slowest := time.Duration(m.slowestGood())
 	what = fmt.Sprintf("the client ends "+what+" %v after its request began; the slowest good one took %v", waited.Round(time.Millisecond), slowest.Round(time.Millisecond))

@@ -2,6 +2,7 @@ package analyzer
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -134,6 +135,39 @@ func (v *flowView) unlike(p int, rst *sighting, toServer bool) string {
 	}
 	return ""
 }
+
+// notItsOwn is what a RST at step i, the nearest to its sender, is worth if it was not its
+// sender that ended the connection; nil if nothing says so. Who resets a connection deletes
+// it (RFC 9293 3.10.5) and answers by RSTs alone from then on. Who has none any more, for
+// somebody had ended it there before, answers by a RST that is no end either: see noSuch.
+func (v *flowView) notItsOwn(i int, rst *sighting) *conclusion {
+	if !rst.is(flagRST, 0) {
+		return nil
+	}
+	who := v.sender(rst.toServer)
+	if ends := [2]netip.AddrPort{down: v.steps[i].server, up: v.steps[i].client}; v.bare(i) { // its node is the capture
+		who = ends[wayOf(rst.toServer)].Addr().String()
+	}
+	doubt := func(why string, e ...Evidence) *conclusion {
+		return &conclusion{between: []string{v.point(i)}, evidence: append([]Evidence{v.frame(i, rst, "RST in the name of "+who)}, e...),
+			settle: fmt.Sprintf("a capture nearer to %s than %s: %s", who, v.point(i), why)}
+	}
+	if rst.noSuch() {
+		return doubt("a RST without ACK answers a packet of a connection that is no more, and what ended it does not show here")
+	}
+	for j := range v.steps[i].packets {
+		if g := &v.steps[i].packets[j]; g.frame > rst.frame && g.toServer == rst.toServer && g.is(0, flagSYN|flagRST) {
+			return doubt("who resets a connection sends no more of it, so the RST may be somebody else's", v.frame(i, g, "which goes on all the same"))
+		}
+	}
+	return nil
+}
+
+// noSuch tells whether a packet is the RST by which a host answers what belongs to no
+// connection that it has: one without ACK, with the number that was asked for (RFC 9293
+// 3.10.7.1). A RST that ends one's own connection has an ACK (tcp_send_active_reset of
+// net/ipv4/tcp_output.c).
+func (s *sighting) noSuch() bool { return s.is(flagRST, flagACK) }
 
 // refusedAfterIdle returns the packet that a RST answers, if the connection had
 // been idle before it and it went no further than the hop between the two steps.

@@ -31,8 +31,7 @@ func (v *flowView) waitedInVain(m *matter, said string) *conclusion {
 
 // resets are the RSTs and ICMP errors to the client that can have ended its connection.
 // Not among them is what a host without the connection answers to the FIN of a client that
-// has given up by then: a RST without ACK, with the number that the FIN acknowledges (RFC
-// 9293 §3.10.7.1).
+// has given up by then (see noSuch).
 func (v *flowView) resets() kind {
 	k := rstKind(v, false)
 	late := map[*sighting]bool{}
@@ -42,7 +41,7 @@ func (v *flowView) resets() kind {
 			switch g := &v.steps[i].packets[j]; {
 			case g.toServer && g.is(flagFIN|flagACK, flagRST) && g.length == 0:
 				given = g
-			case given != nil && k.is(g) && g.is(flagRST, flagACK) && g.seq == given.ack:
+			case given != nil && k.is(g) && g.noSuch() && g.seq == given.ack:
 				late[g] = true
 			}
 		}
