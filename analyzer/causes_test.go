@@ -405,6 +405,19 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestOfSeveralRSTsTheFirstEndedTheRequest lets the f5 reset a connection, and answer then what
+// the client had sent before it heard.
+func TestOfSeveralRSTsTheFirstEndedTheRequest(t *testing.T) {
+	s := newStory(t)
+	c, _, when := s.opened(at, 17, 54373, 2, post(17))
+	s.resets(when, c, 0, "Connection limit exceeded", false)
+	s.tell(when+hopDelay, told{flow: c, flags: flagRST, seq: c.answer + 1, rst: &f5trailer.RSTCause{Text: "No flow found for ACK", Line: 1234}})
+	v := s.analyze().Verdicts
+	if want := (RST{By: "f5", Cause: "Connection limit exceeded"}); len(v) != 1 || v[0].RST == nil || *v[0].RST != want {
+		t.Errorf("got %+v, want one verdict whose RST is %+v", v, want)
+	}
+}
+
 // forgottenAtWork tells of a firewall that forgets a connection while the server is at
 // work on its request. The f5's probes come too late, and are dropped like the response.
 func forgottenAtWork(s *story) {

@@ -43,12 +43,8 @@ func (m *matter) rst() *RST {
 			r.By = c.hop // a box in between, if that is proven
 		}
 	}
-	for j := range m.client.steps {
-		for _, g := range m.client.steps[j].of(k) {
-			if n := g.note; n != nil && n.hasCause && !n.ingress {
-				r.By, r.Cause, r.Peer = m.client.hop(j), n.cause, n.causePeer
-			}
-		}
+	if j, g := m.client.saidBy(k); j >= 0 {
+		r.By, r.Cause, r.Peer = m.client.hop(j), g.note.cause, g.note.causePeer
 	}
 	if last.icmp {
 		r.Cause = fmt.Sprintf("ICMP type %d code %d from %s", last.icmpWhat>>8, last.icmpWhat&255, last.icmpFrom)

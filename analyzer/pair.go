@@ -535,7 +535,7 @@ func (m *matter) acquitted() bool {
 // have been the whole answer. The proxy's own word counts, or the fate of the request
 // on the serverside.
 func (m *matter) corroborated() bool {
-	_, g := m.client.saidBy()
+	_, g := m.client.saidBy(rstKind(m.client, false))
 	switch {
 	case g != nil && !g.note.causePeer:
 		cause := saidCause(g.note.cause)

@@ -90,6 +90,6 @@ func (v *flowView) sentAfterProbe(i int, probe kind) (out []*sighting) {
 
 // says tells whether the proxy explains its RST with a text that lies with the peer flow.
 func (v *flowView) says(text string) bool {
-	_, g := v.saidBy()
+	_, g := v.saidBy(rstKind(v, false))
 	return g != nil && g.note.causePeer && strings.HasPrefix(g.note.cause, text)
 }

@@ -69,7 +69,7 @@ var proxySays = rule{cause: NoPoolMember, match: func(v *flowView, m *matter) *c
 	if v != m.client || m.f.outcome == Error { // the RST behind a whole answer is about what came later, or did not
 		return nil
 	}
-	at, g := v.saidBy()
+	at, g := v.saidBy(rstKind(v, false))
 	if g == nil || g.note.causePeer {
 		return nil
 	}
@@ -113,9 +113,9 @@ func (v *flowView) ofClient(c *conclusion) *conclusion {
 	return c
 }
 
-// saidBy returns the RST to the client that its maker explains in a trailer.
-func (v *flowView) saidBy() (int, *sighting) {
-	k := rstKind(v, false)
+// saidBy returns the first of the RSTs of a kind that its maker explains in a trailer. What
+// comes behind it are answers to what the client had sent before it heard.
+func (v *flowView) saidBy(k kind) (int, *sighting) {
 	for i := range v.steps {
 		for _, g := range v.steps[i].of(k) {
 			if g.note != nil && g.note.hasCause && !g.note.ingress {
