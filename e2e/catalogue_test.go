@@ -116,6 +116,7 @@ var _ = DescribeTable("every failure of a scenario is blamed on the right hop, i
 		seed := uint64(crc32.ChecksumIEEE(fmt.Append(nil, GinkgoRandomSeed(), name, family)))
 		r, dir := run(ctx, s, scenarios.Options{Requests: enough(s, seed), Seed: &seed})
 		note(s, r, dir)
+		expectNoGuess(r)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())

@@ -86,6 +86,7 @@ var _ = DescribeTable("what the captures lack leaves verdicts open, and makes no
 		s.Lab.Family = family
 		r, dir := run(ctx, s, scenarios.Options{})
 		note(s, r, dir)
+		expectNoGuess(r)
 
 		Expect(r.InvalidBecause).To(BeEmpty())
 		Expect(r.Valid).To(BeTrue())

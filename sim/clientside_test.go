@@ -20,6 +20,7 @@ func atClient(name string, match fault.Match, per fault.Per, p float64) fault.Fa
 }
 
 func TestWhatIsLostBetweenClientAndF5IsAccountedForPacketByPacket(t *testing.T) {
+	t.Parallel()
 	const conn, tuple = fault.PerConnection, fault.PerTuple
 	const all, fewer = "all", "fewer"
 	for _, row := range []struct {
@@ -81,6 +82,7 @@ func TestWhatIsLostBetweenClientAndF5IsAccountedForPacketByPacket(t *testing.T) 
 }
 
 func TestAClientThatGivesUpBeforeAHealthyServerAnswersFailsByItself(t *testing.T) {
+	t.Parallel()
 	impatient := act("impatient", topology.Client, fault.GiveUp, 0.3)
 	impatient.After = 300 * time.Millisecond
 	c := config(40, 40, impatient)
@@ -116,6 +118,7 @@ func TestWhatAConnectionCanDoWithoutOrIsOnlyLateHarmsNoRequest(t *testing.T) {
 }
 
 func TestWhereLargePacketsDoNotPassToTheF5TheLargeRequestsFail(t *testing.T) {
+	t.Parallel()
 	x := largerThan1400("small", fault.ClientLink)
 	c := config(40, 16, x)
 	c.LargeRequests, c.Timeout = 0.2, 1500*time.Millisecond
@@ -173,6 +176,7 @@ func TestClientsideFaultsOfWhichNobodyKnowsWhomTheyHitAreRefused(t *testing.T) {
 }
 
 func TestAPacketOfTheClientsThatNoRequestWasSentOnMakesARunInvalid(t *testing.T) {
+	t.Parallel()
 	c := config(10, 4, atClient("x", fault.SYN, fault.PerConnection, 0.5))
 	c.Timeout = 1500 * time.Millisecond
 	f := checked(t, play(t, c))

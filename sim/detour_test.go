@@ -21,6 +21,7 @@ func past(name string, per fault.Per, p float64) fault.Fault {
 }
 
 func TestAConnectionOnADetourFailsAtTheFirewallItWasLedPast(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name        string
 		family      topology.Family
@@ -75,6 +76,7 @@ func TestADetourOfNobodyHarmsNobody(t *testing.T) {
 // What lies before the switch on the usual way sees nothing of a connection on a detour but
 // its answers; what lies behind it sees all.
 func TestOtherFaultsMeetAConnectionOnADetourWhereItsWayLeads(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		other fault.Fault

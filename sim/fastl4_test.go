@@ -25,6 +25,7 @@ var withoutHTTP = []struct {
 }
 
 func TestVirtualServersThatDoNotReadTheRequestAreHeldToTheSameAccounts(t *testing.T) {
+	t.Parallel()
 	for _, vs := range withoutHTTP {
 		for _, row := range []struct {
 			name   string

@@ -30,6 +30,7 @@ func refused(f *Facts, reason firewall.Reason, packets int) (ordinals []int) {
 }
 
 func TestAStatefulFirewallFailsTheRequestsThatItsLedgerSays(t *testing.T) {
+	t.Parallel()
 	all := bigip.Fast.Tries()
 	for _, row := range []struct {
 		name    string
@@ -70,6 +71,7 @@ func TestAStatefulFirewallFailsTheRequestsThatItsLedgerSays(t *testing.T) {
 }
 
 func TestPlannedFaultsAndAStatefulFirewallShareALedger(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		fault fault.Fault

@@ -43,6 +43,7 @@ func plannedFor(planned []Planned, name string) []int {
 }
 
 func TestWhatOnlyAnotherFaultMakesIsHitWhereThatOneStrikes(t *testing.T) {
+	t.Parallel()
 	resets := act("cause", "server2", fault.Reset, 0.4)
 	probes := bigip.Fast
 	probes.KeepAliveInterval, probes.MinimumRTO = time.Second, 50*time.Millisecond
@@ -87,6 +88,7 @@ func TestWhatOnlyAnotherFaultMakesIsHitWhereThatOneStrikes(t *testing.T) {
 }
 
 func TestARouterAnswersWhatComesWithATTLThatIsUp(t *testing.T) {
+	t.Parallel()
 	up := rewriting("link:f5-firewall", fault.SYN, fault.ToServer, 1, 0, 0)
 	down := rewriting("link:firewall-switch", fault.SYNACK, fault.ToClient, 1, 0, 0)
 	down.Name = "down"
@@ -136,6 +138,7 @@ func TestARouterAnswersWhatComesWithATTLThatIsUp(t *testing.T) {
 }
 
 func TestTheF5GoesOnWithItsSYNsUponICMPErrors(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{topology.Firewall, topology.Server1} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(fmt.Sprintf("%s at %s", family, at), func(t *testing.T) {
@@ -156,6 +159,7 @@ func TestTheF5GoesOnWithItsSYNsUponICMPErrors(t *testing.T) {
 }
 
 func TestWhoseFINIsLostSucceedsEvenSo(t *testing.T) {
+	t.Parallel()
 	for _, way := range []fault.Direction{fault.ToServer, fault.ToClient} {
 		for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 			t.Run(fmt.Sprintf("%s, %s", way, family), func(t *testing.T) {
@@ -196,6 +200,7 @@ func TestHalfAResponseIsNotWholeForWantOfAFIN(t *testing.T) {
 }
 
 func TestAPolicerIsAccountedForAndNotPredicted(t *testing.T) {
+	t.Parallel()
 	x := of(fault.Data, drop("x", "link:f5-firewall", fault.PerPacket, 1))
 	x.Do, x.Rate, x.Burst = fault.RateLimit, 50, 10
 	c := config(200, 64, x)
@@ -209,6 +214,7 @@ func TestAPolicerIsAccountedForAndNotPredicted(t *testing.T) {
 }
 
 func TestAnICMPErrorThatTheLedgerDoesNotHaveMakesARunInvalid(t *testing.T) {
+	t.Parallel()
 	f := play(t, config(20, 4, forbid("x", "firewall", 0.5), forbid("y", "server1", 0.5)))
 	if problems := f.Check(); len(problems) > 0 {
 		t.Fatal(problems)

@@ -13,6 +13,7 @@ import (
 // A server that may never read takes its connections in another way than others do, and
 // has to end them as they do.
 func TestAServerThatAtTimesNeverReadsHasItsOtherMoodsToo(t *testing.T) {
+	t.Parallel()
 	moods := []struct {
 		do      fault.Do
 		outcome client.Outcome

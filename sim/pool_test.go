@@ -19,6 +19,7 @@ func tested(kind bigip.MonitorType) bigip.Pool {
 }
 
 func TestThePlanIsWhatFailsHoweverTheF5ChoosesMemberAndSource(t *testing.T) {
+	t.Parallel()
 	snatpool := bigip.SNAT{Type: bigip.SNATPool, Pool: []netip.Addr{netip.MustParseAddr("198.18.60.5"), netip.MustParseAddr("198.18.60.6")}}
 	least := bigip.Pool{LoadBalancing: bigip.LeastConnections}
 	ratio := bigip.Pool{LoadBalancing: bigip.RatioMember, Members: []bigip.Member{{Name: topology.Server1, Ratio: 3}, {Name: topology.Server2}}}
@@ -124,6 +125,7 @@ func TestWhatAnF5RefusesByItselfIsAccountedFor(t *testing.T) {
 // TestFaultsMeetTheMonitorToo sees that they are told from the requests' connections,
 // and that the run ends though the monitor would go on for ever.
 func TestFaultsMeetTheMonitorToo(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		fault fault.Fault
@@ -155,6 +157,7 @@ func TestFaultsMeetTheMonitorToo(t *testing.T) {
 }
 
 func TestAMonitorsConnectionThatWasHitAndShouldNotHaveBeenMakesARunInvalid(t *testing.T) {
+	t.Parallel()
 	c := config(60, 16, drop("x", "firewall", fault.PerTuple, 0.5))
 	c.F5.Pool = tested(bigip.MonitorTCP)
 	f := checked(t, play(t, c))

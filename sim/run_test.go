@@ -124,6 +124,7 @@ func plannedOrdinals(planned []Planned) (ordinals []int) {
 }
 
 func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
+	t.Parallel()
 	for _, per := range []fault.Per{fault.PerConnection, fault.PerTuple} {
 		for _, concurrency := range []int{1, 16, 256} {
 			t.Run(fmt.Sprintf("per %s, %d at once", per, concurrency), func(t *testing.T) {
@@ -157,6 +158,7 @@ func TestThePlanIsWhatFailsAtAnyConcurrency(t *testing.T) {
 }
 
 func TestARequestThatIsSentAloneMeetsWhatItMetAmongTheOthers(t *testing.T) {
+	t.Parallel()
 	c := config(300, 256, drop("syn-drop", "firewall", fault.PerConnection, 0.02))
 	whole, _, err := c.Plan()
 	if err != nil || len(whole) < 2 {
@@ -195,6 +197,7 @@ func TestARequestThatIsSentAloneMeetsWhatItMetAmongTheOthers(t *testing.T) {
 }
 
 func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name   string
 		edit   func(*Config)
@@ -299,6 +302,7 @@ func TestARunIsValidAndFailsWhatItShould(t *testing.T) {
 }
 
 func TestWhereLargePacketsDoNotPassTheLargeRequestsFailAndNoOther(t *testing.T) {
+	t.Parallel()
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		for _, at := range []string{"firewall", "link:f5-firewall", "link:switch-server1"} {
 			t.Run(fmt.Sprintf("%s, %s", family, at), func(t *testing.T) {
@@ -362,6 +366,7 @@ func TestARequestThatAFaultSlowsDownSucceeds(t *testing.T) {
 }
 
 func TestFaultsPerPacketAreNotPredictedButAccountedFor(t *testing.T) {
+	t.Parallel()
 	c := config(100, 16, drop("x", "firewall", fault.PerPacket, 0.1))
 	if planned, predictable, err := c.Plan(); len(planned) > 0 || predictable || err != nil {
 		t.Errorf("planned %v, %v, %v", planned, predictable, err)
@@ -638,6 +643,7 @@ func (f *full) Write(b []byte) (int, error) {
 }
 
 func TestSomebodyElsesClientSendsTheBatchAndFaultsFindItsRequests(t *testing.T) {
+	t.Parallel()
 	c := config(30, 4, drop("x", "firewall", fault.PerConnection, 0.3))
 	var mu sync.Mutex
 	used := 0
@@ -679,6 +685,7 @@ func unaware(_ context.Context, at *topology.Host, p bigip.Config) (Proxy, error
 }
 
 func TestSomebodyElsesProxyAndServersAreHeldToTheSameAccounts(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		fault fault.Fault

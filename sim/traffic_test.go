@@ -20,6 +20,7 @@ var (
 )
 
 func TestWhatFailsIsTheSameWhateverTheClientSpeaks(t *testing.T) {
+	t.Parallel()
 	syns := drop("x", "firewall", fault.PerConnection, 0.1)
 	plain := config(100, 16, syns)
 	want, _, err := plain.Plan()
@@ -71,6 +72,7 @@ func TestAFaultPerTupleIsNotPredictedWhereRequestsShareAPort(t *testing.T) {
 }
 
 func TestClientsMisdeedsAreAccountedFor(t *testing.T) {
+	t.Parallel()
 	impatient := bigip.Fast
 	impatient.IdleTimeout, impatient.ZeroWindowTimeout = 2*time.Second, 500*time.Millisecond
 	for _, protocol := range []client.Protocol{client.HTTP, client.HTTPS, client.HTTP2} {

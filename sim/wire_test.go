@@ -35,6 +35,7 @@ func backdating(at string, match fault.Match, way fault.Direction) fault.Fault {
 }
 
 func TestWhatAWireDoesIsAccountedForPacketByPacket(t *testing.T) {
+	t.Parallel()
 	late := wired("x", "link:f5-firewall", fault.Delay, fault.Data, 0.3)
 	late.After, late.Jitter = 200*time.Millisecond, 50*time.Millisecond
 	back := func(f fault.Fault) fault.Fault { f.Direction = fault.ToClient; return f }
