@@ -62,13 +62,14 @@ ablate: go-version
 mutate: go-version
 	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS))) $(if $(ONLY),-only '$(ONLY)')
 
-## race: unit and lab tests under the race detector (wants gcc)
+## race: the packages that have goroutines under the race detector (wants gcc)
 race: go-version
-	@# Not the catalogue's scores: its labs run in the same process, and the detector slows
-	@# them so that good requests come as late as failing ones. ./sim has the same code.
-	@# Not the command's scripts, which put together what the packages below are, nor mutants,
-	@# which are compiled without the detector: they take as long as half of the rest.
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -skip '^(TestScenariosAreSolvedFromTheirCapturesAlone|TestScripts)$$' ./analyzer/... ./internal/... ./sim/... ./topology/... $$($(GO) list ./scenarios/... | grep -v /mutation) ./serve
+	@# Of the analyzer what keeps both of its pools of goroutines (packets.go, analyze.go) busy
+	@# with every rule; of the commands not the scripts, which put together what the others
+	@# are. The catalogue is no race: the detector slows its labs so that good requests come
+	@# as late as failing ones, and ./sim has the same code.
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -run '^Test(Verdicts|Causes|Traps|Clocks|.*AblationsNeverFlip|StreamsOfHTTP2|ALongConnection|.*Spool.*)$$' ./analyzer
+	CGO_ENABLED=1 $(GO) test -race -short -parallel 8 -timeout 15m -skip '^TestScripts$$' ./internal/cli ./internal/eventloop ./internal/nflog ./sim/... ./topology/... ./serve
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version

@@ -99,11 +99,15 @@ func entries() (list []TableEntry) {
 		if len(s.Observe.Faults) > 0 {
 			continue // observer_test.go has them
 		}
+		var can []topology.Family
 		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
 			if s.Lab.Family = f; s.Validate() != nil || f == topology.IPv6 && s.Name == "f5-no-snat-address" {
 				continue // it names an address of the other family, or means to
 			}
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
+			can = append(can, f)
+		}
+		for i, f := range versions(s, can...) {
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f, i == 0), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

@@ -72,8 +72,8 @@ func observed() (list []TableEntry) {
 		if len(s.Observe.Faults) == 0 {
 			continue
 		}
-		for _, f := range []topology.Family{topology.IPv4, topology.IPv6} {
-			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f), SpecTimeout(time.Minute)))
+		for i, f := range versions(s, topology.IPv4, topology.IPv6) {
+			list = append(list, Entry(s.Name+" "+string(f), s.Name, f, labels(s, f, i == 0), SpecTimeout(time.Minute)))
 		}
 	}
 	return list

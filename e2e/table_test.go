@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -133,15 +134,20 @@ func playedIn(report Report) (runs []played) {
 }
 
 // tableOf is the table proper: the failures of each scenario by hop and cause, with either
-// IP version, and what the judge says of their verdicts.
+// IP version (– where it was not played), and what the judge says of their verdicts.
 func tableOf(runs []played) string {
 	type line struct {
 		scenario string
 		pair     scenarios.Pair
 	}
 	failures, class, verdict := map[line]map[topology.Family]int{}, map[string]string{}, map[string]string{}
+	type with struct {
+		scenario string
+		family   topology.Family
+	}
+	was := map[with]bool{}
 	for _, p := range runs {
-		class[p.Scenario] = p.Class
+		class[p.Scenario], was[with{p.Scenario, p.Family}] = p.Class, true
 		switch {
 		case !p.Passed:
 			verdict[p.Scenario] = "FAILED"
@@ -159,13 +165,19 @@ func tableOf(runs []played) string {
 			failures[l][p.Family] += b.Failures
 		}
 	}
+	count := func(l line, f topology.Family) string {
+		if !was[with{l.scenario, f}] {
+			return "–"
+		}
+		return strconv.Itoa(failures[l][f])
+	}
 	return aligned(func(w io.Writer) {
 		fmt.Fprintln(w, "SCENARIO\tHOP\tCAUSE\tIPV4\tIPV6\tVERDICTS\tCLASS")
 		for _, l := range slices.SortedFunc(maps.Keys(failures), func(a, b line) int {
 			return cmp.Or(cmp.Compare(a.scenario, b.scenario), cmp.Compare(a.pair.Hop, b.pair.Hop), cmp.Compare(a.pair.Cause, b.pair.Cause))
 		}) {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", l.scenario, l.pair.Hop, l.pair.Cause,
-				failures[l][topology.IPv4], failures[l][topology.IPv6], cmp.Or(verdict[l.scenario], "right"), class[l.scenario])
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", l.scenario, l.pair.Hop, l.pair.Cause,
+				count(l, topology.IPv4), count(l, topology.IPv6), cmp.Or(verdict[l.scenario], "right"), class[l.scenario])
 		}
 	})
 }
@@ -231,8 +243,8 @@ var _ = Describe("the table of scenarios, hops and causes", func() {
 			"SCENARIO  HOP       CAUSE        IPV4  IPV6  VERDICTS            CLASS",
 			"a         firewall  syn-dropped  3     4     right or undecided  x",
 			"a         server2   no-answer    1     0     right or undecided  x",
-			"b         server1   app-reset    2     0     FAILED",
-			"c         -         -            0     0     right",
+			"b         server1   app-reset    2     –     FAILED",
+			"c         -         -            0     –     right",
 			""}, "\n")))
 	})
 

@@ -21,11 +21,11 @@ for package in $("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{en
 	(cd "$package" && "$go" test -c -o "$binary" .)
 	# The sources may be where nobody cannot look: tests find their data in a
 	# copy of the package's folder.
-	run="$binary -test.short -test.v -test.parallel 4 -test.timeout 20m"
+	run="$binary -test.short -test.v -test.parallel 8 -test.timeout 20m"
 	case $package in */e2e)
 		CGO_ENABLED=0 "$go" build -o "$dir/ginkgo" github.com/onsi/ginkgo/v2/ginkgo
 		# What asks nothing of the machine that root has and others may not has no such label.
-		run="$dir/ginkgo -procs=2 --no-color -v --fail-on-empty --timeout=20m --label-filter=rootless $binary"
+		run="$dir/ginkgo -procs=4 --no-color -v --fail-on-empty --timeout=20m --label-filter=rootless $binary"
 		;;
 	esac
 	mkdir -p "$dir/src/${package#"$root"/}"

@@ -15,7 +15,7 @@ import (
 func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 	t.Parallel()
 	idle, shut := bigip.Fast, bigip.Fast
-	idle.IdleTimeout, shut.ZeroWindowTimeout = 300*time.Millisecond, 300*time.Millisecond
+	idle.IdleTimeout, shut.ZeroWindowTimeout = time.Second, 300*time.Millisecond
 	untold := idle
 	untold.ResetOnTimeout = new(bool)
 	const none = ""
@@ -55,7 +55,7 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 		{"a certificate that nobody vouches for is refused with an alert, before HTTP/2", HTTP2, fault.DistrustCertificate, bigip.Config{}, TLS, bigip.SSLAlert.Text, false},
 		{"silence is reset when the flow is idle", HTTP, fault.Dawdle, bigip.Config{Clientside: idle}, Reset, bigip.FlowExpired.Text, false},
 		{"silence is reset when the handshake takes too long", HTTPS, fault.Dawdle,
-			bigip.Config{ClientSSL: bigip.ClientSSL{HandshakeTimeout: 200 * time.Millisecond}}, Reset, bigip.SSLHandshakeExpired.Text, false},
+			bigip.Config{ClientSSL: bigip.ClientSSL{HandshakeTimeout: time.Second}}, Reset, bigip.SSLHandshakeExpired.Text, false},
 		{"another port is closed", HTTP, fault.ConnectElsewhere, bigip.Config{}, Refused, none, false},
 		{"another port is closed to TLS too", HTTP2, fault.ConnectElsewhere, bigip.Config{}, Refused, none, false},
 	} {
@@ -68,7 +68,7 @@ func TestWhatTheClientDoesMeetsTheF5AsItShould(t *testing.T) {
 			f := fault.Fault{Name: "deed", At: topology.Client, Do: row.do, Per: fault.PerConnection, Probability: 0.4}
 			switch row.do {
 			case fault.Pause:
-				f.After = 600 * time.Millisecond
+				f.After = 2 * time.Second
 			case fault.GiveUp:
 				f.After = patience
 			case fault.ConnectElsewhere:
