@@ -286,3 +286,19 @@ func TestAClientThatRefusesAnAnswerToAnotherSYNStillWaitsForItsOwn(t *testing.T)
 		})
 	}
 }
+
+// TestWhatTheF5AcknowledgesItsClientSent lets both captures of the clientside lose all that a
+// client sends but its SYN: its connection was open all the same, and is reset, not refused.
+func TestWhatTheF5AcknowledgesItsClientSent(t *testing.T) {
+	s := newStory(t)
+	s.blind = func(point string, _ time.Duration, p told) bool {
+		return p.toServer && p.flags&flagSYN == 0 && p.flow.client.Port() == 54373 && (point == "client/eth0" || point == "f5/0.0")
+	}
+	s.background(0, 200)
+	s.failing(at, 17, 54373, 2, "firewall/feth11", "")
+	s.background(at+8*time.Second, 200)
+	r := s.analyze()
+	if len(r.Verdicts) != 1 || r.Verdicts[0].Outcome != Reset || r.Verdicts[0].Hop != "firewall" {
+		t.Errorf("want one request that was reset, for the firewall\n%s", show(r))
+	}
+}

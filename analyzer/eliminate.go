@@ -73,7 +73,9 @@ const maxCandidates = 1024
 // eliminate pairs what nothing names: a SYN that never got an answer carries no
 // content. A request's connection must have begun after it, within the proxy's
 // pace, and have ended before it; and there must be one for every request that
-// competes for the same ones, or somebody's is missing and may be anyone's.
+// competes for the same ones, or somebody's is missing and may be anyone's. A proxy may leave
+// its pace, as in a burst in which no request is good: those for which there are none, or too
+// few, may have any within their lifetimes, if there are enough of these.
 //
 //	request  ├──────────────────────┤RST     its window
 //	              SYN · · · ·                a candidate inside
@@ -85,33 +87,39 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 			taken[v.tuple.hash(v.isn)] = true
 		}
 	}
-	g := newPairGraph(len(open), len(cs))
+	paced, wide := newPairGraph(len(open), len(cs)), newPairGraph(len(open), len(cs))
 	for i, m := range open {
-		for _, j := range a.rivalsOf(m, cs, taken) {
-			g.join(i, j)
+		paced.of[i] = a.rivalsOf(m, cs, taken, a.windowOf(m))
+		wide.of[i] = slices.Clone(paced.of[i])
+	}
+	short := paced.shortage()
+	left := func(i int) bool { return len(paced.of[i]) == 0 || short[i] }
+	for i, m := range open {
+		if left(i) {
+			wide.of[i] = a.rivalsOf(m, cs, taken, m.lifetime())
 		}
 	}
-	g.connect()
-	short := g.shortage()
+	shortAll := wide.shortage()
 	tooMany := slices.ContainsFunc(a.surveys, func(s *survey) bool { return s.oddities > 0 })
-	for _, part := range g.contests() {
-		for _, i := range part.requests {
-			m := open[i]
-			switch {
-			case tooMany:
-				m.pairing.why = "there are more unanswered connections than are remembered, as in a flood of SYNs"
-			case len(g.of[i]) == 0:
-				m.pairing.why = "none of the proxy's unanswered connections fits it in time"
-			case short[i]:
-				m.pairing.why = "there are fewer unanswered connections of the proxy in that time than failed requests"
-			case len(g.of[i]) > maxCandidates:
-				m.pairing.why = "too many unanswered connections of the proxy fit it in time"
-			default:
-				for _, j := range g.of[i] {
-					m.pairing.rivals = append(m.pairing.rivals, a.look(cs[j]))
-				}
-				m.pairing.how = m.howEliminated()
+	for i, m := range open {
+		fit, short := paced.of[i], false
+		if left(i) {
+			fit, short = wide.of[i], shortAll[i]
+		}
+		switch {
+		case tooMany:
+			m.pairing.why = "there are more unanswered connections than are remembered, as in a flood of SYNs"
+		case len(fit) == 0:
+			m.pairing.why = "none of the proxy's unanswered connections fits it in time"
+		case short:
+			m.pairing.why = "there are fewer unanswered connections of the proxy in that time than failed requests"
+		case len(fit) > maxCandidates:
+			m.pairing.why = "too many unanswered connections of the proxy fit it in time"
+		default:
+			for _, j := range fit {
+				m.pairing.rivals = append(m.pairing.rivals, a.look(cs[j]))
 			}
+			m.pairing.how = m.howEliminated()
 		}
 	}
 }
@@ -147,8 +155,7 @@ func (a *analysis) look(c *candidate) *candidate {
 // rivalsOf lists the connections that can be a request's own: those that fit in
 // time, and of these the ones with the very port that the proxy would have taken,
 // if there are any.
-func (a *analysis) rivalsOf(m *matter, cs []*candidate, taken map[uint64]bool) (out []int) {
-	w := a.windowOf(m)
+func (a *analysis) rivalsOf(m *matter, cs []*candidate, taken map[uint64]bool, w synWindow) (out []int) {
 	var ported []int
 	for j, c := range cs {
 		if taken[c.tuple.hash(c.isn)] || !a.fits(m, c, w) {
@@ -173,10 +180,13 @@ type synWindow struct {
 	from, to int64
 }
 
+// lifetime is the window of a request of which no more is known.
+func (m *matter) lifetime() synWindow { return synWindow{m.start.index, m.f.start, m.f.ended} }
+
 // windowOf uses the proxy's pace where it is known: from the request's first byte
 // as the point by whose clock it was measured saw it.
 func (a *analysis) windowOf(m *matter) synWindow {
-	w := synWindow{m.start.index, m.f.start, m.f.ended}
+	w := m.lifetime()
 	if m.f.began == 0 {
 		return w
 	}
@@ -269,6 +279,7 @@ func (g *pairGraph) connect() {
 //
 //	silent ── C ── its own ── D ── its own    the silent one has C for good, it seems
 func (g *pairGraph) shortage() map[int]bool {
+	g.connect()
 	before := g.contests()
 	of := map[int]*contest{}
 	for _, part := range before {
@@ -300,10 +311,6 @@ func (g *pairGraph) find(i int) int {
 		i = g.parent[i]
 	}
 	return i
-}
-
-func (g *pairGraph) join(request, candidate int) {
-	g.of[request] = append(g.of[request], candidate)
 }
 
 // contest is a set of requests and connections that compete with nobody else.

@@ -64,10 +64,9 @@ func TestWhoHasNoConnectionGetsNoOthers(t *testing.T) {
 		g := newPairGraph(requests, connections)
 		for i, cs := range of {
 			for _, j := range cs {
-				g.join(i, j)
+				g.of[i] = append(g.of[i], j)
 			}
 		}
-		g.connect()
 		return g.shortage()
 	}
 	for _, row := range []struct {

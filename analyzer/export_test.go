@@ -104,12 +104,19 @@ func DetourStory(tb testing.TB) (dir string, r *Report) {
 
 // ReuseStory tells of a firewall that holds its sessions longer than the proxy lets its
 // ports rest, and returns where the captures are and what the analyzer says. A capture that
-// begins late, if one is named, has nothing of the tuples' earlier use.
-func ReuseStory(tb testing.TB, late string) (dir string, r *Report) {
+// begins late, if one is named, has nothing of the tuples' earlier use; in one that is set
+// back, the later use has the earlier time.
+func ReuseStory(tb testing.TB, late, setBack string) (dir string, r *Report) {
 	tb.Helper()
 	s := newStory(tb)
 	s.blind = func(point string, at time.Duration, p told) bool {
 		return point == late && p.flow.client.Port() >= 60000 && at < 1500*time.Millisecond
+	}
+	s.wrong[setBack] = func(at time.Duration) time.Duration {
+		if at < 1500*time.Millisecond {
+			return 0
+		}
+		return -30 * time.Second
 	}
 	s.reuses()
 	r = s.analyze()

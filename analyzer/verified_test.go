@@ -1,6 +1,7 @@
 package analyzer_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -43,15 +44,17 @@ func TestASYNThatCameAnotherWayIsShownToHaveDoneSo(t *testing.T) {
 // TestTheEarlierUseOfATupleIsCited: who says that a firewall refused a 5-tuple because it
 // knew it shows that it was there.
 func TestTheEarlierUseOfATupleIsCited(t *testing.T) {
-	dir, r := analyzer.ReuseStory(t, "")
-	for _, v := range r.Verdicts {
-		if v.Hop != "firewall" || v.Cause != analyzer.TupleReused {
-			t.Errorf("got %s %s", v.Hop, v.Cause)
+	for _, setBack := range []string{"", "firewall/feth11", "f5/0.0"} {
+		dir, r := analyzer.ReuseStory(t, "", setBack)
+		for _, v := range r.Verdicts {
+			if v.Hop != "firewall" || v.Cause != analyzer.TupleReused {
+				t.Errorf("%q is set back: got %s %s", setBack, v.Hop, v.Cause)
+			}
 		}
+		confirmed(t, fmt.Sprintf("the tuple was used before, and %q is set back", setBack), dir, r)
 	}
-	confirmed(t, "the tuple was used before", dir, r)
 
-	dir, r = analyzer.ReuseStory(t, "firewall/feth11")
+	dir, r := analyzer.ReuseStory(t, "firewall/feth11", "")
 	lost := 0
 	for _, v := range r.Verdicts {
 		if v.Cause == analyzer.SYNDropped {

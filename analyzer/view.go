@@ -309,12 +309,20 @@ func (v *flowView) clientName() string {
 	return v.client.Addr().String()
 }
 
-// established tells whether the initiator got the SYN-ACK and went on.
+// established tells whether the initiator got the SYN-ACK and went on. If no capture has
+// what it sent then, the server may say that it has come: it acknowledges more than the SYN
+// that it has answered.
 func (v *flowView) established() bool {
 	for i := range v.steps {
+		answered := false
 		for j := range v.steps[i].packets {
-			g := &v.steps[i].packets[j]
-			if g.toServer && g.is(flagACK, flagSYN|flagRST) || !g.toServer && g.length > 0 && g.is(0, flagSYN|flagRST) {
+			switch g := &v.steps[i].packets[j]; {
+			case g.toServer && g.is(flagACK, flagSYN|flagRST), !g.toServer && g.length > 0 && g.is(0, flagSYN|flagRST):
+				return true
+			case g.toServer:
+			case g.is(flagSYN|flagACK, 0):
+				answered = true
+			case answered && v.known && g.is(flagACK, 0) && g.ack-(v.isn+2) < window:
 				return true
 			}
 		}

@@ -12,9 +12,9 @@ status=0
 # timeouts. Not in a large one where an analyzer is at work between the actors. What needs
 # no lab keeps the processors busy, all of them. Of the specs those in the first IP version
 # of a scenario; make e2e has all.
-few=$("$go" list ./... | grep -E '/(scenarios|serve|internal/cli)(/|$)')
+few=$("$go" list ./... | grep -E '/(scenarios|serve|internal/cli)(/|$)' | grep -v /mutation)
 many=$("$go" list ./... | grep -E '/(topology|sim)(/|$)')
-"$go" test -count=1 -timeout 10m -v $("$go" list ./... | grep -vE '/(topology|sim|scenarios|serve|internal/cli|e2e)(/|$)') >"$log" 2>&1 &&
+"$go" test -count=1 -timeout 10m -v $("$go" list ./... | grep -vE '/(topology|sim|scenarios|serve|internal/cli|e2e)(/|$)') ./scenarios/mutation >"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 2 -timeout 10m -v $few >>"$log" 2>&1 &&
 	"$go" test -count=1 -p 1 -parallel 8 -timeout 10m -v $many >>"$log" 2>&1 &&
 	"$go" tool ginkgo -procs=4 --no-color -v --fail-on-empty --label-filter='!again' ./e2e >>"$log" 2>&1 &&

@@ -31,10 +31,13 @@ func (t *trial) delayed() string {
 	return why
 }
 
-// before tells whether one frame was captured before another, whatever the clocks' offset
-// inside its interval.
+// before tells whether one frame was captured before another: by their order in one file,
+// whose clock may have been set in between, or whatever the clocks' offset inside its interval.
 func (t *trial) before(x, y *exhibit) bool {
-	if x.Point == y.Point {
+	switch {
+	case x.Point == y.Point && x.File == y.File:
+		return x.Frame < y.Frame
+	case x.Point == y.Point:
 		return x.Time.Before(y.Time)
 	}
 	p, q := t.c.points[x.Point].offset, t.c.points[y.Point].offset

@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer"
@@ -287,12 +288,9 @@ func (t *trial) tupleReused() string {
 	for _, at := range t.v.Between {
 		for _, syn := range t.frames(at, isSYN) {
 			f, isn := syn.frame.flow(), syn.frame.tcp[0].seq
-			other := t.frames(at, func(x *Frame) bool {
-				old := x.flow() == f.back() && isACK(x) && x.tcp[0].ack-(isn+1) > window
-				earlier := x.flow() == f && x.Time.Before(syn.Time) && x.has(0, 0) && x.tcp[0].seq != isn
-				return old || earlier
-			})
-			if len(other) > 0 {
+			old := t.frames(at, func(x *Frame) bool { return x.flow() == f.back() && isACK(x) && x.tcp[0].ack-(isn+1) > window })
+			other := t.frames(at, func(x *Frame) bool { return x.flow() == f && x.has(0, 0) && x.tcp[0].seq != isn })
+			if len(old) > 0 || slices.ContainsFunc(other, func(x *exhibit) bool { return t.before(x, syn) }) {
 				return ""
 			}
 		}
