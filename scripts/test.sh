@@ -22,6 +22,9 @@ many=$("$go" list ./... | grep -E '/(topology|sim)(/|$)')
 	"$go" test -C examples/haproxy-suite -count=1 -v ./... -ginkgo.v -ginkgo.no-color >>"$log" 2>&1 || status=$?
 if [ $status != 0 ]; then
 	grep -vE '^=== |^ *--- PASS|^PASS$|no test files' "$log"
+	# Last, where it is looked for first: a spec's own words stand before the suite's table.
+	echo "what failed:"
+	grep -E -A12 '^ *--- FAIL|^ *\[FAILED\] ' "$log" | grep -v '^ *--- PASS' | tail -n 60
 	exit $status
 fi
 grep -E '^(ok|Ran [0-9]+ of)' "$log"
