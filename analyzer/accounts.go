@@ -27,6 +27,7 @@ func wayOf(toServer bool) int {
 // mss is what a missing stretch of sequence numbers is divided by to count its packets.
 const mss = 1448
 
+// packetsIn is in how many packets so many sequence numbers came, roughly.
 func packetsIn(numbers uint32) uint32 { return (numbers + mss - 1) / mss }
 
 // plausibleJump is how far an ACK may run ahead of what was seen and still be

@@ -18,8 +18,23 @@ type anchor struct {
 	began   int64  // first byte of the request
 	replied int64  // first byte of the response; 0: none yet
 	epochs  [3]uint16
-	first   bool // the connection's first request
+	first   bool         // the connection's first request
+	stamps  [2]sendStamp // of the packets with the first bytes, by direction
 }
+
+// sendStamp is a packet's TSval (RFC 7323), which tells copies of what is sent again apart.
+type sendStamp struct {
+	tsval uint32
+	known bool
+}
+
+func (p *packet) sent() (t sendStamp) {
+	t.tsval, t.known = p.timeStamp()
+	return t
+}
+
+// another tells whether two packets with the same bytes are not one, but sent apart.
+func (t sendStamp) another(u sendStamp) bool { return t.known && u.known && t.tsval != u.tsval }
 
 // anchorage keeps the anchors whose key is lowest: the same requests at every
 // point, however many there are.
@@ -134,6 +149,7 @@ func (s *survey) anchorRequest(c *conn, p *packet) {
 		return
 	}
 	x := &anchor{key: key, server: c.server.endpoint, began: p.time, first: true, epochs: [3]uint16{c.synEpoch, s.epoch(), 0}}
+	x.stamps[up] = p.sent()
 	if x.port = p.sport; c.flags&sawSYN != 0 {
 		x.opened = c.started
 	}

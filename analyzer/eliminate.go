@@ -99,19 +99,19 @@ func (a *analysis) eliminate(open, all []*matter, cs []*candidate) {
 			wide.of[i] = a.rivalsOf(m, cs, taken, m.lifetime())
 		}
 	}
-	shortAll := wide.shortage()
+	shortToo := wide.shortage()
 	tooMany := slices.ContainsFunc(a.surveys, func(s *survey) bool { return s.oddities > 0 })
 	for i, m := range open {
-		fit, short := paced.of[i], false
+		fit, tooFew := paced.of[i], false
 		if left(i) {
-			fit, short = wide.of[i], shortAll[i]
+			fit, tooFew = wide.of[i], shortToo[i]
 		}
 		switch {
 		case tooMany:
 			m.pairing.why = "there are more unanswered connections than are remembered, as in a flood of SYNs"
 		case len(fit) == 0:
 			m.pairing.why = "none of the proxy's unanswered connections fits it in time"
-		case short:
+		case tooFew:
 			m.pairing.why = "there are fewer unanswered connections of the proxy in that time than failed requests"
 		case len(fit) > maxCandidates:
 			m.pairing.why = "too many unanswered connections of the proxy fit it in time"

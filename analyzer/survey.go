@@ -373,7 +373,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 			}
 			s.anchorRequest(c, p)
 		} else if !fromClient && c.anchor != nil && c.anchor.replied == 0 {
-			c.anchor.replied, c.anchor.epochs[2] = p.time, s.epoch()
+			c.anchor.replied, c.anchor.epochs[2], c.anchor.stamps[down] = p.time, s.epoch(), p.sent()
 		}
 	}
 	if c.exchange >= 0 || c.flags&followed != 0 && c.speaks(p, fromClient) {

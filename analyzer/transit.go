@@ -37,9 +37,11 @@ func (c *calibration) transitOf(p, q int, toServer bool) int64 {
 		}
 	})
 	sameRequests(c.surveys[p], c.surveys[q], func(x, y *anchor) {
-		if toServer {
+		switch way := wayOf(toServer); {
+		case x.stamps[way].another(y.stamps[way]): // the first was lost behind p
+		case toServer:
 			note(x.began, y.began)
-		} else {
+		default:
 			note(x.replied, y.replied)
 		}
 	})

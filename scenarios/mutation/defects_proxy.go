@@ -34,7 +34,7 @@ var proxied = []Mutant{
 	{Says: "the first of several connections that fit is a request's own", File: "judge.go", By: "capture-snaplen-two-faults",
 		Old: "if r.verdict.hop != first.hop || r.verdict.cause != first.cause {", New: "if i < 0 {"},
 	{Says: "requests may outnumber the connections that are theirs", File: "eliminate.go", By: "capture-snaplen-silent-server",
-		Old: "wide.of[i], shortAll[i]", New: "wide.of[i], shortAll[i] && len(wide.of[i]) == 0"},
+		Old: "wide.of[i], shortToo[i]", New: "wide.of[i], shortToo[i] && len(wide.of[i]) == 0"},
 	{Says: "every proxy ends connections", File: "pair.go", By: "firewall-drops-syn-fastl4",
 		Old: "\ta.passThrough(ms, cs)\n", New: ""},
 	{Says: "what went wrong on the client's side is not asked for behind a proxy", File: "judge.go", By: "f5-idle-timeout",
