@@ -62,14 +62,15 @@ ablate: go-version
 mutate: go-version
 	nice $(GO) test ./scenarios/mutation -run '^TestMutants$$' -count=1 -v -timeout 60m -mutate -trial-seed $(SEED) $(if $(RUNS),-runs $(abspath $(RUNS))) $(if $(ONLY),-only '$(ONLY)')
 
-## race: the packages that have goroutines under the race detector (wants gcc)
+## race: what has goroutines of its own under the race detector (wants gcc)
 race: go-version
-	@# Of the analyzer what keeps both of its pools of goroutines (packets.go, analyze.go) busy
+	@# Of the analyzer what keeps its goroutines (packets.go, analyze.go, spool.go) busy
 	@# with every rule; of the commands not the scripts, which put together what the others
-	@# are. The catalogue is no race: the detector slows its labs so that good requests come
-	@# as late as failing ones, and ./sim has the same code.
-	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -run '^Test(Verdicts|Causes|Traps|Clocks|.*AblationsNeverFlip|StreamsOfHTTP2|ALongConnection|.*Spool.*)$$' ./analyzer
-	CGO_ENABLED=1 $(GO) test -race -short -parallel 8 -timeout 15m -skip '^TestScripts$$' ./internal/cli ./internal/eventloop ./internal/nflog ./sim/... ./topology/... ./serve
+	@# are; nor the ablation, whose workers have an analysis each of their own. The catalogue is
+	@# no race: the detector slows its labs so that good requests come as late as failing ones,
+	@# and ./sim has the same code.
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -run '^Test(Verdicts|Causes|Traps|Clocks|.*AblationsNeverFlip|StreamsOfHTTP2|ALongConnection|SpoolErrors|StandardInputIsReadOnceAndLeavesNothing|WaitingForInputCanBeInterrupted)$$' ./analyzer
+	CGO_ENABLED=1 $(GO) test -race -short -parallel 8 -timeout 15m -skip '^TestScripts$$' ./analyzer/verify ./internal/cli ./internal/eventloop ./internal/nflog ./sim/... ./topology/... ./serve
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version
