@@ -35,6 +35,9 @@ const killed = 128 + int(unix.SIGKILL)
 // the process that did the work.
 var ErrKilled = errors.New("the process that did the work was killed (SIGKILL), perhaps for want of memory: try fewer requests, or fewer in flight")
 
+// ErrInterrupted says that a signal asked for the end before the work had begun.
+var ErrInterrupted = errors.New("interrupted before the work began")
+
 // What the inner process says on statusFD.
 const (
 	statusOK     = "ok"
@@ -69,8 +72,9 @@ func candidates() []sandbox {
 // too: by parent-death signal, by the end of the life pipe, and because process 1
 // of a PID namespace takes the rest along.
 //
-// It returns an [UnsupportedError] where the machine allows none of this, and
-// [ErrKilled] in the first process when the second one was killed.
+// It returns an [UnsupportedError] where the machine allows none of this, and in
+// the first process [ErrKilled] when the second one was killed, [ErrInterrupted]
+// when a signal came before there was one.
 func Sandbox() error { return enterSandbox(false) }
 
 // Main runs a test binary's tests inside a [Sandbox]:
@@ -98,10 +102,13 @@ func enterSandbox(underTestRunner bool) error {
 	var last error
 	for _, s := range candidates() {
 		code, err := s.start(underTestRunner)
-		if err == nil {
-			if code == killed && !underTestRunner {
-				return ErrKilled
+		if errors.Is(err, ErrKilled) || errors.Is(err, ErrInterrupted) {
+			if !underTestRunner {
+				return err
 			}
+			err = nil
+		}
+		if err == nil {
 			// Not os.Exit: its hooks belong to the inner process (coverage
 			// data would be written, or missed, twice).
 			syscall.Exit(code)
@@ -112,7 +119,8 @@ func enterSandbox(underTestRunner bool) error {
 }
 
 // start runs the program inside and waits for it. An error means that it did not
-// get as far as the program proper.
+// get as far as the program proper, or was killed; the latter and a signal are no
+// reason to try a lesser sandbox.
 func (s sandbox) start(underTestRunner bool) (exitCode int, err error) {
 	life, lifeEnd, err := os.Pipe()
 	if err != nil {
@@ -146,22 +154,39 @@ func (s sandbox) start(underTestRunner bool) (exitCode int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("start %s: %w", s, err)
 	}
+	// Signals wait until there is somebody to take them: the kernel keeps from
+	// process 1 of a namespace what it has no handler for.
+	line, _ := bufio.NewReader(status).ReadString('\n') // "" when it died before saying anything
+	if line = strings.TrimSpace(line); line != statusOK {
+		return s.neverBegan(line, cmd.Wait(), signals)
+	}
 	done := make(chan struct{})
 	var owned sync.WaitGroup
-	owned.Add(1)
-	go func() {
-		defer owned.Done()
-		forward(signals, cmd.Process, underTestRunner, done)
-	}()
-	defer owned.Wait()
-	defer close(done)
-
-	line, _ := bufio.NewReader(status).ReadString('\n') // "" when it died before saying anything
-	waitErr := cmd.Wait()
-	if line = strings.TrimSpace(line); line != statusOK {
-		return 0, fmt.Errorf("%s: %w", s, refusal(line, waitErr))
+	owned.Go(func() { forward(signals, cmd.Process, underTestRunner, done) })
+	exitCode = exitCodeOf(cmd.Wait())
+	close(done)
+	owned.Wait()
+	if exitCode == killed {
+		return killed, ErrKilled
 	}
-	return exitCodeOf(waitErr), nil
+	return exitCode, nil
+}
+
+// neverBegan is what start returns when the process inside ended without
+// [statusOK].
+func (s sandbox) neverBegan(line string, waitErr error, signals <-chan os.Signal) (exitCode int, err error) {
+	select {
+	case asked := <-signals:
+		if n, ok := asked.(syscall.Signal); ok {
+			exitCode = 128 + int(n)
+		}
+		return exitCode, ErrInterrupted
+	default:
+	}
+	if exitCodeOf(waitErr) == killed {
+		return killed, ErrKilled
+	}
+	return 0, fmt.Errorf("%s: %w", s, refusal(line, waitErr))
 }
 
 func (s sandbox) String() string {

@@ -105,7 +105,7 @@ func exitCode(ctx context.Context, err error) int {
 	switch {
 	case err == nil:
 		return exitOK
-	case ctx.Err() != nil:
+	case ctx.Err() != nil, errors.Is(err, topology.ErrInterrupted):
 		return exitInterrupted
 	case errors.As(err, &coded):
 		return coded.code
