@@ -15,6 +15,29 @@ type handshake struct {
 	ttl           ttls
 	completed     bool
 	epochs        [2]uint16 // of syn and synAck
+	ends          [2]ending // by way
+}
+
+// ending is the first packet by which one side ended a connection: its first RST, or, where
+// it sent none, its first FIN. The zero value is none.
+type ending struct {
+	time  int64
+	seq   uint32
+	epoch uint16
+	reset bool
+}
+
+// take notes by which packet a side ends the connection.
+func (e *ending) take(p *packet, epoch uint16) {
+	reset := p.flags&flagRST != 0
+	if e.time == 0 || reset && !e.reset {
+		*e = ending{p.time, p.seq, epoch, reset}
+	}
+}
+
+// is tells whether two points saw the same end.
+func (e *ending) is(f *ending) bool {
+	return e.time != 0 && f.time != 0 && e.seq == f.seq && e.reset == f.reset
 }
 
 // sampler keeps the connections whose hash is lowest: the same ones at every
@@ -31,7 +54,7 @@ func (s *sampler) add(t tuple, c *conn) {
 	if h > s.limit {
 		return
 	}
-	s.all = append(s.all, handshake{t, h, c.started, c.synAckAt, c.syns, c.synAcks, c.ttl, c.shook(), [2]uint16{c.synEpoch, c.answerEpoch}})
+	s.all = append(s.all, handshake{t, h, c.started, c.synAckAt, c.syns, c.synAcks, c.ttl, c.shook(), [2]uint16{c.synEpoch, c.answerEpoch}, c.ends})
 	for len(s.all) > 2*sampleSize {
 		s.limit /= 2
 		s.all = slices.DeleteFunc(s.all, func(x handshake) bool { return x.hash > s.limit })

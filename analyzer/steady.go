@@ -15,8 +15,9 @@ import (
 //	               │ ·····
 //	               └─────┼────────▶ frames; at ┼ one of the two files jumps
 //
-// The point whose file jumps least is believed, and the others are held against
-// it, then against each other.
+// The point whose file jumps least is believed, and the others are held against it, then
+// against each other: first those of which it is certain then how their clocks went. What a
+// hop held back is seen late by all points behind it, and they agree with each other.
 func steadyClocks(surveys []*survey) {
 	order := make([]*survey, len(surveys))
 	copy(order, surveys)
@@ -25,19 +26,55 @@ func steadyClocks(surveys []*survey) {
 	})
 	var believed []*survey
 	for len(order) > 0 {
-		k := slices.IndexFunc(order, func(s *survey) bool { return partner(s, believed) != nil })
-		if k < 0 {
-			k = 0 // linked to none so far: it starts a group of its own
-		}
+		k, guesses := choose(order, believed)
 		s := order[k]
 		order = slices.Delete(order, k, k+1)
 		if len(s.epochs) > 1 {
-			s.findSteps(partner(s, believed))
+			s.decideSteps(guesses)
 		}
 		s.takeOutSteps()
 		believed = append(believed, s)
 	}
+}
 
+// choose says whom to believe next, and how its clock went: one of which that is certain;
+// one that shares traffic with a point that is believed; or else, as it is linked to none so
+// far, one that starts a group of its own.
+func choose(order, believed []*survey) (at int, guesses []stepGuess) {
+	at = -1
+	for i, s := range order {
+		partners := partnersOf(s, believed)
+		if len(partners) == 0 {
+			continue
+		}
+		var mine []stepGuess
+		for _, r := range partners {
+			mine = surest(mine, guessSteps(s.offsetsFrom(r)))
+		}
+		if !slices.ContainsFunc(mine, func(g stepGuess) bool { return g.any && !g.sure }) {
+			return i, mine
+		}
+		if at < 0 {
+			at, guesses = i, mine
+		}
+	}
+	if at < 0 {
+		return 0, make([]stepGuess, len(order[0].epochs))
+	}
+	return at, guesses
+}
+
+// surest takes of each epoch the guess that is more certain, the first of two alike.
+func surest(a, b []stepGuess) []stepGuess {
+	if a == nil {
+		return b
+	}
+	for i := range a {
+		if b[i].sure && !a[i].sure || b[i].any && !a[i].any {
+			a[i] = b[i]
+		}
+	}
+	return a
 }
 
 // backward counts the places where a file's time runs back.
@@ -50,47 +87,53 @@ func (s *survey) backward() (n int) {
 	return n
 }
 
-// partner returns the believed point that shares most with s; nil for none.
-func partner(s *survey, believed []*survey) (best *survey) {
-	most := 0
+// partnersOf returns the believed points that s shares traffic with, the one it shares most
+// with first.
+func partnersOf(s *survey, believed []*survey) []*survey {
+	shares := map[*survey]int{}
+	var out []*survey
 	for _, r := range believed {
 		n := 0
 		shared(s, r, func(_, _ *handshake) { n++ })
 		if n == 0 {
 			sharedRequests(s, r, func(_, _ *anchor) { n++ })
 		}
-		if n > most {
-			most, best = n, r
+		if n > 0 {
+			shares[r] = n
+			out = append(out, r)
 		}
 	}
-	return best
+	slices.SortStableFunc(out, func(a, b *survey) int { return cmp.Compare(shares[b], shares[a]) })
+	return out
 }
 
 // minStep is what a difference between the offsets of two epochs must exceed to
 // be a step of the clock and no network delay.
 const minStep = int64(500 * time.Millisecond)
 
-// findSteps compares the epochs of s with a partner whose clock is steady; nil
-// if there is none.
-func (s *survey) findSteps(r *survey) {
-	offsets := make([][2]middle, len(s.epochs)) // by way
-	if r != nil {
-		shared(s, r, func(x, y *handshake) {
-			if x.syns == 1 && y.syns == 1 {
-				offsets[x.epochs[0]][up].add(x.syn, y.syn)
+// offsetsFrom compares the epochs of s with a point whose clock is steady, by way.
+func (s *survey) offsetsFrom(r *survey) [][2]middle {
+	offsets := make([][2]middle, len(s.epochs))
+	shared(s, r, func(x, y *handshake) {
+		if x.syns == 1 && y.syns == 1 {
+			offsets[x.epochs[0]][up].add(x.syn, y.syn)
+		}
+		if x.synAcks == 1 && y.synAcks == 1 {
+			offsets[x.epochs[1]][down].add(x.synAck, y.synAck)
+		}
+		for way := range x.ends {
+			if e, f := &x.ends[way], &y.ends[way]; e.is(f) {
+				offsets[e.epoch][way].add(e.time, f.time)
 			}
-			if x.synAcks == 1 && y.synAcks == 1 {
-				offsets[x.epochs[1]][down].add(x.synAck, y.synAck)
-			}
-		})
-		sharedRequests(s, r, func(x, y *anchor) {
-			offsets[x.epochs[1]][up].add(x.began, y.began)
-			if x.replied != 0 && y.replied != 0 {
-				offsets[x.epochs[2]][down].add(x.replied, y.replied)
-			}
-		})
-	}
-	s.decideSteps(guessSteps(offsets))
+		}
+	})
+	sharedRequests(s, r, func(x, y *anchor) {
+		offsets[x.epochs[1]][up].add(x.began, y.began)
+		if x.replied != 0 && y.replied != 0 {
+			offsets[x.epochs[2]][down].add(x.replied, y.replied)
+		}
+	})
+	return offsets
 }
 
 // decideSteps makes steps of guesses.
@@ -121,14 +164,18 @@ type stepGuess struct {
 
 // guessSteps goes by what passed in each epoch. A clock that was set is as far off for what
 // comes as for what goes, and goes on to be; a hop that holds packets back delays those of one
-// way, and lets them go together.
+// way. A capture that has no other way goes by whether it let them go together.
 func guessSteps(offsets [][2]middle) []stepGuess {
 	out := make([]stepGuess, len(offsets))
+	captured := func(way int) int {
+		return slices.IndexFunc(offsets, func(m [2]middle) bool { return len(m[way].all) > 0 })
+	}
 	for way := range 2 {
-		base := slices.IndexFunc(offsets, func(m [2]middle) bool { return len(m[way].all) > 0 })
+		base := captured(way)
 		if base < 0 {
 			continue
 		}
+		oneWay := captured(1-way) < 0
 		first := offsets[base][way].median()
 		for i := base; i < len(offsets); i++ {
 			m := &offsets[i][way]
@@ -141,7 +188,7 @@ func guessSteps(offsets [][2]middle) []stepGuess {
 			}
 			switch n := len(m.all); {
 			case !g.any:
-				*g = stepGuess{step: step, any: true, sure: step == 0 || n >= 3 && near(m.all[n/4], m.all[3*n/4]) && !near(m.first, m.last)}
+				*g = stepGuess{step: step, any: true, sure: step == 0 || oneWay && n >= 3 && near(m.all[n/4], m.all[3*n/4]) && !near(m.first, m.last)}
 			case (g.step < 0) != (step < 0):
 				*g = stepGuess{any: true, sure: true}
 			default:
@@ -220,6 +267,9 @@ func (s *survey) takeOutSteps() {
 		h := &s.samples.all[i]
 		fix(&h.syn, h.epochs[0])
 		fix(&h.synAck, h.epochs[1])
+		for way := range h.ends {
+			fix(&h.ends[way].time, h.ends[way].epoch)
+		}
 	}
 	for i := range s.conns.len() {
 		c := s.conns.at(i)

@@ -33,6 +33,8 @@ func TestWhatAHopHeldBackIsNoStepOfAClock(t *testing.T) {
 		{"answers held back are late the other way", []epoch{{s(0), s(0)}, {s(-4), s(0)}}, []float64{0, 0}, []bool{false, false}},
 		{"both ways held back", []epoch{{s(0), s(0)}, {s(-4), s(4)}}, []float64{0, 0}, []bool{false, false}},
 		{"only one way is captured, and the clock is set", []epoch{{s(), s(0, 0)}, {s(), s(30, 30, 30.01)}}, []float64{0, 30}, []bool{false, false}},
+		{"answers held back alike for seconds come alone, and may have waited", []epoch{{s(0), s(0)}, {s(8, 8, 8.001), s()}}, []float64{0, 8}, []bool{false, true}},
+		{"what ends their connections comes at its time", []epoch{{s(0), s(0)}, {s(8, 8, 8.001), s(0)}}, []float64{0, 0}, []bool{false, false}},
 		{"only one way passes, and waited for different times", []epoch{{s(0), s(0)}, {s(), atOnce(1, 3, 5, 7)}}, []float64{0, 5}, []bool{false, true}},
 		{"those that were sent at once have waited alike", []epoch{{s(0), s(0)}, {s(), atOnce(6, 6, 6.01)}}, []float64{0, 6}, []bool{false, true}},
 		{"one packet alone may have waited, or the clock be set", []epoch{{s(0), s(0)}, {s(), s(6)}}, []float64{0, 6}, []bool{false, true}},

@@ -89,10 +89,11 @@ type connection struct {
 	lastSYN      int64
 	anchor       *anchor // its first request, if sampled
 	up, down     bytesSeen
-	answerEpoch  uint16 // of synAckAt
-	lastEpoch    uint16 // of last
-	lastSYNEpoch uint16 // of lastSYN
-	firstACK     bool   // the client sent what follows its SYN, and not only bytes that may be another connection's
+	ends         [2]ending // by way
+	answerEpoch  uint16    // of synAckAt
+	lastEpoch    uint16    // of last
+	lastSYNEpoch uint16    // of lastSYN
+	firstACK     bool      // the client sent what follows its SYN, and not only bytes that may be another connection's
 }
 
 // afterSYN is the connection as its first SYN left it.
@@ -381,6 +382,13 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 	}
 	if s.clues != nil && p.length > 0 {
 		s.clues.data(s, c, p, frame, wireLength, fromClient)
+	}
+	if p.flags&(flagFIN|flagRST) != 0 {
+		way := down
+		if fromClient {
+			way = up
+		}
+		c.ends[way].take(p, s.epoch())
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {

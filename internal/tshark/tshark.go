@@ -123,35 +123,93 @@ func Listed(ctx context.Context, config, profile, file, filter string, fields ..
 	return strings.Split(strings.TrimSpace(out), "\n"), nil
 }
 
+// Counts tells how many frames each filter finds. The file is read once, and once more for
+// each filter that has a comma, which is what io,stat separates them by.
+func Counts(ctx context.Context, file string, filters []string) ([]uint64, error) {
+	counts := make([]uint64, len(filters))
+	var plain []string
+	var at []int
+	for i, f := range filters {
+		if !strings.Contains(f, ",") {
+			plain, at = append(plain, f), append(at, i)
+			continue
+		}
+		found, err := Frames(ctx, file, f)
+		if err != nil {
+			return nil, err
+		}
+		counts[i] = uint64(len(found))
+	}
+	if len(plain) == 0 {
+		return counts, nil
+	}
+	rows, err := intervals(ctx, file, "0", plain)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, fmt.Errorf("tshark: %d intervals of %s, want one", len(rows), file)
+	}
+	for k, n := range rows[0].counts {
+		counts[at[k]] = n
+	}
+	return counts, nil
+}
+
 // Table tells for each filter which frames it finds, reading the file once. The
 // file's frames must be exactly one second apart; of the last one nothing is told.
 func Table(ctx context.Context, file string, filters []string) ([][]uint64, error) {
-	out, err := run(ctx, "-q", "-r", file, "-z", "io,stat,1,"+strings.Join(filters, ","))
+	rows, err := intervals(ctx, file, "1", filters)
 	if err != nil {
 		return nil, err
 	}
 	table := make([][]uint64, len(filters))
-	for line := range strings.Lines(out) {
-		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if len(cells) != 1+2*len(filters) || !strings.Contains(cells[0], "<>") {
-			continue
-		}
-		from, _, _ := strings.Cut(cells[0], "<>")
-		second, err := strconv.ParseUint(strings.TrimSpace(from), 10, 64)
+	for _, row := range rows {
+		second, err := strconv.ParseUint(row.from, 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("tshark: interval %q: %w", cells[0], err)
+			return nil, fmt.Errorf("tshark: interval from %q: %w", row.from, err)
 		}
-		for i := range filters {
-			switch strings.TrimSpace(cells[1+2*i]) {
-			case "0":
-			case "1":
+		for i, n := range row.counts {
+			switch n {
+			case 0:
+			case 1:
 				table[i] = append(table[i], second+1)
 			default:
-				return nil, fmt.Errorf("tshark: %q frames in a second, want one", cells[1+2*i])
+				return nil, fmt.Errorf("tshark: %d frames in a second, want one", n)
 			}
 		}
 	}
 	return table, nil
+}
+
+// interval is a row of io,stat: when it begins, in seconds, and the frames of each filter.
+type interval struct {
+	from   string
+	counts []uint64
+}
+
+// intervals has tshark count frames in intervals of so many seconds, 0 for one of all.
+func intervals(ctx context.Context, file, seconds string, filters []string) ([]interval, error) {
+	out, err := run(ctx, "-q", "-r", file, "-z", "io,stat,"+seconds+","+strings.Join(filters, ","))
+	if err != nil {
+		return nil, err
+	}
+	var rows []interval
+	for line := range strings.Lines(out) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if len(cells) < 1+2*len(filters) || !strings.Contains(cells[0], "<>") { // more: padded to a title
+			continue
+		}
+		from, _, _ := strings.Cut(cells[0], "<>")
+		row := interval{from: strings.TrimSpace(from), counts: make([]uint64, len(filters))}
+		for i := range filters {
+			if row.counts[i], err = strconv.ParseUint(strings.TrimSpace(cells[1+2*i]), 10, 64); err != nil {
+				return nil, fmt.Errorf("tshark: count %q: %w", cells[1+2*i], err)
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // Citation is a frame and the filter that finds it, or, with Frame 0, a range of
