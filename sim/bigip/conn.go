@@ -33,13 +33,14 @@ type conn struct {
 	toServer   stream
 	toClient   stream
 
-	flow    *Flow
-	ordinal int    // of the request; -1 while it is not known
-	member  int    // index in the pool
-	because *Flow  // whose fate ends a client's connection that has no flow of its own
-	isn     uint32 // of the serverside half, kept over its retransmissions
-	timer   eventloop.Timer
-	scanned int // bytes of the request already searched for the header's end
+	flow      *Flow
+	ordinal   int    // of the request; -1 while it is not known
+	member    int    // index in the pool
+	because   *Flow  // whose fate ends a client's connection that has no flow of its own
+	isn       uint32 // of the serverside half, kept over its retransmissions
+	timer     eventloop.Timer
+	portWaits int // how often its own port was not to be had
+	scanned   int // bytes of the request already searched for the header's end
 
 	active time.Time // when something passed
 	idle   eventloop.Timer

@@ -85,6 +85,12 @@ func (c *conn) dial(ordinal int) {
 // where it has several under way.
 const maxPortTries = 1024
 
+// portWait is after how long a try looks again for its own port, where the kernel has not
+// got it back from the try before. A BIG-IP's flow has its port as long as it lives. Seen
+// once in a hundred thousand tries, on a busy machine; what had kept the port is not known,
+// but a closed descriptor can live on in a child that was just forked, until its exec.
+const portWait = time.Millisecond
+
 // sendSYN makes the next try.
 func (c *conn) sendSYN() {
 	p := c.proxy
@@ -94,7 +100,13 @@ func (c *conn) sendSYN() {
 		if err == nil {
 			break
 		}
-		if !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EADDRINUSE) || f.Tries > 0 {
+		taken := errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EADDRINUSE)
+		if taken && f.Tries > 0 && c.portWaits < maxPortTries {
+			c.portWaits++
+			p.loop.Arm(&c.timer, time.Now().Add(portWait), c.sendSYN)
+			return
+		}
+		if !taken || f.Tries > 0 {
 			c.dialFailed(err)
 			return
 		}

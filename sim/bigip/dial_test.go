@@ -3,6 +3,7 @@ package bigip
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hopblame/hopblame/internal/eventloop"
 	"github.com/hopblame/hopblame/topology"
@@ -33,6 +34,45 @@ func TestAPortWhoseSYNIsRepeatedToOneMemberIsFreeForAnother(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestARetryWaitsForItsOwnPort(t *testing.T) {
+	t.Parallel()
+	const kept = 1500 * time.Millisecond // past the time of the second SYN
+	once := 1
+	profile := TCPProfile{SYNMaxRetrans: &once, SYNRTOBase: time.Second}
+	b := build(t, topology.IPv4)
+	b.dropSYNs()
+	dialed := make(chan Dial, 1)
+	b.hooks.Dialing = func(d Dial) { dialed <- d }
+	b.start(profile)
+	client := b.dial()
+	b.write(client, request(0, 0))
+	d := receive(t, dialed, "nothing was dialled")
+	first := make(chan struct{})
+	b.proxy.loop.Post(func() { close(first) }) // the hook's turn of the loop is over, and the SYN sent
+	receive(t, first, "the proxy's loop does not turn")
+	err := b.Host(topology.F5).Run(func() error {
+		other, err := eventloop.TCP(d.SNAT)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(other)
+		if err := unix.SetsockoptInt(other, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0); err != nil {
+			return err
+		}
+		time.Sleep(kept) // the time is the subject: tries fall into it
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, wasReset, err := reset(client); !wasReset {
+		t.Fatalf("got %q, %v; want a reset", got, err)
+	}
+	if f := b.flow(); f.Tries != profile.Tries() || f.Reset != RetransmitTimeout.Text || f.Closed.Sub(f.Opened) < kept {
+		t.Errorf("the flow ended after %v and %d SYNs by %q; want all of them, the last after the port was free", f.Closed.Sub(f.Opened), f.Tries, f.Reset)
 	}
 }
 
