@@ -180,6 +180,12 @@ func TestCauses(t *testing.T) {
 			s.tell(when+3*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
 			s.resets(when+3*time.Second, c, int(n), "Phase of the moon", true)
 		}, "server2", AppSilent, ""},
+		{"the f5 gives up on a server sooner than good requests take, and why it did was not captured", func(s *story) {
+			s.late(at-8*time.Second, 16, 54372, 2, 3, "firewall/feth11")
+			c, b, when, n := s.thinking()
+			s.tell(when+2*time.Second, told{flow: b, toServer: true, flags: flagRST | flagACK, seq: b.isn + 1 + n, ack: b.answer + 1})
+			s.resets(when+2*time.Second, c, int(n), "Phase of the moon", true)
+		}, "", Inconclusive, "gave up sooner than good requests take"},
 		{"the f5 gives up a client that stops in the middle of its request, and does not say so", func(s *story) {
 			half := post(17)[:len(post(17))-2]
 			n := uint32(len(half))

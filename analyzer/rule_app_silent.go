@@ -1,6 +1,9 @@
 package analyzer
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // appSilent: the server's kernel acknowledges the request, its application
 // says nothing until the other side gives up.
@@ -12,7 +15,8 @@ import "fmt"
 //	 |<-----------FIN, or 200|   or not; it comes too late to mean anything
 //
 // The ACK is the kernel's: it does not mean that the application has read
-// anything. And who has only part of a request owes no answer: of that nobody is said
+// anything. Who gives up sooner than good requests take has not shown that the server is
+// silent. And who has only part of a request owes no answer: of that nobody is said
 // to be at fault.
 var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conclusion {
 	w := v.app()
@@ -36,6 +40,11 @@ var appSilent = rule{cause: AppSilent, match: func(v *flowView, m *matter) *conc
 		return &conclusion{direction: ToClient, between: []string{v.point(w.at)}, evidence: []Evidence{v.frame(w.at, w.end, "RST without ACK: that end has no such connection any more")},
 			settle: fmt.Sprintf("a capture at %s that covers %s: it did not give up, it had lost the connection by then, and what ended it there, a RST perhaps, was not captured",
 				v.clientName(), stamp(w.end.time).Format(clockFormat))}
+	}
+	if waited, slowest := w.end.time-w.request.time, m.slowestGood(); waited <= slowest { // it may have been about to answer
+		return &conclusion{direction: ToServer, between: []string{v.point(w.at)},
+			evidence: []Evidence{v.frame(w.at, w.end, fmt.Sprintf("%s gives up after %v; the slowest good request took %v", v.clientName(), time.Duration(waited).Round(time.Millisecond), time.Duration(slowest).Round(time.Millisecond)))},
+			settle:   "the reason why " + v.clientName() + " gave up sooner than good requests take, from its trailers or its log, or captures that miss nothing of what it said before"}
 	}
 	// A response that got lost would have been sent again and again, each time
 	// twice as late (RFC 6298 §5.5, from 200 ms on): all of them are missing.

@@ -384,11 +384,7 @@ func (s *survey) follow(c *conn, p *packet, frame []byte, wireLength int, fromCl
 		s.clues.data(s, c, p, frame, wireLength, fromClient)
 	}
 	if p.flags&(flagFIN|flagRST) != 0 {
-		way := down
-		if fromClient {
-			way = up
-		}
-		c.ends[way].take(p, s.epoch())
+		c.ends[wayOf(fromClient)].take(p, s.epoch())
 	}
 	if p.flags&flagFIN != 0 {
 		if fromClient {
