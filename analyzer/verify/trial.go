@@ -296,9 +296,6 @@ func (t *trial) certainty() string {
 	return ""
 }
 
-// hasFace tells whether a point is named as somebody's face, and not only numbered.
-func hasFace(point string) bool { return strings.Contains(point, "/") }
-
 // cause: it is one, it can be at such a hop, and the evidence has what it needs.
 func (t *trial) cause() string {
 	v := t.v
@@ -308,11 +305,8 @@ func (t *trial) cause() string {
 	}
 	if v.Hop != "" {
 		link := strings.HasPrefix(v.Hop, "link:")
-		places := analyzer.AtLink
-		if link && !slices.ContainsFunc(v.Between, hasFace) {
-			places |= analyzer.AtForwarder // between captures that nobody named may be whatever forwards
-		}
-		if link && !v.Cause.CanBeAt(places) || !link && !v.Cause.CanBeAt(analyzer.AtForwarder|analyzer.AtProxy|analyzer.AtServer|analyzer.AtClient) {
+		// Between two captures may be whatever forwards: a firewall at which nobody captured.
+		if link && !v.Cause.CanBeAt(analyzer.AtLink|analyzer.AtForwarder) || !link && !v.Cause.CanBeAt(analyzer.AtForwarder|analyzer.AtProxy|analyzer.AtServer|analyzer.AtClient) {
 			return fmt.Sprintf("%s cannot be at %s", v.Cause, v.Hop)
 		}
 	}

@@ -15,7 +15,8 @@ func TestWhereACauseCanBe(t *testing.T) {
 		refused   bool
 	}{
 		{"a firewall holds a session", "firewall", []string{"firewall/feth11", "firewall/feth10"}, analyzer.TupleReused, false},
-		{"a wire does not", "link:f5-firewall", []string{"f5/0.0", "firewall/feth11"}, analyzer.TupleReused, true},
+		{"one at which nobody captured is in the link", "link:f5-server1", []string{"f5/0.0", "server1/eth0"}, analyzer.TupleReused, false},
+		{"a link has no application", "link:f5-server1", []string{"f5/0.0", "server1/eth0"}, analyzer.AppReset, true},
 		{"what lies between two captures that nobody named may be a firewall", "link:p3-p4", []string{"p3", "p4"}, analyzer.TupleReused, false},
 		{"and is no server", "link:p3-p4", []string{"p3", "p4"}, analyzer.AppSilent, true},
 	} {
