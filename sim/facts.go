@@ -32,7 +32,7 @@ type Facts struct {
 	segments map[string]uint64
 	outdated uint64 // segments that the kernels have thrown away for their time stamp; see checkOutdated
 
-	made        []bigip.Reset // the proxy's own part of Resets
+	made        []bigip.Reset // the proxy's own, also those that were overtaken
 	rsts        *bigip.RSTs   // what the capture has seen of them; nil if the proxy is not ours
 	rstsCounted uint64        // what the kernel has counted
 }

@@ -72,12 +72,12 @@ func (f *Facts) checkResets(bad func(string, ...any)) {
 		return // somebody else's proxy
 	}
 	made := map[bigip.Reset]int{}
-	for _, r := range f.made {
+	for _, r := range f.rsts.Of(f.made) {
 		made[r.Kind()]++
 	}
 	var wrong []string
 	for k := range made {
-		if made[k] != f.rsts.ByCause[k]+f.rsts.Overtaken[k] {
+		if made[k] != f.rsts.ByCause[k] {
 			wrong = append(wrong, fmt.Sprintf("the f5 says that it reset %d %s for %q, its capture shows %d", made[k], sideOf(k), k.Cause.Text, f.rsts.ByCause[k]))
 		}
 	}

@@ -347,7 +347,7 @@ func (r *run) collect(ctx context.Context) (err error) {
 		r.facts.rsts, r.facts.rstsCounted = &seen, rsts-r.rstsBefore+r.own.Crafted()
 		r.facts.made = r.own.Resets()
 		r.facts.Probes = r.own.Probes()
-		r.facts.Resets = slices.Concat(r.facts.made, seen.Rejected)
+		r.facts.Resets = slices.Concat(seen.Of(r.facts.made), seen.Rejected)
 	}
 	for _, i := range r.injectors {
 		report, err := i.Report(ctx)

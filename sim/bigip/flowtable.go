@@ -108,7 +108,7 @@ const flowIDStep = 0x100
 func newFlowTable(c Config) *FlowTable {
 	tcpdump, _ := c.Tcpdump.parse() // Validate refuses what cannot be
 	return &FlowTable{config: c, tcpdump: tcpdump, halves: map[tuple]*flowHalf{},
-		rsts:   RSTs{ByCause: map[Reset]int{}, Overtaken: map[Reset]int{}},
+		rsts:   RSTs{ByCause: map[Reset]int{}},
 		nextID: [tmms]uint64{0x2b8adf76b500, 0x5600df76b500}}
 }
 

@@ -2,6 +2,7 @@ package bigip
 
 import (
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/hopblame/hopblame/analyzer/f5trailer"
@@ -21,9 +22,10 @@ const (
 type RSTs struct {
 	Sent    uint64        // by the f5, whatever the reason
 	ByCause map[Reset]int // flows that were reset by the proxy, by [Reset.Kind]
-	// Overtaken are resets that nobody sent: the other end's FIN came while the socket was
-	// being closed, and behind both FINs the kernel has nothing to reset.
-	Overtaken map[Reset]int
+	// Overtaken are resets that nobody sent, by their kind and whom they were to go to: the
+	// other end's FIN came while the socket was being closed, and behind both FINs the kernel
+	// has nothing to reset.
+	Overtaken []Reset
 	Rejected  []Reset // answers to packets that belong to no flow, which the kernel sends by itself
 }
 
@@ -33,17 +35,40 @@ func (t *FlowTable) RSTs() RSTs {
 	return t.rsts
 }
 
-// overtaken counts a half that is removed if it was to be reset and both FINs had passed.
+// overtaken notes a half that is removed if it was to be reset and both FINs had passed.
 func (t *FlowTable) overtaken(h *flowHalf) {
 	if h.reset == nil || h.wasReset || h.rejected || h.fins != [2]bool{true, true} {
 		return
 	}
-	t.rsts.Overtaken[h.kind(h.vlan != ClientsideVLAN)]++
+	r := h.kind(h.vlan != ClientsideVLAN)
+	r.From, r.To = h.ends.local, h.ends.remote
+	t.rsts.Overtaken = append(t.rsts.Overtaken, r)
 }
 
 // kind is how the reset of a half is counted.
 func (h *flowHalf) kind(serverside bool) Reset {
 	return Reset{Serverside: serverside, Cause: Cause{h.reset.Text, h.reset.Line}, Peer: h.reset.Peer}
+}
+
+// Of returns those of a proxy's resets that were sent.
+func (r *RSTs) Of(made []Reset) (sent []Reset) {
+	type way struct {
+		kind     Reset
+		from, to netip.AddrPort
+	}
+	overtaken := map[way]int{}
+	for _, o := range r.Overtaken {
+		overtaken[way{o.Kind(), o.From, o.To}]++
+	}
+	for _, m := range made {
+		w := way{m.Kind(), m.From, m.To}
+		if overtaken[w] > 0 {
+			overtaken[w]--
+			continue
+		}
+		sent = append(sent, m)
+	}
+	return sent
 }
 
 // fillRST writes the cause into the trailer of a RST that the f5 sends, and counts it.
