@@ -73,7 +73,7 @@ type stream struct {
 
 func (c *conn) recycle() {
 	c.state, c.flow, c.isn, c.scanned, c.clientAddr, c.member = readingRequest, nil, 0, 0, netip.AddrPort{}, 0
-	c.ordinal, c.shut, c.because = -1, time.Time{}, nil
+	c.ordinal, c.shut, c.because, c.portWaits = -1, time.Time{}, nil, 0
 	c.client.reset()
 	c.server.reset()
 	c.toServer.reset()
