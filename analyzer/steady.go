@@ -47,6 +47,9 @@ func choose(order, believed []*survey) (at int, guesses []stepGuess) {
 		if len(partners) == 0 {
 			continue
 		}
+		if len(s.epochs) < 2 { // its clock did not jump: there is nothing to guess
+			return i, nil
+		}
 		var mine []stepGuess
 		for _, r := range partners {
 			mine = surest(mine, guessSteps(s.offsetsFrom(r)))

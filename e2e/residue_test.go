@@ -144,60 +144,52 @@ var _ = Describe("a run", Label(rootless), func() {
 		}
 	}, SpecTimeout(2*time.Minute))
 
-	// The moments at which it ends otherwise than by itself: its working half was
-	// just made and has done nothing; it is at work.
-	moments := []struct {
+	It("whose working half is killed, as for want of memory, says so", func(ctx SpecContext) {
+		endsEarly("exit status 4", ContainSubstring("was killed (SIGKILL), perhaps for want of memory"), func(_ *exec.Cmd, program string) {
+			workers := workersOf(program)
+			Expect(workers).To(HaveLen(1))
+			Expect(unix.Kill(workers[0], unix.SIGKILL)).To(Succeed())
+		})
+	}, SpecTimeout(time.Minute))
+
+	It("that is interrupted cleans up and says so", func(ctx SpecContext) {
+		endsEarly("exit status 130", Equal("hopblame: interrupted; everything was cleaned up\n"), func(cmd *exec.Cmd, _ string) {
+			Expect(cmd.Process.Signal(unix.SIGINT)).To(Succeed())
+		})
+	}, SpecTimeout(time.Minute))
+})
+
+// endsEarly starts runs, ends each by what is done to it, and sees how it exits, what it says,
+// and that nothing is left: as soon as its working half is there and has done nothing yet,
+// several times, and while it is at work.
+func endsEarly(exit string, says OmegaMatcher, end func(cmd *exec.Cmd, program string)) {
+	GinkgoHelper()
+	program := buildProgram()
+	for _, m := range []struct {
 		when   string
 		reach  func(program string) error
 		rounds int
 	}{
 		{"as soon as it is there", hasWorker, 10},
 		{"while it is at work", threadsInLab, 1},
+	} {
+		for range m.rounds {
+			By(m.when)
+			cmd, tmp := start(program, account{}, "run", "firewall-drops-syn", "--requests", "100000")
+			var said strings.Builder
+			cmd.Stderr = &said
+			Expect(cmd.Start()).To(Succeed())
+			Eventually(func() error { return m.reach(program) }).WithTimeout(5 * time.Second).WithPolling(time.Millisecond).Should(Succeed())
+			end(cmd, program)
+			Expect(cmd.Wait()).To(MatchError(exit), m.when)
+			Expect(said.String()).To(says)
+			Expect(processesOf(program)).To(BeZero())
+			left, err := os.ReadDir(tmp)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(left).To(BeEmpty())
+		}
 	}
-
-	It("whose working half is killed, as for want of memory, says so", func(ctx SpecContext) {
-		program := buildProgram()
-		for _, m := range moments {
-			for range m.rounds {
-				By(m.when)
-				cmd, tmp := start(program, account{}, "run", "firewall-drops-syn", "--requests", "100000")
-				var said strings.Builder
-				cmd.Stderr = &said
-				Expect(cmd.Start()).To(Succeed())
-				Eventually(func() error { return m.reach(program) }).WithTimeout(5 * time.Second).WithPolling(time.Millisecond).Should(Succeed())
-				workers := workersOf(program)
-				Expect(workers).To(HaveLen(1))
-				Expect(unix.Kill(workers[0], unix.SIGKILL)).To(Succeed())
-				Expect(cmd.Wait()).To(MatchError("exit status 4"), m.when)
-				Expect(said.String()).To(ContainSubstring("was killed (SIGKILL), perhaps for want of memory"))
-				left, err := os.ReadDir(tmp)
-				Expect(err).NotTo(HaveOccurred())
-				Expect(left).To(BeEmpty())
-			}
-		}
-	}, SpecTimeout(time.Minute))
-
-	It("that is interrupted cleans up and says so", func(ctx SpecContext) {
-		program := buildProgram()
-		for _, m := range moments {
-			for range m.rounds {
-				By(m.when)
-				cmd, tmp := start(program, account{}, "run", "firewall-drops-syn", "--requests", "100000")
-				var said strings.Builder
-				cmd.Stderr = &said
-				Expect(cmd.Start()).To(Succeed())
-				Eventually(func() error { return m.reach(program) }).WithTimeout(5 * time.Second).WithPolling(time.Millisecond).Should(Succeed())
-				Expect(cmd.Process.Signal(unix.SIGINT)).To(Succeed())
-				Expect(cmd.Wait()).To(MatchError("exit status 130"), m.when)
-				Expect(said.String()).To(Equal("hopblame: interrupted; everything was cleaned up\n"))
-				Expect(processesOf(program)).To(BeZero())
-				left, err := os.ReadDir(tmp)
-				Expect(err).NotTo(HaveOccurred())
-				Expect(left).To(BeEmpty())
-			}
-		}
-	}, SpecTimeout(time.Minute))
-})
+}
 
 // workersOf are the processes in which a program does its work, in its sandbox. Its
 // environment tells one: of Go's own there is a child for an instant too, by which it
