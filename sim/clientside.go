@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"net/netip"
 
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
@@ -82,14 +81,11 @@ func (f *Facts) foreignHits() (n int) {
 
 // clientHooks arms the faults between client and f5.
 func (r *run) clientHooks() client.Hooks {
-	each := func(do func(i *fault.Injector, ordinal, attempt int, source, destination netip.AddrPort)) func(client.Dial) {
-		return func(d client.Dial) {
-			for _, i := range r.injectors {
-				if x := i.Fault(); x.Clientside() {
-					do(i, d.Ordinal, 0, d.Local, d.Server)
-				}
+	return client.Hooks{Dialing: func(d client.Dial) {
+		for _, i := range r.injectors {
+			if x := i.Fault(); x.Clientside() {
+				i.Arm(d.Ordinal, 0, d.Local, d.Server)
 			}
 		}
-	}
-	return client.Hooks{Dialing: each((*fault.Injector).Arm), Dialed: each((*fault.Injector).Disarm)}
+	}}
 }

@@ -297,10 +297,7 @@ func (r *run) startProxy(ctx context.Context, config bigip.Config) error {
 		}
 		return err
 	}
-	own, err := bigip.Start(host, config, bigip.Hooks{
-		Dialing: func(d bigip.Dial) { r.eachReached(d, (*fault.Injector).Arm) },
-		Dialed:  func(d bigip.Dial) { r.eachReached(d, (*fault.Injector).Disarm) },
-	})
+	own, err := bigip.Start(host, config, bigip.Hooks{Dialing: r.arm})
 	if err != nil {
 		return err
 	}
@@ -308,12 +305,11 @@ func (r *run) startProxy(ctx context.Context, config bigip.Config) error {
 	return nil
 }
 
-// eachReached calls an injector's method for every fault that is on the way to
-// the member.
-func (r *run) eachReached(d bigip.Dial, do func(i *fault.Injector, ordinal, attempt int, source, destination netip.AddrPort)) {
+// arm prepares every fault that is on the way to the member.
+func (r *run) arm(d bigip.Dial) {
 	for _, i := range r.injectors {
 		if r.reached[i][d.Member] {
-			do(i, d.Ordinal, d.Attempt, d.SNAT, d.Member)
+			i.Arm(d.Ordinal, d.Attempt, d.SNAT, d.Member)
 		}
 	}
 }

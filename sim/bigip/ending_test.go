@@ -92,6 +92,7 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 	for _, row := range []struct {
 		name               string
 		config             Config
+		buffer             int                            // Bytes that the member's kernel takes of a connection; zero: as many as it likes
 		member             func(b *bench, c *net.TCPConn) // nil: reads the request and answers
 		client             func(b *bench, c *net.TCPConn) // nil: asks, and reads to the end
 		toClient, toMember sent
@@ -141,7 +142,8 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 			toClient: aRST(ZeroWindow, true), toMember: aRST(ZeroWindow, false), flows: 1},
 		{name: "the member's window is shut to what the f5 has written already",
 			config:   Config{Serverside: TCPProfile{ZeroWindowTimeout: quickly}},
-			member:   func(b *bench, c *net.TCPConn) { c.SetReadBuffer(32 << 10); <-b.t.Context().Done() },
+			buffer:   32 << 10,
+			member:   func(b *bench, c *net.TCPConn) { <-b.t.Context().Done() },
 			client:   func(b *bench, c *net.TCPConn) { b.write(c, request(0, 100<<10)); c.Write(make([]byte, 100<<10)) },
 			toClient: aRST(ZeroWindow, true), toMember: aRST(ZeroWindow, false), flows: 1},
 		{name: "nothing passes for the clientside's idle timeout",
@@ -315,6 +317,11 @@ func TestWhatEndsAConnectionShowsOnTheWire(t *testing.T) {
 			serve := row.member
 			if serve == nil {
 				serve = func(_ *bench, c *net.TCPConn) { take(c); respond(c, 2) }
+			}
+			if row.buffer > 0 { // before there is a listener: what comes at once is to find it so
+				if err := b.Host(topology.Server1).Set("net.ipv4.tcp_rmem", fmt.Sprintf("4096 %d %[1]d", row.buffer)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			b.member(func(c *net.TCPConn) { serve(b, c) })
 			if m := row.config.Pool.Members; len(m) > 0 {

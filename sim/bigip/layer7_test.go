@@ -207,7 +207,7 @@ func TestAStreamThatNoMemberAnswersFailsAloneAsConfigured(t *testing.T) {
 				case 1:
 					i.Arm(d.Ordinal, d.Attempt, d.SNAT, d.Member)
 				case 2: // which has the same source port again
-					i.Disarm(1, d.Attempt, d.SNAT, d.Member)
+					i.Arm(-1, d.Attempt, d.SNAT, d.Member)
 				}
 			}
 			stop := b.capture()

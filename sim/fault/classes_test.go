@@ -145,7 +145,6 @@ func TestEachClassOfPacketsIsHitOnItsWayAndNothingElse(t *testing.T) {
 					if got := ask(t, lab, from, a.Server1); got != want {
 						t.Errorf("request %d was %s, want %s", o, got, want)
 					}
-					i.Disarm(o, 0, from, a.Server1)
 				}
 				if len(hits) == 0 || len(hits) == requests {
 					t.Fatal("the seed shows nothing")

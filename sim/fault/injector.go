@@ -23,9 +23,9 @@ type Injector struct {
 	wire   *wire.Wire // nil where the kernel does it all
 	span   *span      // of a fault that has a time
 
-	mu        sync.Mutex
-	err       error               // the first arming that failed
-	lingering map[string]struct{} // tuples whose connections are over, see Disarm
+	mu    sync.Mutex
+	err   error               // the first arming that failed
+	armed map[string]struct{} // tuples that are hit, see Arm
 }
 
 // Report is what a fault did.
@@ -72,7 +72,7 @@ func Inject(lab *topology.Lab, f Fault, seed uint64, order int) (*Injector, erro
 	case n.Kind != topology.KindRouter:
 		place = nft.Input
 	}
-	i := &Injector{fault: f, seed: seed, lingering: map[string]struct{}{}, span: newSpan()}
+	i := &Injector{fault: f, seed: seed, armed: map[string]struct{}{}, span: newSpan()}
 	rule := i.rule(place, &spec)
 	group := uint16(firstLogGroup + order)
 	rule.LogGroup, rule.Order = group, order
@@ -134,58 +134,35 @@ func addressesOf(spec *topology.Spec, nodes []string) (all []netip.Addr) {
 func (i *Injector) Fault() Fault { return i.fault }
 
 // Arm prepares the fate of one connection; only a fault per connection needs it.
-// It must be called before the connection's first packet.
+// It must be called before the connection's first packet. The fate holds until the
+// tuple's next turn, and not until the connection is over: a wire may bring a SYN, and
+// both sides' TCP what they repeat, after the other has given up, and that is hit too.
+// A negative ordinal is never hit.
 func (i *Injector) Arm(ordinal, attempt int, source, destination netip.AddrPort) {
-	lingers := i.takeBack(source, destination)
-	switch hits := i.hits(ordinal, attempt); {
-	case hits && !lingers:
-		i.note(i.kernel.Arm(source, destination))
-	case lingers && !hits:
-		i.note(i.kernel.Disarm(source, destination))
-	}
-}
-
-// Disarm, called once the connection is open or will never be, ends what Arm began
-// — but of anything but SYNs only when the tuple's next turn comes: data comes later,
-// and both sides' TCP may repeat what it sent after the other has given up; that is
-// hit too.
-func (i *Injector) Disarm(ordinal, attempt int, source, destination netip.AddrPort) {
-	if !i.hits(ordinal, attempt) {
-		return
-	}
-	if i.fault.Match != SYN {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		i.lingering[string(nft.Tuple(source, destination))] = struct{}{}
-		return
-	}
-	i.note(i.kernel.Disarm(source, destination))
-}
-
-// takeBack forgets that a tuple is still armed from its last turn, and says
-// whether it is.
-func (i *Injector) takeBack(source, destination netip.AddrPort) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if len(i.lingering) == 0 {
-		return false
+	hits := i.hits(ordinal, attempt)
+	if !hits && len(i.armed) == 0 {
+		return
 	}
 	tuple := string(nft.Tuple(source, destination))
-	_, lingers := i.lingering[tuple]
-	delete(i.lingering, tuple)
-	return lingers
+	_, armed := i.armed[tuple]
+	var err error
+	switch {
+	case hits && !armed:
+		i.armed[tuple] = struct{}{}
+		err = i.kernel.Arm(source, destination)
+	case armed && !hits:
+		delete(i.armed, tuple)
+		err = i.kernel.Disarm(source, destination)
+	}
+	if i.err == nil {
+		i.err = err
+	}
 }
 
 func (i *Injector) hits(ordinal, attempt int) bool {
 	return i.fault.Per == PerConnection && ordinal >= 0 && i.fault.Fate(i.seed, ordinal, attempt)
-}
-
-func (i *Injector) note(err error) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.err == nil {
-		i.err = err
-	}
 }
 
 // Report reads the kernel's counter and waits for the ledger to be complete.

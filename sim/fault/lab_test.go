@@ -114,7 +114,7 @@ func TestTheKernelsHashPicksExactlyTheTuplesPredicted(t *testing.T) {
 	}
 }
 
-func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
+func TestArmedTuplesAreHitUntilTheirNextTurn(t *testing.T) {
 	for _, family := range []topology.Family{topology.IPv4, topology.IPv6} {
 		t.Run(string(family), func(t *testing.T) {
 			lab := labtest.Build(t, family)
@@ -128,13 +128,16 @@ func TestArmedTuplesAreHitUntilTheyAreDisarmed(t *testing.T) {
 				knock(t, lab, from(o), a.Server1)
 				knock(t, lab, from(o), a.Server2) // another tuple
 				knock(t, lab, from(o), a.Server1) // a retry is hit too
-				i.Disarm(o, 0, from(o), a.Server1)
-				knock(t, lab, from(o), a.Server1)
 				if f.Fate(5, o, 0) {
 					want[from(o).Port()] = 2
 				}
 			}
-			// A client that gives no ordinal is never hit.
+			// Of a client that gives no ordinal no tuple is hit, not even one that was before.
+			for port := range want {
+				again := netip.AddrPortFrom(a.SNAT, port)
+				i.Arm(-1, 0, again, a.Server1)
+				knock(t, lab, again, a.Server1)
+			}
 			i.Arm(-1, 0, from(999), a.Server1)
 			knock(t, lab, from(999), a.Server1)
 			r := report(t, lab, i)
@@ -251,7 +254,6 @@ func TestAnswersAreHitByTheTupleOfTheirSYN(t *testing.T) {
 				}
 				i.Arm(o, 0, from, a.Server1)
 				knock(t, lab, from, a.Server1)
-				i.Disarm(o, 0, from, a.Server1)
 			}
 			forgotten(t, lab, n)
 			hit := map[netip.AddrPort]bool{}
@@ -294,7 +296,6 @@ func TestAnswersAreHitUntilTheirTuplesNextTurn(t *testing.T) {
 		before, segments := report(t, lab, i).Counter, received(t, lab)
 		i.Arm(ordinal, 0, from, a.Server1)
 		knock(t, lab, from, a.Server1)
-		i.Disarm(ordinal, 0, from, a.Server1)
 		forgotten(t, lab, segments+1)
 		if n := int(report(t, lab, i).Counter - before); n != want {
 			t.Errorf("%s: %d SYN-ACKs were hit, want %d", why, n, want)
@@ -345,9 +346,6 @@ func TestProbabilities0And1AreExactAndTwoFaultsKeepTheirLedgersApart(t *testing.
 					i.Arm(k, 0, from, a.Server2)
 				}
 				knock(t, lab, from, a.Server2)
-				for _, i := range both {
-					i.Disarm(k, 0, from, a.Server2)
-				}
 			}
 			if r := report(t, lab, both[0]); r.Counter != 0 {
 				t.Errorf("probability 0 hit %d", r.Counter)
