@@ -61,7 +61,7 @@ func TestWhatIsLostBetweenClientAndF5IsAccountedForPacketByPacket(t *testing.T) 
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
 			c := config(40, 16, row.faults...)
-			c.Timeout, c.F5.Clientside = 1500*time.Millisecond, bigip.Fast
+			c.Timeout, c.F5.Clientside = 3*time.Second, bigip.Fast
 			if row.edit != nil {
 				row.edit(&c)
 			}

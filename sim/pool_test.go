@@ -51,7 +51,7 @@ func TestThePlanIsWhatFailsHoweverTheF5ChoosesMemberAndSource(t *testing.T) {
 			t.Parallel()
 			c := config(100, 16, row.fault)
 			c.F5, c.Family = row.f5, row.family
-			c.F5.Serverside = bigip.Fast
+			c.F5.Serverside = patient
 			planned, predictable, err := c.Plan()
 			if err != nil || predictable != row.foreseen || (len(planned) > 0) != row.foreseen {
 				t.Fatalf("%d planned, predictable: %v, %v", len(planned), predictable, err)

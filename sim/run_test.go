@@ -74,6 +74,15 @@ func act(name, at string, do fault.Do, p float64) fault.Fault {
 	return fault.Fault{Name: name, At: at, Do: do, Per: fault.PerConnection, Probability: p}
 }
 
+// patient is [bigip.Fast] with more time for an answer to a SYN, which a busy machine needs,
+// the more so under the race detector: an answer that comes after the next SYN is reset.
+// SYNs at 0 and 500 ms, reset after a second.
+var patient = func() bigip.TCPProfile {
+	p, once := bigip.Fast, 1
+	p.SYNMaxRetrans, p.SYNRTOBase = &once, 500*time.Millisecond
+	return p
+}()
+
 func config(requests, concurrency int, faults ...fault.Fault) Config {
 	return Config{F5: bigip.Config{Serverside: bigip.Fast}, Requests: requests, Concurrency: concurrency, Seed: 7, Faults: faults, Create: discard}
 }

@@ -163,7 +163,10 @@ func TestADelayThatOutlastsPatienceFailsWhatItHits(t *testing.T) {
 			t.Run(row.name+" "+string(family), func(t *testing.T) {
 				t.Parallel()
 				c := config(40, 16, append([]fault.Fault{row.late}, row.others...)...)
-				c.Family, c.Timeout = family, time.Second
+				c.Family, c.Timeout = family, 10*time.Second
+				if row.outcome == client.Timeout {
+					c.Timeout, c.F5.Serverside = time.Second, patient
+				}
 				f := checked(t, play(t, c))
 				n := 0
 				for _, p := range f.Planned {
