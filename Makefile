@@ -68,9 +68,11 @@ race: go-version
 	@# with every rule; of the commands not the scripts, which put together what the others
 	@# are; nor the ablation, whose workers have an analysis each of their own. The catalogue is
 	@# no race: the detector slows its labs so that good requests come as late as failing ones,
-	@# and ./sim has the same code.
+	@# and ./sim has the same code. Of ./sim one package at a time: each has eight labs at
+	@# once, which is what two processors have time for.
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 15m -run '^Test(Verdicts|Causes|Traps|Clocks|.*AblationsNeverFlip|StreamsOfHTTP2|ALongConnection|SpoolErrors|StandardInputIsReadOnceAndLeavesNothing|WaitingForInputCanBeInterrupted)$$' ./analyzer
-	CGO_ENABLED=1 $(GO) test -race -short -parallel 8 -timeout 15m -skip '^TestScripts$$' ./analyzer/verify ./internal/cli ./internal/eventloop ./internal/nflog ./sim/... ./topology/... ./serve
+	CGO_ENABLED=1 $(GO) test -race -short -parallel 8 -timeout 15m -skip '^TestScripts$$' ./analyzer/verify ./internal/cli ./internal/eventloop ./internal/nflog ./topology/... ./serve
+	CGO_ENABLED=1 $(GO) test -race -short -p 1 -parallel 8 -timeout 15m ./sim/...
 
 ## lint: gofmt and go vet, also for the analyzer on macOS and Windows, and for the modules apart
 lint: go-version
