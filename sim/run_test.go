@@ -24,6 +24,7 @@ import (
 	"github.com/hopblame/hopblame/sim/client"
 	"github.com/hopblame/hopblame/sim/fault"
 	"github.com/hopblame/hopblame/topology"
+	"github.com/hopblame/hopblame/topology/labtest"
 )
 
 func TestMain(m *testing.M) { topology.Main(m) }
@@ -555,10 +556,6 @@ type left struct{ descriptors, goroutines, strangers int }
 
 func now(t *testing.T) (l left) {
 	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
 	home, err := os.Readlink("/proc/self/ns/net")
 	if err != nil {
 		t.Fatal(err)
@@ -569,7 +566,7 @@ func now(t *testing.T) (l left) {
 			l.strangers++
 		}
 	}
-	l.descriptors, l.goroutines = len(fds), runtime.NumGoroutine()
+	l.descriptors, l.goroutines = labtest.Descriptors(t), runtime.NumGoroutine()
 	return l
 }
 

@@ -108,7 +108,7 @@ func TestAClosedLabLeavesNoThreadAndNoDescriptor(t *testing.T) {
 	if err := labtest.Build(t, topology.IPv4).Close(); err != nil { // whatever the first one sets up for good
 		t.Fatal(err)
 	}
-	before := descriptors(t)
+	before := labtest.Descriptors(t)
 	for range 3 {
 		spec, _ := topology.Standard(topology.IPv4)
 		lab, err := topology.Build(t.Context(), spec)
@@ -126,22 +126,12 @@ func TestAClosedLabLeavesNoThreadAndNoDescriptor(t *testing.T) {
 			t.Errorf("a call after Close gives %v, want ErrClosed", err)
 		}
 	}
-	if after := descriptors(t); after != before {
+	if after := labtest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 	if strays := strayThreads(t); len(strays) > 0 {
 		t.Errorf("threads left in a lab's namespace: %v", strays)
 	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	runtime.GC()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
 }
 
 // strayThreads lists threads outside the process's own network namespace, after

@@ -32,7 +32,7 @@ func counted(t *testing.T) held {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := held{descriptors: len(kept), threads: len(threads)}
+	h := held{descriptors: labtest.Descriptors(t), threads: len(threads)}
 	for _, thread := range threads {
 		kept = append(kept, thread+"/ns/net")
 	}

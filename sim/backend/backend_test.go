@@ -138,11 +138,7 @@ func TestCloseEndsOpenConnectionsAndLeavesNothing(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
 	at := topology.StandardAddresses(topology.IPv4).Server1
 	state := func() [2]int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return [2]int{len(fds), runtime.NumGoroutine()}
+		return [2]int{labtest.Descriptors(t), runtime.NumGoroutine()}
 	}
 	round := func() {
 		s, err := Start(t.Context(), lab.Host(topology.Server1), at, Habits{})

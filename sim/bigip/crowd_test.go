@@ -38,7 +38,7 @@ func TestThousandsOfIdleConnectionsCostLittleAndLeaveNothing(t *testing.T) {
 			b := build(t, topology.IPv4)
 			b.startWith(Config{VirtualServer: VirtualServer{Profiles: row.profiles}, Clientside: TCPProfile{IdleTimeout: time.Minute},
 				ClientSSL: slowly(row.profiles)})
-			before, goroutines, memory := descriptors(t), runtime.NumGoroutine(), inUse()
+			before, goroutines, memory := labtest.Descriptors(t), runtime.NumGoroutine(), inUse()
 			fds := b.connectIdle(row.n)
 			live, p := make(chan int, 1), b.proxy
 			labtest.Await(t, "all are accepted", func() bool {
@@ -53,7 +53,7 @@ func TestThousandsOfIdleConnectionsCostLittleAndLeaveNothing(t *testing.T) {
 			}
 			b.awaitNobody()
 			labtest.Await(t, "descriptors and goroutines are back", func() bool {
-				return descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
+				return labtest.Descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
 			})
 		})
 	}
@@ -166,7 +166,7 @@ func TestACrowdOfBadClientsLeavesNothing(t *testing.T) {
 			})
 			b.startWith(Config{VirtualServer: VirtualServer{Profiles: row.profiles}, Serverside: Fast})
 			stop := b.capture()
-			before, goroutines := descriptors(t), runtime.NumGoroutine()
+			before, goroutines := labtest.Descriptors(t), runtime.NumGoroutine()
 			var crowd sync.WaitGroup
 			for _, bad := range kinds {
 				for range 10 {
@@ -188,7 +188,7 @@ func TestACrowdOfBadClientsLeavesNothing(t *testing.T) {
 				p.layer7.transport.CloseIdleConnections()
 			}
 			labtest.Await(t, "descriptors and goroutines are back", func() bool {
-				return descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
+				return labtest.Descriptors(t) <= before && runtime.NumGoroutine() <= goroutines
 			})
 			b.awaitNobody()
 			for _, f := range b.close() {

@@ -338,16 +338,6 @@ func request(ordinal, body int) string {
 	return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: vs\r\nX-Request-ID: %d\r\nContent-Length: %d\r\n\r\n", ordinal, body)
 }
 
-// descriptors counts the process's open files.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
-}
-
 // strangers counts the threads outside the process's own network namespace.
 func strangers(t *testing.T) (n int) {
 	t.Helper()

@@ -287,7 +287,7 @@ func TestAMonitorAtWorkEndsWithTheProxy(t *testing.T) {
 	b.member(func(c *net.TCPConn) { take(c); io.Copy(io.Discard, c) }) // never answers
 	b.start(Fast)
 	b.close()
-	before := descriptors(t)
+	before := labtest.Descriptors(t)
 	b.startWith(Config{Pool: Pool{Monitor: Monitor{Type: MonitorHTTP}}})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -299,5 +299,5 @@ func TestAMonitorAtWorkEndsWithTheProxy(t *testing.T) {
 	if len(p.Probes()) != 1 {
 		t.Errorf("there were %d tests", len(p.Probes()))
 	}
-	labtest.Await(t, "no more descriptors are open than before", func() bool { return descriptors(t) <= before })
+	labtest.Await(t, "no more descriptors are open than before", func() bool { return labtest.Descriptors(t) <= before })
 }

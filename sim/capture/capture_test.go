@@ -437,7 +437,7 @@ func TestACaptureThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 			func(int) error { return nil }, "capture at f5/eth9: tap on eth9"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			before := descriptors(t)
+			before := labtest.Descriptors(t)
 			n := 0
 			var files []*file
 			s, err := Start([]Point{one(lab, topology.F5, topology.External), row.second}, func(*Point) (io.WriteCloser, error) {
@@ -456,7 +456,7 @@ func TestACaptureThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 					t.Errorf("file %d was closed %d times", i, f.closed)
 				}
 			}
-			if after := descriptors(t); after != before {
+			if after := labtest.Descriptors(t); after != before {
 				t.Errorf("%d descriptors before, %d after", before, after)
 			}
 		})
@@ -465,7 +465,7 @@ func TestACaptureThatCannotStartSaysWhyAndLeavesNothing(t *testing.T) {
 
 func TestARingThatCannotBeOpenedLeavesNoDescriptor(t *testing.T) {
 	lab := labtest.Build(t, topology.IPv4)
-	before := descriptors(t)
+	before := labtest.Descriptors(t)
 	err := lab.Host(topology.F5).Run(func() error {
 		r, err := openRing("a-name-of-more-than-fifteen-bytes")
 		if r != nil {
@@ -476,7 +476,7 @@ func TestARingThatCannotBeOpenedLeavesNoDescriptor(t *testing.T) {
 	if err == nil {
 		t.Error("an interface there is not was opened")
 	}
-	if after := descriptors(t); after != before {
+	if after := labtest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 }
@@ -493,11 +493,11 @@ func TestAStoppedSessionLeavesNoDescriptorAndNoGoroutine(t *testing.T) {
 		}
 	}
 	round()
-	before, goroutines := descriptors(t), runtime.NumGoroutine()
+	before, goroutines := labtest.Descriptors(t), runtime.NumGoroutine()
 	for range 3 {
 		round()
 	}
-	if after := descriptors(t); after != before {
+	if after := labtest.Descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
 	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
@@ -505,15 +505,6 @@ func TestAStoppedSessionLeavesNoDescriptorAndNoGoroutine(t *testing.T) {
 			t.Fatalf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 		}
 	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
 }
 
 func TestWiresharkReadsTheFileAsItIsMeant(t *testing.T) {

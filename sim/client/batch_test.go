@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -410,9 +409,5 @@ func TestACancelledBatchEndsEarlyAndLeavesNothing(t *testing.T) {
 // state is what a batch must leave as it was.
 func state(t *testing.T) [2]int {
 	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return [2]int{len(fds), runtime.NumGoroutine()}
+	return [2]int{labtest.Descriptors(t), runtime.NumGoroutine()}
 }

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"os"
 	"testing"
 	"time"
 
@@ -380,22 +379,13 @@ func TestAFaultThatCannotBeInjectedSaysWhyAndLeavesNothing(t *testing.T) {
 	}
 	good.Name = "a"
 	round()
-	before := descriptors(t)
+	before := labtest.Descriptors(t)
 	for _, good.Name = range []string{"b", "c", "d"} {
 		round()
 	}
-	for deadline := time.Now().Add(patience); descriptors(t) > before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); labtest.Descriptors(t) > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d descriptors before, %d after", before, descriptors(t))
+			t.Fatalf("%d descriptors before, %d after", before, labtest.Descriptors(t))
 		}
 	}
-}
-
-func descriptors(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(fds)
 }
