@@ -2,11 +2,16 @@ package testkit_test
 
 import (
 	"encoding/json"
+	"io"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,6 +23,7 @@ import (
 	"github.com/hopblame/hopblame/scenarios"
 	"github.com/hopblame/hopblame/scenarios/observe"
 	"github.com/hopblame/hopblame/sim"
+	"github.com/hopblame/hopblame/topology"
 )
 
 // failingEnv tells the test binary to be a suite of specs that fail, or are skipped, as
@@ -31,8 +37,56 @@ func incidentOften() (*scenarios.Scenario, testkit.Options) {
 	return s, testkit.Options{Requests: 100, Concurrency: 16}
 }
 
-// left is a file that nobody closes; without it the garbage collector would.
-var left *os.File
+// left are files that nobody closes; without it the garbage collector would.
+var left []*os.File
+
+// leave leaves a file open.
+func leave() {
+	f, err := os.Open(os.DevNull)
+	Expect(err).NotTo(HaveOccurred())
+	left = append(left, f)
+}
+
+// copied sends a text through a proxy at the f5's place, which copies both ways, to a server
+// that copies it back.
+func copied(ctx SpecContext, text string) string {
+	GinkgoHelper()
+	spec, err := topology.Standard(topology.IPv4)
+	Expect(err).NotTo(HaveOccurred())
+	lab, err := topology.Build(ctx, spec)
+	Expect(err).NotTo(HaveOccurred())
+	at := topology.StandardAddresses(topology.IPv4)
+	var open []io.Closer
+	connect := func(from, to string, address netip.AddrPort) (near, far *net.TCPConn) {
+		l, err := lab.Host(to).Listen(ctx, "tcp", address.String())
+		Expect(err).NotTo(HaveOccurred())
+		n, err := lab.Host(from).Dial(ctx, "tcp", address.String())
+		Expect(err).NotTo(HaveOccurred())
+		f, err := l.Accept()
+		Expect(err).NotTo(HaveOccurred())
+		open = append(open, l, n, f)
+		return n.(*net.TCPConn), f.(*net.TCPConn)
+	}
+	client, clientside := connect(topology.Client, topology.F5, at.VIP)
+	serverside, server := connect(topology.F5, topology.Server1, at.Server1)
+	var copying sync.WaitGroup
+	for _, pair := range [][2]*net.TCPConn{{clientside, serverside}, {serverside, clientside}, {server, server}} {
+		copying.Go(func() {
+			_, _ = io.Copy(pair[1], pair[0])
+			_ = pair[1].CloseWrite()
+		})
+	}
+	_, err = io.WriteString(client, text)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(client.CloseWrite()).To(Succeed())
+	got, err := io.ReadAll(client)
+	Expect(err).NotTo(HaveOccurred())
+	copying.Wait()
+	for _, c := range append(open, lab) {
+		Expect(c.Close()).To(Succeed())
+	}
+	return string(got)
+}
 
 // The specs that fail are all there is then.
 var _ = func() bool {
@@ -83,15 +137,25 @@ var _ = func() bool {
 		})
 		It("leaves a file open", func() {
 			testkit.CheckLeaks()
-			var err error
-			left, err = os.Open(os.DevNull)
-			Expect(err).NotTo(HaveOccurred())
+			leave()
 		})
 		It("cleans up behind itself", func() {
 			testkit.CheckLeaks()
 			f, err := os.Open(os.DevNull)
 			Expect(err).NotTo(HaveOccurred())
 			DeferCleanup(f.Close)
+		})
+		It("has a proxy that copies", func(ctx SpecContext) {
+			testkit.CheckLeaks()
+			Expect(copied(ctx, "hello")).To(Equal("hello"))
+		})
+		It("leaves a file open behind a proxy that copies", func(ctx SpecContext) {
+			Expect(copied(ctx, "hello")).To(Equal("hello"))
+			testkit.CheckLeaks()
+			leave()
+			for range 3 { // takes the pipes that were there before
+				runtime.GC()
+			}
 		})
 		It("needs what is not there", func() { testkit.Require(testkit.Lab, testkit.Installed("no-such-program")) })
 		It("asks for a scenario that there is not", func() { testkit.Scenario("firewall-drops-synn") })
@@ -213,7 +277,10 @@ func others() {
 
 		By("one that leaves something behind fails")
 		Expect(said("leaves a goroutine")).To(ContainSubstring("leak"))
-		Expect(said("leaves a file open")).To(And(ContainSubstring("left open"), ContainSubstring(os.DevNull)))
+		for _, leaving := range []string{"leaves a file open", "leaves a file open behind a proxy that copies"} {
+			Expect(said(leaving)).To(And(ContainSubstring("left open"), ContainSubstring(os.DevNull)))
+		}
+		Expect(specs["has a proxy that copies"].State).To(Equal(types.SpecStatePassed), said("has a proxy that copies"))
 
 		By("one that cannot be played is skipped, and says why")
 		lacking := specs["needs what is not there"]
