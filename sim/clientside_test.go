@@ -54,6 +54,8 @@ func TestWhatIsLostBetweenClientAndF5IsAccountedForPacketByPacket(t *testing.T) 
 			[]fault.Fault{atClient("x", fault.Data, conn, 0.2)}, all},
 		{"requests with an old time stamp", nil, []fault.Fault{backdating(fault.ClientLink, fault.Data, fault.ToServer)}, fewer},
 		{"responses with an old time stamp", nil, []fault.Fault{backdating(fault.ClientLink, fault.Response, fault.ToClient)}, all},
+		{"responses with an old time stamp, to a client that gives up before the f5 does", func(c *Config) { five := 5; c.F5.Clientside.MaxRetrans = &five },
+			[]fault.Fault{backdating(fault.ClientLink, fault.Response, fault.ToClient)}, all},
 		{"SYNs with another number", nil, []fault.Fault{rewriting(fault.ClientLink, fault.SYN, fault.ToServer, 0, 0, 5)}, fewer},
 		{"SYNs that come damaged", nil, []fault.Fault{wired("x", fault.ClientLink, fault.Corrupt, fault.SYN, 0.2)}, fewer},
 		{"RSTs in the f5's name", nil, []fault.Fault{wired("x", fault.ClientLink, fault.InjectRST, fault.Data, 0.2)}, ""},

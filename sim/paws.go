@@ -46,8 +46,8 @@ const inTransit = time.Second
 // checkOutdated compares what the ledger has of old time stamps with what the kernels of
 // their receivers say. Where other faults take packets, or change their order, some of them
 // do not get there, or others are old by themselves. What comes to a receiver that has
-// closed the connection is not counted by all kernels
-// (net/ipv4/tcp_minisocks.c, tcp_timewait_state_process).
+// closed the connection is in no counter (net/ipv4/tcp_minisocks.c,
+// tcp_timewait_state_process).
 func (f *Facts) checkOutdated(bad func(string, ...any)) {
 	var sent, late uint64
 	backdated := map[string]bool{}

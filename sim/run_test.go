@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -554,20 +553,9 @@ func third[A, B any](_ A, _ B, e error) error { return e }
 // left is what a run must leave as it was.
 type left struct{ descriptors, goroutines, strangers int }
 
-func now(t *testing.T) (l left) {
+func now(t *testing.T) left {
 	t.Helper()
-	home, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/ns/net")
-	for _, task := range tasks {
-		if at, err := os.Readlink(task); err == nil && at != home {
-			l.strangers++
-		}
-	}
-	l.descriptors, l.goroutines = labtest.Descriptors(t), runtime.NumGoroutine()
-	return l
+	return left{labtest.Descriptors(t), runtime.NumGoroutine(), labtest.Strangers(t)}
 }
 
 func TestARunThatEndsEarlyLeavesNothing(t *testing.T) {

@@ -890,7 +890,7 @@ func TestAClosedFastL4VirtualServerLeavesNoDescriptorAndNoThread(t *testing.T) {
 	b := build(t, topology.IPv4)
 	conns := b.accepted()
 	for i := range 3 {
-		before, threads := labtest.Descriptors(t), strangers(t)
+		before, threads := labtest.Descriptors(t), labtest.Strangers(t)
 		b.startFastL4(FastL4Profile{})
 		c := b.dial()
 		m := receive(t, conns, "the member was not called")
@@ -900,7 +900,7 @@ func TestAClosedFastL4VirtualServerLeavesNoDescriptorAndNoThread(t *testing.T) {
 		if err := errors.Join(c.SetLinger(0), c.Close(), m.SetLinger(0), m.Close()); err != nil {
 			t.Fatal(err)
 		}
-		if after, now := labtest.Descriptors(t), strangers(t); i > 0 && (after > before || now > threads) { // the first one leaves what is set up for good
+		if after, now := labtest.Descriptors(t), labtest.Strangers(t); i > 0 && (after > before || now > threads) { // the first one leaves what is set up for good
 			t.Errorf("%d descriptors and %d threads before, %d and %d after", before, threads, after, now)
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -336,22 +334,6 @@ func (s *seen) has(flags byte) bool { return s.flags&flags == flags }
 // request is a complete header of a request that announces a body.
 func request(ordinal, body int) string {
 	return fmt.Sprintf("POST /batch HTTP/1.1\r\nHost: vs\r\nX-Request-ID: %d\r\nContent-Length: %d\r\n\r\n", ordinal, body)
-}
-
-// strangers counts the threads outside the process's own network namespace.
-func strangers(t *testing.T) (n int) {
-	t.Helper()
-	home, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tasks, _ := filepath.Glob("/proc/self/task/*/ns/net")
-	for _, task := range tasks {
-		if at, err := os.Readlink(task); err == nil && at != home {
-			n++
-		}
-	}
-	return n
 }
 
 // reset reads from a connection until it fails and says whether a RST did it.

@@ -637,7 +637,7 @@ func TestCloseWithConnectionsOpenLeavesNoDescriptorAndNoThread(t *testing.T) {
 	var before [2]int
 	for round := range 3 {
 		if round == 1 { // the first round opens what stays open for good
-			before = [2]int{labtest.Descriptors(t), strangers(t)}
+			before = [2]int{labtest.Descriptors(t), labtest.Strangers(t)}
 		}
 		b.dialing.Store(0)
 		b.start(Incident)
@@ -659,7 +659,7 @@ func TestCloseWithConnectionsOpenLeavesNoDescriptorAndNoThread(t *testing.T) {
 	// Fewer is right too: a thread of the first round may still have been ending
 	// when they were counted.
 	labtest.Await(t, fmt.Sprintf("there are no more than %v descriptors and threads", before), func() bool {
-		return labtest.Descriptors(t) <= before[0] && strangers(t) <= before[1]
+		return labtest.Descriptors(t) <= before[0] && labtest.Strangers(t) <= before[1]
 	})
 }
 

@@ -383,9 +383,5 @@ func TestAFaultThatCannotBeInjectedSaysWhyAndLeavesNothing(t *testing.T) {
 	for _, good.Name = range []string{"b", "c", "d"} {
 		round()
 	}
-	for deadline := time.Now().Add(patience); labtest.Descriptors(t) > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d descriptors before, %d after", before, labtest.Descriptors(t))
-		}
-	}
+	labtest.Await(t, "no more descriptors are open than before", func() bool { return labtest.Descriptors(t) <= before })
 }
